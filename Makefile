@@ -1,0 +1,44 @@
+# Two commands matter: `make demo` and `make test`. Both make .venv first; nothing else is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: venv demo test check format bench pictures clean
+
+venv: $(STAMP)
+
+# torch goes first and pinned: a looser requirement would fetch gigabytes of CUDA on a machine without a GPU.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
+	touch $(STAMP)
+
+demo: venv
+	$(BIN)/finetui demo
+
+check: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: check
+	$(BIN)/python -m pytest
+
+format: venv
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: venv
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.telemetry
+	$(BIN)/python -m benchmarks.responsiveness
+
+pictures: venv
+	$(BIN)/python -m docs.pictures
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .demo-home .test-cache

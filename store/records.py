@@ -1,0 +1,188 @@
+"""What the store hands out: frozen dataclasses, no rows, no dicts of unknown shape."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """The closed set of states of a run."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    REHEARSING = "rehearsing"
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+    @property
+    def live(self) -> bool:
+        """Whether a process may be at work on the run."""
+        return self not in TERMINAL
+
+
+TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.STOPPED, Status.LOST})
+
+
+@dataclass(frozen=True)
+class Latest:
+    """What one metric of one run came to. `min` and `max` leave out NaN; `last` is NaN where the last point was."""
+
+    last: float
+    min: float | None
+    max: float | None
+    step: int
+    min_step: int | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as the lists show it. Times are unix seconds."""
+
+    id: str
+    name: str
+    status: Status
+    reason: str
+    model: str
+    method: str
+    dataset: str
+    dataset_id: str
+    created: float
+    started: float | None
+    ended: float | None
+    attempt: int
+    step: int
+    total_steps: int | None
+    eta_s: float | None
+    tokens_per_s: float | None
+    peak_vram_bytes: int | None
+    cost: float | None
+    phase: str
+    """What a live run is doing, in words: `building the starter model`."""
+    phase_progress: float | None
+    """How far that is, 0 to 1."""
+    heartbeat: float | None
+    best_step: int | None
+    tags: tuple[str, ...]
+    notes: str
+    recipe: dict[str, Any]
+    dir: str
+    metrics: dict[str, Latest] = field(default_factory=dict)
+    alerts: int = 0
+    warnings: int = 0
+    """Damaged or unknown lines of its event log."""
+
+    @property
+    def progress(self) -> float | None:
+        """How much of it is done, 0 to 1, or `None` before that is known."""
+        if self.status is Status.SUCCEEDED:
+            return 1.0
+        return min(1.0, self.step / self.total_steps) if self.total_steps else None
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """What is known of a run when it is launched."""
+
+    id: str
+    name: str
+    model: str
+    method: str
+    dataset: str
+    dataset_id: str
+    created: float
+    recipe: dict[str, Any]
+    dir: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One start of a run: from a resume to its end."""
+
+    run_id: str
+    number: int
+    started: float
+    ended: float | None
+    status: Status
+    reason: str
+    from_step: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one metric, by step, superseded ones left out. A NaN point keeps its place.
+
+    `steps`, `values` and `times` have one entry a point. `low` and `high` are the extremes of what each point stands
+    for where the series was thinned; else they equal `values`.
+    """
+
+    name: str
+    steps: list[int]
+    values: list[float]
+    times: list[float]
+    low: list[float]
+    high: list[float]
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """An event kept for people to read: an alert, a sample, a checkpoint, an evaluation, a state."""
+
+    run_id: str
+    seq: int
+    t: float
+    attempt: int
+    kind: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An immutable version of a dataset."""
+
+    id: str
+    name: str
+    version: int
+    shape: str
+    rows: int
+    splits: dict[str, int]
+    tokens: int | None
+    parent: str | None
+    source: str
+    created: float
+    dir: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A conversation with one or more models side by side."""
+
+    id: str
+    title: str
+    created: float
+    updated: float
+    panes: tuple[str, ...]
+    """One label a pane: `base`, or a run's id."""
+    system: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of one pane. A user's turn is stored once, with `pane` -1."""
+
+    chat_id: str
+    position: int
+    pane: int
+    role: str
+    text: str
+    t: float
+    tokens: int | None = None
+    first_token_s: float | None = None
+    tokens_per_s: float | None = None
