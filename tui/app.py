@@ -1,0 +1,226 @@
+"""The app: modes, global keys, services, themes. Imports nothing heavy; screens are imported when they are opened."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import App, get_system_commands_provider
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+from textual.screen import Screen
+from textual.theme import Theme
+
+from tui import messages
+from tui.figures import Figures, Gauges
+from tui.settings import DEFAULT_THEME, load_settings, save_theme
+from tui.themes import load_themes
+from tui.tracker import RunTracker
+from tui.widgets.header import MODE_TITLES, HeaderStrip
+
+if TYPE_CHECKING:
+    from engine.home import Home
+    from tui.screens.chat import ChatScreen
+    from tui.screens.compare import CompareScreen
+    from tui.screens.datasets import DatasetsScreen
+    from tui.screens.new_run import NewRunScreen
+    from tui.services import Services
+
+FIGURES_S = 2.0
+
+SCREENS = {
+    "runs": ("tui.screens.runs", "RunsScreen"),
+    "datasets": ("tui.screens.datasets", "DatasetsScreen"),
+    "new_run": ("tui.screens.new_run", "NewRunScreen"),
+    "compare": ("tui.screens.compare", "CompareScreen"),
+    "chat": ("tui.screens.chat", "ChatScreen"),
+    "queue": ("tui.screens.queue", "QueueScreen"),
+}
+
+
+def _make_screen(mode: str) -> Screen[None]:
+    module, name = SCREENS[mode]
+    return cast("Screen[None]", getattr(import_module(module), name)())
+
+
+def _commands(name: str) -> type[Provider]:
+    return cast("type[Provider]", getattr(import_module("tui.commands"), name))
+
+
+class FinetuiApp(App[None]):
+    """finetui in a terminal. `open_run` is the id of a run to show at once."""
+
+    TITLE = "finetui"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
+        mode: partial(_make_screen, mode) for mode in SCREENS
+    }
+    DEFAULT_MODE = "runs"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
+        get_system_commands_provider,
+        partial(_commands, "ScreenCommands"),
+        partial(_commands, "RunCommands"),
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"mode('{mode}')", title, id=f"mode.{mode}", show=False, tooltip=f"Go to {title}")
+            for number, (mode, title) in enumerate(MODE_TITLES.items(), 1)
+        ),
+        Binding("ctrl+p", "command_palette", "commands", id="app.palette", show=False, tooltip="Find a command"),
+        Binding(
+            "question_mark,f1",
+            "help",
+            "help",
+            id="app.help",
+            key_display="?",
+            tooltip="What this screen does, its keys",
+        ),
+        Binding("q", "quit", "quit", id="app.quit", show=False, tooltip="Quit; runs go on without the app"),
+    ]
+
+    def __init__(self, home: "Home", *, open_run: str | None = None) -> None:
+        super().__init__()
+        self.home = home
+        self.open_run = open_run
+        self.tracker = RunTracker(self)
+        self.settings = load_settings(home.root / "settings.toml")
+        self.figures: Figures | None = None
+        self._services: Services | None = None
+        self._waiting: list[Callable[[], object]] = []
+        for theme in load_themes():
+            self.register_theme(theme)
+        self.theme = self.settings.theme if self.settings.theme in self.available_themes else DEFAULT_THEME
+        self.set_keymap(self.settings.keys)
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
+        self.tracker.changed.subscribe(self, lambda _: self._show_figures())
+        self.screen_change_signal.subscribe(self, lambda _: self._show_figures())
+        self.call_after_refresh(lambda: self.run_worker(self._start(), group="start"))
+
+    async def _start(self) -> None:
+        """Build the services in a thread, then let everybody know who waits for them."""
+        from tui.errors import show_error
+        from tui.services import open_services
+
+        try:
+            self._services = await asyncio.to_thread(open_services, self.home)
+        except Exception as error:  # shown, and the app ends when the dialog is closed
+            show_error(self, error, "finetui cannot start", on_close=lambda: self.exit(return_code=2))
+            return
+        waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            callback()
+        if self.settings.problem:
+            show_error(self, ValueError(self.settings.problem), "The settings are not used")
+        self.run_worker(self.tracker.run(self._services.manager), group="tracker")
+        self.run_worker(self._watch_figures(), group="figures")
+        if self.open_run:
+            self.post_message(messages.OpenRun(self.open_run))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the services are there."""
+        return self._services is not None
+
+    @property
+    def services(self) -> "Services":
+        """The store and what is made of it. Raises `RuntimeError` before they are ready."""
+        if self._services is None:
+            raise RuntimeError("the services are not ready yet; use when_ready")
+        return self._services
+
+    def when_ready(self, callback: Callable[[], object]) -> None:
+        """Call `callback` on the loop when the services are there: at once where they are."""
+        if self.is_ready:
+            callback()
+        else:
+            self._waiting.append(callback)
+
+    # Modes and messages between screens
+
+    async def action_mode(self, mode: str) -> None:
+        """Switch to a mode; switching to the one at hand goes back to its first screen."""
+        if mode == self.current_mode:
+            while len(self.screen_stack) > 1:
+                await self.pop_screen()
+        else:
+            await self.switch_mode(mode)
+
+    async def _first_screen(self, mode: str) -> Screen[object]:
+        await self.switch_mode(mode)
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+        return self.screen
+
+    @on(HeaderStrip.ModeClicked)
+    async def _mode_clicked(self, event: HeaderStrip.ModeClicked) -> None:
+        await self.action_mode(event.mode)
+
+    @on(messages.OpenRun)
+    async def _open_run(self, event: messages.OpenRun) -> None:
+        from tui.screens.run import RunScreen
+
+        await self._first_screen("runs")
+        await self.push_screen(RunScreen(event.run_id))
+
+    @on(messages.NewRunLike)
+    async def _new_run_like(self, event: messages.NewRunLike) -> None:
+        screen = cast("NewRunScreen", await self._first_screen("new_run"))
+        screen.show_like(event.run_id, event.dataset_id)
+
+    @on(messages.CompareRuns)
+    async def _compare_runs(self, event: messages.CompareRuns) -> None:
+        cast("CompareScreen", await self._first_screen("compare")).show_runs(event.run_ids)
+
+    @on(messages.ChatWith)
+    async def _chat_with(self, event: messages.ChatWith) -> None:
+        cast("ChatScreen", await self._first_screen("chat")).show_runs(event.run_ids)
+
+    @on(messages.OpenDataset)
+    async def _open_dataset(self, event: messages.OpenDataset) -> None:
+        cast("DatasetsScreen", await self._first_screen("datasets")).show_dataset(event.dataset_id)
+
+    # The machine, the theme, the end
+
+    async def _watch_figures(self) -> None:
+        gauges = Gauges()
+        while True:
+            self.figures = await asyncio.to_thread(gauges.read)
+            self._show_figures()
+            await asyncio.sleep(FIGURES_S)
+
+    def _show_figures(self) -> None:
+        for header in self.screen.query(HeaderStrip):
+            header.figures = self.figures
+            header.problem = self.tracker.problem
+
+    def _keep_theme(self, theme: Theme) -> None:
+        if self.settings.problem or theme.name == self.settings.theme:
+            return
+        self.settings.theme = theme.name
+        path = self.home.root / "settings.toml"
+        self.run_worker(partial(save_theme, path, theme.name), thread=True, group="settings", exit_on_error=False)
+
+    def action_help(self) -> None:
+        """Explain the screen at hand."""
+        from tui.screens.help import HelpScreen
+
+        if not self.screen.is_modal:
+            self.push_screen(HelpScreen(self.screen))
+
+    async def action_quit(self) -> None:
+        """Leave the app. Runs go on; the last line in the terminal says so."""
+        live = len(await asyncio.to_thread(self.services.store.runs.live)) if self.is_ready else 0
+        words = {0: None, 1: "1 run goes on; `finetui` shows it again."}
+        self.exit(message=words.get(live, f"{live} runs go on; `finetui` shows them again."))
+
+    async def on_unmount(self) -> None:
+        """Give back what the services hold: model servers, the store's connections."""
+        if self._services is not None:
+            services, self._services = self._services, None
+            await asyncio.to_thread(services.pool.close)
+            await asyncio.to_thread(services.store.close)

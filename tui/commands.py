@@ -1,0 +1,67 @@
+"""What the command palette offers: the actions of the screen at hand, the modes, and every run by its name."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from tui.messages import OpenRun
+from tui.text import clean_line
+from tui.widgets.header import MODE_TITLES
+
+if TYPE_CHECKING:
+    from tui.app import FinetuiApp
+
+MOST_RUNS = 200
+
+
+class ScreenCommands(Provider):
+    """The bindings of the screen at hand and the modes; a command calls the same action as its key."""
+
+    def _commands(self) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+        seen: set[str] = set()
+        for node, binding, enabled, tooltip in self.screen.active_bindings.values():
+            if not enabled or binding.system or not binding.description or binding.action in seen:
+                continue
+            seen.add(binding.action)
+            if node is self.screen or (binding.id or "").startswith("app."):
+                key = self.app.get_key_display(binding)
+                text = tooltip or binding.description
+                yield text[:1].upper() + text[1:], f"key {key}", partial(self.app.run_action, binding.action, node)
+        for number, (mode, title) in enumerate(MODE_TITLES.items(), 1):
+            yield f"Go to {title}", f"key {number}", partial(self.app.run_action, f"mode('{mode}')", self.app)
+
+    async def discover(self) -> Hits:
+        for title, about, command in self._commands():
+            yield DiscoveryHit(Content(title), command, title, about)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for title, about, command in self._commands():
+            score = matcher.match(title)
+            if score > 0:
+                yield Hit(score, matcher.highlight(title), command, title, about)
+
+
+class RunCommands(Provider):
+    """Opens a run by its name."""
+
+    async def startup(self) -> None:
+        app = cast("FinetuiApp", self.app)
+        self._runs = (
+            await asyncio.to_thread(partial(app.services.store.runs.list, limit=MOST_RUNS)) if app.is_ready else []
+        )
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for run in self._runs:
+            title = f"Open run {clean_line(run.name)}"
+            score = matcher.match(title)
+            if score > 0:
+                command = partial(self.app.post_message, OpenRun(run.id))
+                yield Hit(
+                    score, matcher.highlight(title), command, title, f"{run.status.value}, {clean_line(run.model)}"
+                )

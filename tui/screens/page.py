@@ -1,0 +1,106 @@
+"""What every screen shares: the header strip, the key bar, services, and work off the loop."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from tui.widgets.header import HeaderStrip
+from tui.widgets.key_bar import KeyBar
+
+if TYPE_CHECKING:
+    from tui.app import FinetuiApp
+    from tui.services import Services
+    from tui.tracker import RunTracker
+
+Found = TypeVar("Found")
+
+
+class Page(Screen[None]):
+    """A screen with the app's chrome. Subclasses write `compose_body` and set `MODE`, `TITLE` and `HELP`."""
+
+    MODE: ClassVar[str] = ""
+    """The mode that is marked in the header."""
+    HELP: ClassVar[str] = ""
+    """What this screen is for, in Markdown: the first part of its help."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back", id="page.back", show=False, tooltip="Back to where you came from"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        yield HeaderStrip(self.MODE)
+        yield from self.compose_body()
+        yield KeyBar()
+
+    def compose_body(self) -> ComposeResult:
+        """The widgets between the header and the key bar."""
+        yield from ()
+
+    @property
+    def finetui(self) -> "FinetuiApp":
+        """The app, by its own type."""
+        return cast("FinetuiApp", self.app)
+
+    @property
+    def services(self) -> "Services":
+        """The store and what is made of it. `RuntimeError` before they are ready: use `when_ready` first."""
+        return self.finetui.services
+
+    @property
+    def tracker(self) -> "RunTracker":
+        """Live runs; `on_runs_changed` is how to listen to it."""
+        return self.finetui.tracker
+
+    def when_ready(self, callback: Callable[[], object]) -> None:
+        """Call `callback` on the loop once the services are there, unless this screen is gone by then."""
+        self.finetui.when_ready(lambda: callback() if self.is_running else None)
+
+    def on_runs_changed(self, callback: Callable[[set[str]], object]) -> None:
+        """Call `callback` with the ids of runs that changed, for as long as this screen is mounted."""
+        self.tracker.changed.subscribe(self, callback)
+
+    def in_thread(
+        self,
+        read: Callable[[], Found],
+        then: Callable[[Found], object] | None = None,
+        *,
+        group: str,
+        title: str | None = None,
+        failed: Callable[[Exception], object] | None = None,
+    ) -> None:
+        """Run `read` in a thread, then `then` with its result on the loop.
+
+        A newer call of the same `group` drops the result of the older one. What `read` raises goes to `failed`, else
+        into the error dialog under `title`.
+        """
+        self.run_worker(self._read(read, then, title, failed), group=group, exclusive=True)
+
+    async def _read(
+        self,
+        read: Callable[[], Found],
+        then: Callable[[Found], object] | None,
+        title: str | None,
+        failed: Callable[[Exception], object] | None,
+    ) -> None:
+        try:
+            found = await asyncio.to_thread(read)
+        except Exception as error:  # shown to the user, whatever it is
+            if not self.is_running:
+                return
+            if failed is not None:
+                failed(error)
+                return
+            from tui.errors import show_error
+
+            show_error(self.app, error, title)
+            return
+        if then is not None and self.is_running:
+            then(found)
+
+    def action_back(self) -> None:
+        """Leave a pushed screen; the first screen of a mode stays."""
+        if len(self.app.screen_stack) > 1:
+            self.app.pop_screen()

@@ -1,0 +1,94 @@
+"""The line on top: the app's name, the modes, how busy the machine is."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.figures import Figures
+from tui.format import fmt_bytes
+from tui.widgets.gauge import bar
+
+MODE_TITLES = {
+    "runs": "Runs",
+    "datasets": "Datasets",
+    "new_run": "New run",
+    "compare": "Compare",
+    "chat": "Chat",
+    "queue": "Queue",
+}
+"""The modes by the order of their keys, 1 to 6."""
+
+
+class HeaderStrip(Widget):
+    """One line, the same on every screen. Narrow terminals lose the figures first, then the app's name."""
+
+    DEFAULT_CSS = """
+    HeaderStrip { height: 1; dock: top; background: $surface; color: $text-muted; text-wrap: nowrap; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = set()
+    ALLOW_SELECT = False
+
+    mode: reactive[str] = reactive("")
+    figures: reactive[Figures | None] = reactive(None)
+    problem: reactive[str] = reactive("")
+    """What is wrong with the store just now; takes the place of the figures."""
+
+    class ModeClicked(Message):
+        """A mode's title was clicked."""
+
+        def __init__(self, mode: str) -> None:
+            super().__init__()
+            self.mode = mode
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.set_reactive(HeaderStrip.mode, mode)
+        self._spans: list[tuple[int, int, str]] = []
+
+    def render(self) -> Content:
+        width = self.size.width
+        modes = "  ".join(f"{number} {title}" for number, title in enumerate(MODE_TITLES.values(), 1))
+        parts: list[Content | tuple[str, str]] = []
+        column = 1
+        if width >= len(modes) + 12:
+            parts.append((" finetui ", "bold $foreground"))
+            column = 10
+        self._spans = []
+        for number, (mode, title) in enumerate(MODE_TITLES.items(), 1):
+            style = "bold $block-cursor-foreground on $block-cursor-background" if mode == self.mode else ""
+            label = f" {number} {title} "
+            parts.append((label, style))
+            self._spans.append((column, column + len(label), mode))
+            column += len(label)
+        left = Content.assemble(*parts)
+        room = width - left.cell_length - 2
+        right = self._right(room)
+        return left + Content(" " * max(0, width - left.cell_length - right.cell_length - 1)) + right
+
+    def _right(self, room: int) -> Content:
+        if self.problem:
+            return Content(self.problem[: max(0, room)]).stylize("$text-error")
+        figures = self.figures
+        if figures is None:
+            return Content("")
+        used = figures.used_bytes / max(1, figures.total_bytes)
+        percent = f"{figures.busy:.0%}"
+        memory = f"{fmt_bytes(figures.used_bytes)[:-3]}/{fmt_bytes(figures.total_bytes)}"
+        for text in (
+            f"{figures.device} {bar(used, 6)} {memory} {percent}",
+            f"{figures.device} {memory} {percent}",
+            f"{figures.device} {percent}",
+            percent,
+        ):
+            if len(text) <= room:
+                return Content(text)
+        return Content("")
+
+    def on_click(self, event: events.Click) -> None:
+        for start, end, mode in self._spans:
+            if start <= event.x < end:
+                self.post_message(self.ModeClicked(mode))
