@@ -16,7 +16,7 @@ from textual.theme import Theme
 from tui import messages
 from tui.figures import Figures, Gauges
 from tui.settings import DEFAULT_THEME, load_settings, save_theme
-from tui.themes import load_themes
+from tui.themes import load_themes, series_colors
 from tui.tracker import RunTracker
 from tui.widgets.header import MODE_TITLES, HeaderStrip
 
@@ -94,6 +94,10 @@ class FinetuiApp(App[None]):
             self.register_theme(theme)
         self.theme = self.settings.theme if self.settings.theme in self.available_themes else DEFAULT_THEME
         self.set_keymap(self.settings.keys)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Colours of curves, for themes that name none."""
+        return series_colors(dark=self.current_theme.dark)
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)

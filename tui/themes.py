@@ -14,3 +14,13 @@ def load_themes() -> list[Theme]:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
             themes.append(Theme(name=file.name.removesuffix(".toml"), **values))
     return sorted(themes, key=lambda theme: theme.name)
+
+
+def series_colors(*, dark: bool) -> dict[str, str]:
+    """The theme variables `series-1` to `series-8`: colours that stay apart, also when a terminal has only sixteen."""
+    colors = _ON_DARK if dark else _ON_LIGHT
+    return {f"series-{number}": color for number, color in enumerate(colors, 1)}
+
+
+_ON_DARK = ("#6ea8fe", "#f2a65a", "#6fcf8e", "#d68df0", "#4fd1d9", "#f27878", "#e5d454", "#b0b8c4")
+_ON_LIGHT = ("#1f5fbf", "#b35900", "#1c7a3e", "#8a2fb0", "#0b7285", "#b3261e", "#7a6a00", "#56616f")
