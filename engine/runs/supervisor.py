@@ -1,0 +1,295 @@
+"""The parent of one run's worker: waits for a device, starts it, passes signals on, records how it ended.
+
+`python -m engine.runs.supervisor RUN_DIR [--attempt N] [--worker PROGRAM ARGUMENT…]`
+
+SIGTERM asks for a stop: the worker is asked once to save and end. SIGQUIT kills the worker with all its children.
+Standard library only: it lives as long as the run does, while the rest of finetui may be upgraded under it.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine.runs.identity import Identity, boot_id, host, identity_of
+from engine.runs.leases import Lease, Ticket, try_lock
+from engine.runs.oom import OomWatch
+from engine.runs.protocol import EventWriter
+from engine.runs.rundir import RunDir, read_json, write_json
+from engine.runs.signals import SignalQueue
+
+WORKER = ("python", "-m", "engine.worker.train")
+"""What trains; `python` stands for the interpreter of the supervisor."""
+
+POLL_S = 0.5
+"""Time between two looks at a device that somebody else holds."""
+
+SIGN_OF_LIFE_S = 30.0
+"""Time between two touches of `process.json`, by which other machines see that the run is alive."""
+
+CPU_NICENESS = 5
+"""Training on the processor gives way to whoever types on the same machine."""
+
+RECORD_FOR_S = 600.0
+"""How long a full disk is given to take the exit record."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended: `exit.json`. `code` and `signal` are those of the command that `phase` names."""
+
+    attempt: int
+    started: float
+    log_offset: int
+    """Where in `log.txt` the attempt's own lines begin."""
+    code: int | None = None
+    signal: int | None = None
+    ended: float = 0.0
+    requested: str | None = None
+    oom_killed: bool = False
+    phase: str | None = None
+    """What was under way when it ended, where that was not the worker itself."""
+
+
+class Supervisor:
+    """One attempt of one run, from the wait for a device to the exit record."""
+
+    def __init__(self, rundir: RunDir, attempt: int, worker: Sequence[str]) -> None:
+        self._dir = rundir
+        self._attempt = attempt
+        self._worker = tuple(worker)
+        self._signals = SignalQueue()
+        self._requested: str | None = None
+        self._phase: str | None = "starting"
+        self._held: list[int] = []  # locks that the commands inherit, so that they outlive this process with them
+        self._touched = time.monotonic()
+        log_offset = rundir.log.stat().st_size if rundir.log.exists() else 0
+        self._ending = Ending(attempt=attempt, started=time.time(), log_offset=log_offset)
+
+    def run(self) -> int:
+        """0 once the exit record is written, 1 where another supervisor has the run already."""
+        claim = try_lock(self._dir.path / ".lock")
+        if claim is None:
+            sys.stderr.write(f"finetui: {self._dir.path} is being run already\n")
+            return 1
+        self._held.append(claim)
+        self._record_processes(None)
+        try:
+            self._work()
+        except Exception:
+            traceback.print_exc()
+            self._ending = replace(self._ending, code=1)
+        self._record_ending()
+        return 0
+
+    def _work(self) -> None:
+        inputs = read_json(self._dir.inputs)
+        if inputs is None:
+            raise FileNotFoundError(f"{self._dir.inputs} is missing or damaged")
+        lease = self._wait_for_device(Path(inputs["leases"]), inputs["devices"], inputs["id"])
+        if lease is None:
+            return
+        self._held.append(lease.fd)
+        if lease.device == "cpu":
+            os.nice(CPU_NICENESS)
+        environment = self._environment(lease.device, inputs.get("visible", {}))
+        for step in inputs.get("prepare", ()):
+            if self._asked_to_end() or not self._prepare(step, environment):
+                return
+        self._phase = "starting"
+        self._say("starting", "starting the worker")
+        if not self._asked_to_end():
+            self._phase = None
+            self._run_command([*self._worker, str(self._dir.path)], environment)
+
+    def _wait_for_device(self, leases: Path, devices: Sequence[str], owner: str) -> Lease | None:
+        """The first lease that comes free, or `None` where the run was asked to end before."""
+        ticket = Ticket(leases, devices, owner)
+        try:
+            lease = ticket.try_take()
+            if lease is None:
+                self._phase = f"waiting for {' or '.join(devices)}"
+                self._say("queued", self._phase)
+            while lease is None and not self._asked_to_end(POLL_S):
+                lease = ticket.try_take()
+            return lease
+        finally:
+            ticket.drop()
+
+    def _prepare(self, step: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+        """Run one command that comes before the worker, unless what it makes is there. `False` where that ended it."""
+        self._phase = step["phase"]
+        self._say("starting", step["phase"])
+        lock = step.get("lock")
+        guard = try_lock(Path(lock)) if lock else None
+        while lock and guard is None:
+            if self._asked_to_end(POLL_S):
+                return False
+            guard = try_lock(Path(lock))
+        try:
+            if step.get("skip_if_exists") and Path(step["skip_if_exists"]).exists():
+                return True
+            keep = () if guard is None else (guard,)
+            self._run_command(step["argv"], environment, keep=keep)
+        finally:
+            if guard is not None:
+                os.close(guard)
+        return self._ending.code == 0
+
+    def _run_command(self, argv: Sequence[str], environment: Mapping[str, str], keep: Sequence[int] = ()) -> None:
+        """Run a command to its end, as the leader of a process group, and note how it ended."""
+        oom = OomWatch()
+        sys.stderr.flush()
+        pid, gate = _fork_gated(argv, environment, (*self._held, *keep))
+        self._record_processes(identity_of(pid))
+        with suppress(BrokenPipeError):
+            os.write(gate, b"\n")
+        os.close(gate)
+        code, number = self._wait(pid)
+        oom_killed = number == signal.SIGKILL and self._requested != "kill" and oom.happened()
+        self._ending = replace(self._ending, code=code, signal=number, oom_killed=oom_killed)
+
+    def _wait(self, pid: int) -> tuple[int | None, int | None]:
+        """Pass signals on until the child ends. Returns its exit code, or the signal that ended it."""
+        while True:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                break
+            for number in self._signals.wait(SIGN_OF_LIFE_S):
+                self._pass_on(number, pid)
+            self._give_sign_of_life()
+        _kill_group(pid)  # what it left behind would keep the device
+        result = os.waitstatus_to_exitcode(status)
+        return (result, None) if result >= 0 else (None, -result)
+
+    def _pass_on(self, number: int, pid: int) -> None:
+        before = self._requested
+        self._note(number)
+        if number == signal.SIGQUIT:
+            _kill_group(pid)
+        elif self._requested and not before:
+            # To the leader alone: killing its data loaders under it would turn the stop into a crash.
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)  # a suspended worker could not hear it
+
+    def _note(self, number: int) -> None:
+        if number == signal.SIGQUIT:
+            self._requested = "kill"
+        elif number in (signal.SIGTERM, signal.SIGINT) and self._requested is None:
+            self._requested = "stop"
+
+    def _asked_to_end(self, timeout_s: float = 0.0) -> bool:
+        for number in self._signals.wait(timeout_s):
+            self._note(number)
+        self._give_sign_of_life()
+        return self._requested is not None
+
+    def _give_sign_of_life(self) -> None:
+        if time.monotonic() - self._touched >= SIGN_OF_LIFE_S:
+            self._touched = time.monotonic()
+            with suppress(OSError):
+                self._dir.process.touch()
+
+    def _environment(self, device: str, visible: Mapping[str, str]) -> dict[str, str]:
+        """The commands' environment. `visible` maps a device to its value of `CUDA_VISIBLE_DEVICES`."""
+        environment = dict(os.environ)
+        environment |= {
+            "FINETUI_ATTEMPT": str(self._attempt),
+            "FINETUI_RUN_DIR": str(self._dir.path),
+            "PYTHONFAULTHANDLER": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        if device in visible:
+            environment |= {"CUDA_VISIBLE_DEVICES": visible[device], "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        return environment
+
+    def _say(self, status: str, phase: str) -> None:
+        """One state event. The writer is closed at once: while a command runs, the log is the command's."""
+        try:
+            writer = EventWriter(self._dir.events, self._attempt)
+            writer.write("state", status=status, phase=phase)
+            writer.close()
+        except OSError as error:
+            sys.stderr.write(f"finetui: the event log cannot be written ({error})\n")
+
+    def _record_processes(self, worker: Identity | None) -> None:
+        """Write `process.json`; `worker` is the command at work, be it the worker or what prepares for it."""
+        own = identity_of(os.getpid())
+        record = {
+            "host": host(),
+            "boot_id": boot_id(),
+            "supervisor": own and own.to_json(),
+            "worker": worker and worker.to_json(),
+            "backend": "local",
+            "attempt": self._attempt,
+        }
+        try:
+            write_json(self._dir.process, record)
+        except OSError as error:
+            sys.stderr.write(f"finetui: {self._dir.process} cannot be written ({error})\n")
+
+    def _record_ending(self) -> None:
+        """Write `exit.json`; a full disk gets time to be freed."""
+        ending = replace(self._ending, requested=self._requested, phase=self._phase, ended=time.time())
+        give_up = time.monotonic() + RECORD_FOR_S
+        while True:
+            try:
+                write_json(self._dir.exit, asdict(ending))
+                return
+            except OSError as error:
+                if time.monotonic() > give_up:
+                    sys.stderr.write(f"finetui: {self._dir.exit} cannot be written ({error}): {asdict(ending)}\n")
+                    return
+            time.sleep(1.0)
+
+
+def _fork_gated(argv: Sequence[str], environment: Mapping[str, str], keep: Sequence[int]) -> tuple[int, int]:
+    """Fork a child that runs `argv` once a byte is written to the gate. Returns its pid and the gate.
+
+    Between the two its identity is put on record, so that no worker can ever be at work unrecorded: a supervisor
+    killed before it opened the gate takes the child with it. The child leads a process group of its own and
+    inherits the files `keep`.
+    """
+    ready, gate = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(ready)
+        return pid, gate
+    try:
+        os.setpgid(0, 0)
+        os.close(gate)
+        SignalQueue.restore()
+        if os.read(ready, 1):
+            for fd in keep:
+                os.set_inheritable(fd, True)
+            program = sys.executable if argv[0] == "python" else argv[0]
+            os.execvpe(program, [program, *argv[1:]], environment)
+    except BaseException as error:
+        os.write(2, f"finetui: {argv[0]} cannot be started: {error}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def _kill_group(leader: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # the second is what macOS says of a group of zombies
+        os.killpg(leader, signal.SIGKILL)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Run one attempt of a run to its end.")
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--attempt", type=int, default=1)
+    parser.add_argument("--worker", nargs=argparse.REMAINDER, default=list(WORKER))
+    options = parser.parse_args(arguments)
+    return Supervisor(RunDir(options.run_dir.absolute()), options.attempt, options.worker).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
