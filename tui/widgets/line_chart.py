@@ -228,7 +228,17 @@ class LineChart(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width, height = self.size
-        key = (width, height, self._version, self.log_scale, self.smoothing, self.by_time, self.crosshair, self.empty)
+        key = (
+            width,
+            height,
+            self._version,
+            self.view,
+            self.log_scale,
+            self.smoothing,
+            self.by_time,
+            self.crosshair,
+            self.empty,
+        )
         if key != self._drawn:
             self._rows = self._draw(width, height)
             self._drawn = key

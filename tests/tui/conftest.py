@@ -1,0 +1,119 @@
+"""The app as a person meets it: a home with runs in it, keys pressed, the screen read back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from engine.home import Home
+from store import Store, open_store
+from tests.tui.sample_runs import SampleRuns, fill
+from tui.app import FinetuiApp
+
+PATIENCE_S = 20.0
+
+
+class Driver:
+    """Presses keys and reads the screen."""
+
+    def __init__(self, app: FinetuiApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def type(self, text: str) -> None:
+        """Type text into what is in focus."""
+        for character in text:
+            await self.pilot.press(
+                {" ": "space", ":": "colon", "-": "minus", "#": "number_sign"}.get(character, character)
+            )
+
+    def text(self) -> str:
+        """What is on the screen, line by line."""
+        strips = self.app.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+    def line(self, word: str) -> str:
+        """The first line on the screen that has `word` in it; empty where there is none."""
+        return next((line for line in self.text().splitlines() if word in line), "")
+
+    async def wait(self, condition: Callable[[], Any]) -> Any:
+        """What `condition` returns once that is true. Fails with the screen's text when it does not become so."""
+        give_up = time.monotonic() + PATIENCE_S
+        while not (value := condition()):
+            assert time.monotonic() < give_up, f"it did not happen in time; the screen says\n{self.text()}"
+            await asyncio.sleep(0.02)
+            await self.pilot.pause()
+        return value
+
+    async def sees(self, *words: str) -> None:
+        """Wait until all of `words` are on the screen."""
+        await self.wait(lambda: all(word in self.text() for word in words))
+
+    async def sees_no(self, *words: str) -> None:
+        """Wait until none of `words` is on the screen."""
+        await self.wait(lambda: not any(word in self.text() for word in words))
+
+    def picture(self, name: str) -> Path:
+        """Save what is on the screen as SVG, to look at it."""
+        return Path(self.app.save_screenshot(f"{name}.svg"))
+
+
+MakeApp = Callable[..., AbstractAsyncContextManager[Driver]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty home."""
+    return Home(tmp_path / "home").ensure()
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[Store]:
+    """The store of `home`."""
+    opened = open_store(home.db)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def runs(home: Home, store: Store) -> Iterator[SampleRuns]:
+    """Makes sample runs in `home`; there are none yet."""
+    made = SampleRuns(home, store)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def filled(runs: SampleRuns) -> SampleRuns:
+    """Sample runs of each kind."""
+    fill(runs)
+    return runs
+
+
+@pytest.fixture
+def make_app(home: Home) -> MakeApp:
+    """`async with make_app(size=(120, 36)) as driver`: the app on `home`, its services ready."""
+
+    @asynccontextmanager
+    async def start(
+        size: tuple[int, int] = (120, 36), *, ready: bool = True, open_run: str | None = None, theme: str = ""
+    ) -> AsyncIterator[Driver]:
+        app = FinetuiApp(home, open_run=open_run)
+        if theme:
+            app.theme = theme
+        async with app.run_test(size=size) as pilot:
+            driver = Driver(app, pilot)
+            if ready:
+                await driver.wait(lambda: app.is_ready)
+                await pilot.pause()
+            yield driver
+
+    return start

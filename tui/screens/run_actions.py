@@ -1,0 +1,168 @@
+"""What one does to runs, the same on the list and on a run's own screen: stop, resume, rename, tag, note, remove."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tui.format import fmt_bytes
+from tui.messages import ChatWith, NewRunLike
+from tui.screens.dialogs import ConfirmDialog, TextDialog
+from tui.screens.page import Page
+from tui.text import clean_line
+
+if TYPE_CHECKING:
+    from store.records import Run
+
+
+class RunActions(Page):
+    """A page that acts on `current_run`. Each action asks first where something would be lost."""
+
+    @property
+    def current_run(self) -> "Run | None":
+        """The run that the keys are about."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        run = self.current_run
+        if action in ("stop_run", "kill_run"):
+            return run is not None and run.status.live
+        if action == "resume_run":
+            return run is not None and run.status.value in ("stopped", "failed", "lost")
+        if action == "remove_run":
+            return run is not None and not run.status.live
+        if action in ("chat", "new_like", "rename_run", "tag_run", "note_run"):
+            return run is not None
+        return super().check_action(action, parameters)
+
+    def action_chat(self) -> None:
+        if run := self.current_run:
+            self.post_message(ChatWith([run.id]))
+
+    def action_new_like(self) -> None:
+        if run := self.current_run:
+            self.post_message(NewRunLike(run.id))
+
+    def action_stop_run(self) -> None:
+        """Let the run save a checkpoint and end."""
+        run = self.current_run
+        if run is None:
+            return
+        self._ask(
+            f"Stop {run.name}?",
+            "It saves a checkpoint and ends. Resume goes on from there.",
+            "stop it",
+            partial(self.services.manager.stop, run.id),
+            run.id,
+        )
+
+    def action_kill_run(self) -> None:
+        """End the run at once, without saving."""
+        run = self.current_run
+        if run is None:
+            return
+        self._ask(
+            f"Kill {run.name}?",
+            "It ends at once. What it learnt since its last checkpoint is lost.",
+            "kill it",
+            partial(self.services.manager.stop, run.id, now=True),
+            run.id,
+        )
+
+    def action_resume_run(self) -> None:
+        """Go on from the last checkpoint."""
+        if run := self.current_run:
+            self._change(partial(self.services.manager.resume, run.id), run.id, "The run cannot be resumed")
+
+    def action_remove_run(self) -> None:
+        """Ask, saying what would be deleted, then delete the run."""
+        run = self.current_run
+        if run is None:
+            return
+        self.in_thread(
+            partial(_what_is_deleted, run.dir),
+            lambda words: self._ask(
+                f"Remove {run.name}?", words, "delete it", partial(self.services.manager.remove, run.id), run.id
+            ),
+            group="measure",
+        )
+
+    def action_rename_run(self) -> None:
+        if run := self.current_run:
+            self._ask_text("Rename the run", run.name, "", partial(self.services.store.runs.rename, run.id), run.id)
+
+    def action_note_run(self) -> None:
+        if run := self.current_run:
+            self._ask_text(
+                f"Note on {run.name}",
+                run.notes,
+                "empty removes the note",
+                partial(self.services.store.runs.set_note, run.id),
+                run.id,
+                may_be_empty=True,
+            )
+
+    def action_tag_run(self) -> None:
+        if run := self.current_run:
+            tags = set(run.tags)
+            self._ask_text(
+                f"Tags of {run.name}",
+                ", ".join(run.tags),
+                "separated by commas",
+                lambda text: self._set_tags(run.id, tags, text),
+                run.id,
+                may_be_empty=True,
+            )
+
+    def _set_tags(self, run_id: str, before: set[str], text: str) -> None:
+        after = {tag.strip() for tag in text.split(",") if tag.strip()}
+        for tag in sorted(after - before):
+            self.services.store.runs.add_tag(run_id, tag)
+        for tag in sorted(before - after):
+            self.services.store.runs.remove_tag(run_id, tag)
+
+    def _ask(self, title: str, body: str, label: str, change: Callable[[], object], run_id: str) -> None:
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._change(change, run_id, clean_line(title).rstrip("?") + " did not work")
+
+        self.app.push_screen(ConfirmDialog(title, body, label), answered)
+
+    def _ask_text(
+        self,
+        title: str,
+        value: str,
+        hint: str,
+        change: Callable[[str], object],
+        run_id: str,
+        *,
+        may_be_empty: bool = False,
+    ) -> None:
+        def answered(text: str | None) -> None:
+            if text is not None and text != value and (text or may_be_empty):
+                self._change(partial(change, text), run_id, "That was not kept")
+
+        self.app.push_screen(TextDialog(title, value, hint=hint), answered)
+
+    def _change(self, change: Callable[[], object], run_id: str, title: str) -> None:
+        def done(_: object) -> None:
+            self.tracker.announce(run_id)
+            self.tracker.poll_now()
+
+        self.in_thread(change, done, group=f"change-{run_id}", title=title)
+
+
+def _what_is_deleted(folder: str) -> str:
+    from pathlib import Path
+
+    from engine.runs.rundir import RunDir
+
+    run_dir = RunDir(Path(folder))
+    files = [file for file in run_dir.path.rglob("*") if file.is_file() and not file.is_symlink()]
+    size = fmt_bytes(sum(file.stat().st_size for file in files))
+    checkpoints = len(run_dir.committed_checkpoints())
+    parts = ["its recipe, metrics, samples and log"]
+    if checkpoints:
+        parts.append(f"{checkpoints} {'checkpoint' if checkpoints == 1 else 'checkpoints'}")
+    if run_dir.adapter.is_dir():
+        parts.append("the adapter")
+    return f"This deletes {', '.join(parts)}: {size} in\n{run_dir.path}\nChats with it are kept. It cannot be undone."

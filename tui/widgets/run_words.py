@@ -1,0 +1,134 @@
+"""A run in words: its state, how far it is, what it came to. The same words on every screen."""
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tui.format import fmt_delta, fmt_duration, fmt_number, fmt_percent
+from tui.text import clean_line
+from tui.widgets.gauge import bar
+
+if TYPE_CHECKING:
+    from store.records import Run
+
+EVAL_LOSS, TRAIN_LOSS = "eval/loss", "train/loss"
+
+
+class State(NamedTuple):
+    """How a state is shown; `tone` is one of `live`, `good`, `look`, `act`, `dim`."""
+
+    symbol: str
+    word: str
+    tone: str
+
+
+STATES = {
+    "queued": State("○", "queued", "dim"),
+    "starting": State("◌", "starting", "live"),
+    "rehearsing": State("◎", "rehearsing", "live"),
+    "training": State("●", "training", "live"),
+    "evaluating": State("◉", "evaluating", "live"),
+    "stopping": State("◑", "stopping", "look"),
+    "succeeded": State("✓", "done", "good"),
+    "failed": State("✗", "failed", "act"),
+    "stopped": State("■", "stopped", "dim"),
+    "lost": State("?", "lost", "act"),
+}
+
+TONES = {
+    "live": "$text-primary",
+    "good": "$text-success",
+    "look": "$text-warning",
+    "act": "$text-error",
+    "dim": "$text-muted",
+}
+"""The theme's colour of each tone, for `Content`."""
+
+
+def state_of(run: "Run") -> State:
+    """The run's state; a live run with alerts asks to be looked at."""
+    state = STATES[run.status.value]
+    if run.alerts and run.status.live and state.tone == "live":
+        return State("⚠", state.word, "look")
+    return state
+
+
+def phase_of(run: "Run") -> str:
+    """What a live run is doing, with how far it is: `building the starter model 40%`; empty when it trains."""
+    if not run.status.live or not run.phase:
+        return ""
+    percent = f" {fmt_percent(run.phase_progress)}" if run.phase_progress is not None else ""
+    return clean_line(run.phase) + percent
+
+
+def progress_of(run: "Run", width: int, now: float | None = None) -> str:
+    """How far a run is, in about `width` characters: a bar, a share and the time left; or how long it took."""
+    if phase := phase_of(run):
+        return phase
+    if run.status.live:
+        if run.progress is None:
+            return ""
+        left = f" {short_time(run.eta_s)}" if run.eta_s is not None else ""
+        tail = f" {fmt_percent(run.progress)}{left}"
+        return bar(run.progress, max(3, min(24, width - len(tail)))) + tail
+    took = took_s(run, now)
+    done = run.status == "succeeded" or not run.total_steps
+    steps = "" if done else f"step {run.step}/{run.total_steps}"
+    if done:
+        return fmt_duration(took) if took is not None else ""
+    return steps
+
+
+def took_s(run: "Run", now: float | None = None) -> float | None:
+    """Seconds from the start of a run to its end, or to now."""
+    if run.started is None:
+        return None
+    end = run.ended if run.ended is not None else (time.time() if now is None else now)
+    return max(0.0, end - run.started)
+
+
+def short_time(seconds: float | None) -> str:
+    """Time left in few characters: `45s`, `12m`, `3h10m`."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    total = max(0, round(seconds))
+    if total < 60:
+        return f"{total}s"
+    if total < 3600:
+        return f"{total // 60}m"
+    return f"{total // 3600}h{total % 3600 // 60:02d}m" if total < 86400 else f"{total // 86400}d"
+
+
+def eval_loss_of(run: "Run") -> tuple[str, str, str]:
+    """The last evaluation's loss, its distance to the best one, and a tone.
+
+    An arrow says that it rose above the best; `best` that it is the best.
+    """
+    latest = run.metrics.get(EVAL_LOSS)
+    if latest is None:
+        return "", "", "dim"
+    if not math.isfinite(latest.last):
+        return fmt_number(latest.last), "", "act"
+    if latest.min is None or latest.last <= latest.min:
+        return fmt_number(latest.last), "best" if latest.min_step else "", "good"
+    return f"{fmt_number(latest.last)} ↑", fmt_delta(latest.last - latest.min), "look"
+
+
+def recipe_line(recipe: dict[str, Any]) -> str:
+    """A recipe in one line: `qlora r16 α32 · lr 2e-4 cosine · 3 epochs · batch 16`."""
+    parts = [str(recipe.get("method", ""))]
+    if recipe.get("method") != "full":
+        parts[0] += f" r{recipe.get('lora_r', '?')} α{recipe.get('lora_alpha', '?')}"
+    if "learning_rate" in recipe:
+        parts.append(f"lr {fmt_number(recipe['learning_rate'])} {recipe.get('lr_scheduler_type', '')}".rstrip())
+    steps = recipe.get("max_steps", -1)
+    if isinstance(steps, int) and steps > 0:
+        parts.append(f"{steps} steps")
+    elif "num_train_epochs" in recipe:
+        parts.append(f"{recipe['num_train_epochs']:g} epochs")
+    if "per_device_train_batch_size" in recipe:
+        batch = recipe["per_device_train_batch_size"] * recipe.get("gradient_accumulation_steps", 1)
+        parts.append(f"batch {batch}")
+    if recipe.get("packing"):
+        parts.append("packed")
+    return clean_line(" · ".join(part for part in parts if part))
