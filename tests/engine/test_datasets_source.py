@@ -1,0 +1,183 @@
+"""Files as people have them: what can be read is read, the rest is refused with what is wrong and what to do."""
+
+import gzip
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from engine.datasets import source
+from engine.datasets.rows import RowError
+from engine.datasets.source import read_rows
+from engine.errors import BadInput
+
+ROW = {"prompt": "Wie heißt du? 🙂", "response": "Ada"}
+LINE = json.dumps(ROW, ensure_ascii=False)
+
+
+def written(tmp_path: Path, content: str | bytes, name: str = "x.jsonl") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{LINE}\n{LINE}\n",
+        f"{LINE}\r\n\r\n  \n{LINE}",
+        f"\ufeff{LINE}\n{LINE}\n",
+        f"[{LINE}, {LINE}]",
+        f"[{LINE},\n{LINE}\n]\n",
+        f"\ufeff  \n[{LINE},{LINE}]",
+        json.dumps({"data": [ROW, ROW], "version": 1}),
+        json.dumps({"rows": [ROW, ROW]}, indent=1),
+        f'{{"data": [\n{LINE},\n{LINE}\n]}}',
+        json.dumps([ROW, ROW], indent=4),
+    ],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_lines_arrays_and_wrapped_lists_are_the_same_rows(tmp_path: Path, content: str, zipped: bool) -> None:
+    data = content.encode()
+    path = written(tmp_path, gzip.compress(data) if zipped else data, "x.json.gz" if zipped else "x.json")
+    assert [(row.number, row.parse()) for row in read_rows(path)] == [(1, ROW), (2, ROW)]
+
+
+def test_a_single_object_is_one_row(tmp_path: Path) -> None:
+    assert [row.parse() for row in read_rows(written(tmp_path, json.dumps(ROW, indent=2)))] == [ROW]
+    assert [row.parse() for row in read_rows(written(tmp_path, LINE))] == [ROW]
+
+
+def test_lines_are_numbered_as_an_editor_does(tmp_path: Path) -> None:
+    rows = list(read_rows(written(tmp_path, f"\n{LINE}\n\n{LINE}\n")))
+    assert [(row.number, row.line) for row in rows] == [(1, 2), (2, 4)]
+    assert rows[-1].at == 1.0
+
+
+def test_unicode_line_separators_do_not_end_a_row(tmp_path: Path) -> None:
+    row = {"prompt": "a\u2028b\x85c", "response": "d"}
+    assert [raw.parse() for raw in read_rows(written(tmp_path, json.dumps(row, ensure_ascii=False)))] == [row]
+
+
+def test_nan_reads_as_null(tmp_path: Path) -> None:
+    (row,) = read_rows(written(tmp_path, '{"input": NaN, "score": -Infinity}\n'))
+    assert row.parse() == {"input": None, "score": None}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b'{"prompt": "a", "response": ', "is not JSON (expecting value at column 29)"),
+        (b'{"prompt": "caf\xe9"}', "is not UTF-8 (byte 0xe9 at position 16)"),
+        (b'{"prompt": "a\x00b"}', "is not JSON (invalid control character at"),
+        (b"null", "is null, not an object"),
+        (b'"text"', "is text, not an object"),
+        (b"[1, 2]", "is a list, not an object"),
+        (b'{"n": ' + b"9" * 5000 + b"}", "is not JSON (Exceeds the limit"),
+        (b"[" * 100_000 + b"]" * 100_000, "is nested too deeply"),
+    ],
+)
+def test_a_bad_line_is_that_rows_problem_alone(tmp_path: Path, line: bytes, problem: str) -> None:
+    path = written(tmp_path, LINE.encode() + b"\n" + line + b"\n" + LINE.encode() + b"\n")
+    first, bad, last = read_rows(path)
+    assert first.parse() == last.parse() == ROW
+    with pytest.raises(RowError) as error:
+        bad.parse()
+    assert problem in str(error.value)
+
+
+@pytest.mark.parametrize("bad", [b'{"prompt": "a"', b"null", b"3"])
+def test_a_bad_first_line_does_not_hide_the_others(tmp_path: Path, bad: bytes) -> None:
+    first, second = read_rows(written(tmp_path, bad + b"\n" + LINE.encode()))
+    with pytest.raises(RowError):
+        first.parse()
+    assert second.parse() == ROW
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b" \n\n\t\n", "is empty"),
+        (b"[]", "holds no rows"),
+        (b'{"data": []}', "holds no rows"),
+        (b"Hello there\nWorld\n", "is not JSON"),
+        (b"prompt,response\na,b\n", "is not JSON"),
+        (b'[{"prompt": "a"},\n{"prompt": ', "line 2, column 12"),
+        (b'{\n "prompt": "a",\n}', "is not JSON (illegal trailing comma"),
+        (b'[{"prompt": "caf\xe9"}]', "is not UTF-8"),
+        ("[1]".encode("utf-16"), "is UTF-16 text"),
+        (b"PAR1\x15\x04\x15", "is a Parquet file"),
+        (b"PK\x03\x04\x14\x00", "is a ZIP archive"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "is a binary file"),
+        (gzip.compress(b'{"prompt": 1}\n' * 5000)[:-20], "is damaged"),
+        (gzip.compress(b""), "is empty"),
+        (b"\x1f\x8bnonsense", "is damaged"),
+    ],
+)
+def test_a_file_that_holds_no_rows_says_why(tmp_path: Path, content: bytes, message: str) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(BadInput) as error:
+        list(read_rows(path))
+    if message.startswith("is not JSON (illegal"):  # newer Pythons say it so, older ones name the brace
+        message = "is not JSON ("
+    assert message in error.value.why or message in error.value.what
+    assert str(path) in error.value.what
+    assert error.value.fix
+
+
+def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="does not exist"):
+        list(read_rows(tmp_path / "none.jsonl"))
+    written(tmp_path, LINE, "rows.jsonl")
+    with pytest.raises(BadInput, match="is a folder") as error:
+        list(read_rows(tmp_path))
+    assert "rows.jsonl" in error.value.why
+    with pytest.raises(BadInput, match="cannot be read"):
+        list(read_rows(tmp_path / ("a" * 5000)))
+    with pytest.raises(BadInput, match="hub"):
+        list(read_rows(Path("hub:someone/data")))
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, LINE)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # root, who runs tests in containers, may read everything
+    with pytest.raises(BadInput, match="cannot be read") as error:
+        list(read_rows(path))
+    assert "Permission denied" in error.value.why
+
+
+def test_a_long_line_is_read_and_one_beyond_the_limit_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = json.dumps({"prompt": "a" * (5 << 20), "response": "b"})
+    path = written(tmp_path, f"{LINE}\n{long}\n{LINE}\n")
+    assert len(list(read_rows(path))[1].parse()["prompt"]) == 5 << 20
+    monkeypatch.setattr(source, "MAX_LINE_BYTES", 1 << 20)
+    first, bad, last = read_rows(path)
+    assert first.parse() == last.parse() == ROW
+    with pytest.raises(RowError, match="longer than 1 MB"):
+        bad.parse()
+
+
+def test_an_array_too_large_to_read_whole_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "MAX_DOCUMENT_BYTES", 1000)
+    with pytest.raises(BadInput, match="read whole") as error:
+        list(read_rows(written(tmp_path, json.dumps([ROW] * 100))))
+    assert "JSONL" in error.value.fix
+
+
+def test_lines_are_streamed(tmp_path: Path) -> None:
+    path = written(tmp_path, (json.dumps({"prompt": "a" * 1000, "response": "b"}) + "\n") * 20_000)
+    tracemalloc.start()
+    count = sum(1 for row in read_rows(path) if row.parse())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 20_000
+    assert peak < path.stat().st_size / 10
