@@ -24,6 +24,7 @@ MAX_DOCUMENT_BYTES = 1 << 30
 WRAPPERS = ("data", "rows")
 _HEAD_BYTES = 1 << 16
 _FORMATS = "finetui reads JSONL (one JSON object a line) and JSON (an array of objects), plain or gzipped, in UTF-8."
+_DECODER = json.JSONDecoder(parse_constant=lambda _name: None)
 _GZIP = b"\x1f\x8b"
 _MAGIC = {
     b"PAR1": "a Parquet file",
@@ -63,7 +64,7 @@ class RawRow:
 def parse_json(data: bytes) -> Any:
     """One JSON value. NaN and infinities, which JSON does not have, read as null. Raises `RowError`."""
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=lambda _: None)
+        return _DECODER.decode(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise RowError("", f"is not UTF-8 (byte 0x{byte:02x} at position {error.start + 1})") from error

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,19 @@ def test_what_a_killed_import_left_is_cleared_and_does_not_block(
     (Path(dataset.dir) / "card.json").unlink()  # as if it had been killed before the card was written
     assert library.import_file(path).id == dataset.id
     assert library.card(dataset.id)["version"] == dataset.version
+
+
+def test_two_imports_at_once_are_one_dataset_and_two_versions_two(
+    library: DatasetLibrary, home: Home, tmp_path: Path
+) -> None:
+    same = written(tmp_path, [pair(index) for index in range(200)])
+    other = written(tmp_path, [pair(index) for index in range(201)], "other.jsonl")
+    with ThreadPoolExecutor(3) as threads:
+        jobs = [threads.submit(library.import_file, path, name="pairs") for path in (same, same, other)]
+    first, second, third = (job.result() for job in jobs)
+    assert first == second
+    assert {first.version, third.version} == {1, 2}
+    assert left_in(home) == sorted([first.id, third.id])
 
 
 def test_a_full_disk_is_an_error_that_says_so(
