@@ -125,6 +125,9 @@ class Supervisor:
 
     def _prepare(self, step: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
         """Run one command that comes before the worker, unless what it makes is there. `False` where that ended it."""
+        made = step.get("skip_if_exists")
+        if made and Path(made).exists():
+            return True
         self._phase = step["phase"]
         self._say("starting", step["phase"])
         lock = step.get("lock")
@@ -134,10 +137,9 @@ class Supervisor:
                 return False
             guard = try_lock(Path(lock))
         try:
-            if step.get("skip_if_exists") and Path(step["skip_if_exists"]).exists():
+            if made and Path(made).exists():  # by the other run that held the lock
                 return True
-            keep = () if guard is None else (guard,)
-            self._run_command(step["argv"], environment, keep=keep)
+            self._run_command(step["argv"], environment, keep=() if guard is None else (guard,))
         finally:
             if guard is not None:
                 os.close(guard)

@@ -1,0 +1,243 @@
+"""Launching: a recipe becomes a run's folder, a row in the store and a supervisor."""
+
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+import unicodedata
+from collections.abc import Sequence
+from importlib import metadata, util
+from typing import Any
+
+from engine.datasets.library import DatasetLibrary
+from engine.errors import BadInput, FinetuiError
+from engine.home import Home
+from engine.models import ModelInfo, hub_is_off, resolve_model
+from engine.recipe import Recipe
+from engine.runs.backends.local import SAMPLES, candidate_devices, start_supervisor
+from engine.runs.identity import read_process
+from engine.runs.protocol import EventWriter
+from engine.runs.rundir import RunDir, checkpoint_step, read_json, write_json
+from store import Store
+from store.records import NewRun, Run
+
+TORCH_SIDE = ("torch", "transformers", "trl", "peft", "datasets")
+"""Packages that the extra `train` brings and a worker cannot do without."""
+
+LONGEST_NAME = 80
+
+Process = subprocess.Popen[bytes]
+
+
+def launch_run(
+    home: Home,
+    store: Store,
+    recipe: Recipe,
+    *,
+    name: str | None,
+    tags: Sequence[str],
+    worker: Sequence[str],
+) -> tuple[Run, Process]:
+    """Freeze the recipe into a run's folder, put the run into the store, start its supervisor.
+
+    Raises `BadInput` for an unknown dataset or model, a bad name, a missing extra; nothing is left behind then.
+    """
+    _require_torch_side()
+    dataset = DatasetLibrary(home, store).resolve(recipe.dataset)
+    model = resolve_model(recipe.model, home)
+    if model.problem and (model.kind != "hub" or hub_is_off()):
+        raise BadInput(f"The model {model.name} cannot be trained.", why=f"It {model.problem}.")
+    devices = candidate_devices()
+    if isinstance(recipe.devices, int) and recipe.devices > 1:
+        raise BadInput(
+            f"The recipe asks for {recipe.devices} devices, and a run trains on one.",
+            fix="Set devices to 1 or auto; runs on other devices can go on at the same time.",
+        )
+    run_id = new_run_id()
+    unique = _unique_name(store, clean_name(name) if name and name.strip() else default_name(recipe, dataset.name))
+    inputs = {
+        "id": run_id,
+        "name": unique,
+        "tags": [clean_name(tag, "tag") for tag in dict.fromkeys(tags)],
+        "created": time.time(),
+        "model": {"name": model.name, "path": str(model.path), "revision": recipe.revision, "kind": model.kind},
+        "dataset": {"id": dataset.id, "name": dataset.name, "version": dataset.version, "dir": dataset.dir},
+        "devices": list(devices),
+        "visible": {device: value for device, value in devices.items() if value},
+        "leases": str(home.root / "leases"),
+        "versions": _versions(),
+        "prepare": _preparation(model, home),
+    }
+    rundir = RunDir(home.runs / run_id)
+    try:
+        _make_folder(rundir, recipe, inputs)
+    except OSError as error:
+        raise BadInput(
+            f"The run's folder cannot be made in {home.runs}.",
+            why=f"The system says: {error.strerror or error}.",
+            fix="Free or unlock that folder, or choose another home with --home DIR or $FINETUI_HOME.",
+        ) from error
+    try:
+        store.runs.add(new_run(rundir, inputs))
+    except BaseException:
+        shutil.rmtree(rundir.path, ignore_errors=True)
+        raise
+    try:
+        process = start_supervisor(rundir, 1, worker)
+    except OSError as error:
+        store.runs.delete(run_id)
+        shutil.rmtree(rundir.path, ignore_errors=True)
+        raise _cannot_start(error) from error
+    run = store.runs.get(run_id)
+    assert run is not None, "it was added above"
+    return run, process
+
+
+def start_again(home: Home, run: Run, worker: Sequence[str]) -> Process:
+    """Start the next attempt of a run that has ended: from its last committed checkpoint, else from step 0.
+
+    The records of the attempt before are kept as `process-K.json` and `exit-K.json`.
+    """
+    _require_torch_side()
+    rundir = RunDir(home.runs / run.id)
+    attempt = _last_attempt(rundir, run) + 1
+    checkpoints = rundir.committed_checkpoints()
+    try:
+        for record in (rundir.process, rundir.exit):
+            if record.exists():
+                record.replace(record.with_stem(f"{record.stem}-{attempt - 1}"))
+        if checkpoints:
+            _announce(rundir, attempt, checkpoint_step(checkpoints[-1]), "")
+        else:
+            _announce(rundir, attempt, 0, "no checkpoint was saved: it starts again from step 0")
+        return start_supervisor(rundir, attempt, worker)
+    except OSError as error:
+        raise _cannot_start(error) from error
+
+
+def new_run(rundir: RunDir, inputs: dict[str, Any]) -> NewRun:
+    """What the store is told of the run in `rundir`. Raises `KeyError`, `OSError` or `ValueError` for a damaged one."""
+    recipe = tomllib.loads(rundir.recipe.read_text(encoding="utf-8"))
+    return NewRun(
+        id=inputs["id"],
+        name=inputs["name"],
+        model=inputs["model"]["name"],
+        method=recipe["method"],
+        dataset=inputs["dataset"]["name"],
+        dataset_id=inputs["dataset"]["id"],
+        created=inputs["created"],
+        recipe=recipe,
+        dir=str(rundir.path),
+        tags=tuple(inputs["tags"]),
+    )
+
+
+def new_run_id() -> str:
+    """`r` and eleven letters and digits that sort by time: eight of milliseconds since 2025, three of chance."""
+    value = (time.time_ns() // 1_000_000 - 1_735_689_600_000) << 15 | secrets.randbits(15)
+    letters = "0123456789abcdefghjkmnpqrstvwxyz"
+    return "r" + "".join(letters[value >> shift & 31] for shift in range(50, -1, -5))
+
+
+def clean_name(text: str, what: str = "name") -> str:
+    """`text` without outer blanks. Raises `BadInput` for an empty or long one and for control characters."""
+    name = text.strip()
+    if not name or len(name) > LONGEST_NAME:
+        raise BadInput(f"A {what} has 1 to {LONGEST_NAME} characters; this one has {len(name)}.")
+    # Other controls, line and paragraph ends, lone surrogates, and what turns the direction of writing round
+    wrong = [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "\u200e\u200f"]
+    if wrong or any("\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069" for c in name):
+        raise BadInput(f"A {what} cannot hold control characters: {name!r}.", fix="Use letters, digits and signs.")
+    return name
+
+
+def default_name(recipe: Recipe, dataset: str) -> str:
+    """What a run is about, in short: `support-qlora-r16`."""
+    tail = recipe.method if recipe.method == "full" else f"{recipe.method}-r{recipe.lora_r}"
+    return f"{dataset[: LONGEST_NAME - len(tail) - 1]}-{tail}"
+
+
+def _unique_name(store: Store, name: str) -> str:
+    """`name`, or the first of `name-2`, `name-3`… that no run has."""
+    candidate, number = name, 1
+    while any(run.name == candidate for run in store.runs.find(candidate)):
+        number += 1
+        tail = f"-{number}"
+        candidate = name[: LONGEST_NAME - len(tail)] + tail
+    return candidate
+
+
+def _require_torch_side() -> None:
+    missing = [package for package in TORCH_SIDE if util.find_spec(package) is None]
+    if missing:
+        raise BadInput(
+            "This installation can review runs, but not train.",
+            why=f"Not installed here: {', '.join(missing)}.",
+            fix="Install the training side: pip install 'finetui[train]'",
+        )
+
+
+def _preparation(model: ModelInfo, home: Home) -> list[dict[str, Any]]:
+    """Commands that the supervisor runs before the worker."""
+    if model.kind != "starter":
+        return []
+    return [
+        {
+            "argv": ["python", "-m", "engine.worker.starter", str(home.starter), "--samples", str(SAMPLES)],
+            "lock": str(home.models / ".starter.lock"),
+            "skip_if_exists": str(home.starter / "config.json"),
+            "phase": "building the starter model",
+        }
+    ]
+
+
+def _make_folder(rundir: RunDir, recipe: Recipe, inputs: dict[str, Any]) -> None:
+    """The run's folder appears whole: recipe, inputs and the first event."""
+    draft = RunDir(rundir.path.with_name(f".new-{rundir.path.name}"))
+    draft.path.mkdir(mode=0o700, parents=True)
+    try:
+        draft.recipe.write_text(recipe.to_toml(), encoding="utf-8")
+        write_json(draft.inputs, inputs)
+        _announce(draft, 1, 0, "")
+        draft.path.rename(rundir.path)
+    except BaseException:
+        shutil.rmtree(draft.path, ignore_errors=True)
+        raise
+
+
+def _announce(rundir: RunDir, attempt: int, from_step: int, reason: str) -> None:
+    """The first event of an attempt, written while the log has no other writer."""
+    writer = EventWriter(rundir.events, attempt)
+    try:
+        writer.write("state", status="queued", phase="starting", reason=reason, from_step=from_step)
+        if writer.dropped:
+            raise OSError("the event log cannot be written")
+    finally:
+        writer.close()
+
+
+def _last_attempt(rundir: RunDir, run: Run) -> int:
+    process = read_process(rundir.process)
+    ending = read_json(rundir.exit) or {}
+    return max(1, run.attempt, process.attempt if process else 0, int(ending.get("attempt", 0)))
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what decides a run's outcome, of the packages that are installed."""
+    found = {"python": sys.version.split()[0]}
+    for package in ("finetui", "torch", "transformers", "trl", "peft", "datasets", "bitsandbytes"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cannot_start(error: OSError) -> FinetuiError:
+    return FinetuiError(
+        "The run's process could not be started.",
+        why=f"The system says: {error.strerror or error}.",
+        fix="Look at free memory, disk space and the limit on processes (`ulimit -u`), then try again.",
+    )

@@ -1,0 +1,270 @@
+"""The runs of one home: launch, stop, resume, remove, and keep the store up to date with what their processes do."""
+
+import logging
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from engine.errors import BadInput, FinetuiError
+from engine.home import Home
+from engine.recipe import Recipe
+from engine.runs.identity import Identity, ProcessRecord, host, kill_group, read_process, send_signal
+from engine.runs.ingest import ingest_run
+from engine.runs.launcher import Process, launch_run, new_run, start_again
+from engine.runs.leases import try_lock
+from engine.runs.reconcile import judge
+from engine.runs.rundir import RunDir, read_json, write_json
+from engine.runs.supervisor import WORKER, Ending
+from store import Store
+from store.records import Run, Status
+
+SETTLE_S = 10.0
+"""Time a run that has ended is given to put its processes away."""
+
+RECENT = 50
+"""So many of the newest runs are watched for what others change in the store."""
+
+_log = logging.getLogger(__name__)
+
+
+class RunManager:
+    """What can be done to runs. Every method may be called from any thread.
+
+    `worker` is the command that trains; it gets the run's folder as its last argument.
+    """
+
+    def __init__(self, home: Home, store: Store, *, worker: Sequence[str] = WORKER) -> None:
+        self._home = home
+        self._store = store
+        self._worker = tuple(worker)
+        self._refreshing = threading.Lock()
+        self._ingest_lock: int | None = None
+        self._children: dict[str, Process] = {}
+        self._seen_logs: dict[str, tuple[int, int] | None] = {}
+        self._seen_runs: dict[str, Run] = {}
+        self._seen_version = -1
+
+    # what a person asks for
+
+    def launch(self, recipe: Recipe, *, name: str | None = None, tags: Sequence[str] = ()) -> Run:
+        """Start a run; it goes on whatever becomes of this process. A name that is taken gets `-2`, `-3`…
+
+        Raises `BadInput` for an unknown dataset or model, a bad name, and where the extra `train` is not installed.
+        """
+        self._home.ensure()
+        run, process = launch_run(self._home, self._store, recipe, name=name, tags=tags, worker=self._worker)
+        self._children[run.id] = process
+        return run
+
+    def stop(self, run_id: str, *, now: bool = False) -> None:
+        """Ask a run to save a checkpoint and end as `stopped`; with `now`, kill it. Returns before it has ended.
+
+        Raises `BadInput` for a run that has ended.
+        """
+        run = self._get(run_id)
+        if not run.status.live:
+            raise BadInput(f"{run.name} has ended already: it is {run.status}.")
+        record = self._wait_for_record(run)
+        alive = record.alive() if record else []
+        if record is None or (not alive and record.host == host()):
+            return  # it is over: the next refresh says how
+        if not alive:
+            raise BadInput(f"{run.name} cannot be reached: it runs on {record.host}.", fix="Stop it there.")
+        try:
+            self._signal(run, record, alive[0], now=now)
+        except PermissionError as error:
+            raise FinetuiError(
+                f"{run.name} cannot be stopped: its process belongs to another user.", fix="Ask them to stop it."
+            ) from error
+
+    def resume(self, run_id: str) -> None:
+        """Start the next attempt of a run that was stopped, failed or was lost, from its last committed checkpoint.
+
+        Without one it starts again from step 0, and says so. Raises `BadInput` for a run in another state.
+        """
+        run = self._get(run_id)
+        if run.status.live or run.status is Status.SUCCEEDED:
+            raise BadInput(
+                f"{run.name} cannot be resumed: it is {run.status}.",
+                fix="Only a run that was stopped, failed or was lost can be resumed.",
+            )
+        rundir = self._dir(run_id)
+        if not rundir.inputs.exists():
+            raise BadInput(f"{run.name} cannot be resumed: its folder {rundir.path} is gone.")
+        self._wait_until_settled(run)
+        with self._refreshing:
+            self._children[run_id] = start_again(self._home, run, self._worker)
+            ingest_run(self._store, run_id, rundir)
+
+    def remove(self, run_id: str) -> None:
+        """Delete a run: its folder and all that the store knows of it. Raises `BadInput` for a live run."""
+        run = self._get(run_id)
+        if run.status.live:
+            raise BadInput(f"{run.name} is {run.status}.", fix="Stop it first, then remove it.")
+        self._wait_until_settled(run)
+        path = self._dir(run_id).path
+        doomed = path.with_name(f".removed-{path.name}")
+        try:
+            if path.exists():
+                path.rename(doomed)
+        except OSError as error:
+            raise FinetuiError(
+                f"The folder of {run.name} cannot be deleted.", why=f"The system says: {error.strerror or error}."
+            ) from error
+        self._store.runs.delete(run_id)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    # keeping up
+
+    def refresh(self) -> set[str]:
+        """Take in new events and ended processes of live runs. Returns the ids of runs that changed since last time.
+
+        The first call returns all that it watches. Cheap when nothing changed. One process at a time takes events in;
+        in the others the ids are those of runs whose rows changed.
+        """
+        with self._refreshing:
+            self._reap()
+            if self._may_ingest():
+                self._take_in()
+            return self._news()
+
+    def rebuild(self) -> int:
+        """Make the store's view of every run anew from its folder. Returns how many runs there are.
+
+        Raises `BadInput` while another finetui is at work on the same home.
+        """
+        with self._refreshing:
+            if not self._may_ingest():
+                raise BadInput(
+                    "The store cannot be rebuilt now: another finetui is at work on this home.",
+                    fix="Close the app and wait for other commands to end, then try again.",
+                )
+            return sum(self._rebuild_run(RunDir(path)) for path in sorted(self._home.runs.glob("[!.]*/")))
+
+    def close(self) -> None:
+        """Let another process take events in. Runs go on."""
+        with self._refreshing:
+            if self._ingest_lock is not None:
+                os.close(self._ingest_lock)
+                self._ingest_lock = None
+
+    def _take_in(self) -> None:
+        for run in self._store.runs.live():
+            rundir = self._dir(run.id)
+            log = _stamp(rundir.events)
+            if log != self._seen_logs.get(run.id):
+                ingest_run(self._store, run.id, rundir)
+                self._seen_logs[run.id] = log
+            self._settle(run.id, rundir)
+
+    def _settle(self, run_id: str, rundir: RunDir) -> None:
+        """Put the end of a run into the store once its processes are done."""
+        child = self._children.get(run_id)
+        if child is not None and child.poll() is None and not rundir.exit.exists():
+            return
+        verdict = judge(rundir)
+        if verdict is None:
+            return
+        ingest_run(self._store, run_id, rundir)  # nobody writes any more: what is in the log now is all of it
+        run = self._store.runs.get(run_id)
+        if run is not None and run.status.live:
+            self._store.runs.finish(run_id, verdict.status, verdict.reason, verdict.ended)
+
+    def _news(self) -> set[str]:
+        """Ids of runs whose rows are others than at the last call, whoever wrote them."""
+        version = self._store.data_version()
+        if version == self._seen_version:
+            return set()
+        self._seen_version = version
+        runs = {run.id: run for run in (*self._store.runs.list(limit=RECENT), *self._store.runs.live())}
+        before, self._seen_runs = self._seen_runs, runs
+        changed = {run_id for run_id, run in runs.items() if before.get(run_id) != run}
+        # no longer among the newest or the live: ended, deleted, or pushed out by newer ones
+        return changed | {gone for gone in before.keys() - runs.keys() if self._store.runs.get(gone) != before[gone]}
+
+    def _may_ingest(self) -> bool:
+        if self._ingest_lock is None:
+            try:
+                self._ingest_lock = try_lock(self._home.root / "ingest.lock")
+            except OSError:  # a home that can only be read
+                return False
+        return self._ingest_lock is not None
+
+    def _reap(self) -> None:
+        for run_id, child in list(self._children.items()):
+            if child.poll() is not None:
+                self._children.pop(run_id, None)
+
+    def _rebuild_run(self, rundir: RunDir) -> int:
+        inputs = read_json(rundir.inputs)
+        if inputs is None:
+            return 0
+        try:
+            new = new_run(rundir, inputs)
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            _log.warning("%s is left out: %s", rundir.path, error)
+            return 0
+        if self._store.runs.get(new.id) is None:
+            self._store.runs.add(new)
+        self._store.runs.reset(new.id)
+        ingest_run(self._store, new.id, rundir)
+        self._settle(new.id, rundir)
+        return 1
+
+    # processes
+
+    def _signal(self, run: Run, record: ProcessRecord, process: Identity, *, now: bool) -> None:
+        if process == record.supervisor:
+            send_signal(process, signal.SIGQUIT if now else signal.SIGTERM)
+        # Else the supervisor was killed and its worker goes on: we stand in for it.
+        elif not now:
+            send_signal(process, signal.SIGTERM)
+            send_signal(process, signal.SIGCONT)
+        elif kill_group(process):
+            ending = Ending(attempt=record.attempt, started=run.started or run.created, log_offset=0)
+            told = asdict(ending) | {"signal": int(signal.SIGKILL), "requested": "kill", "ended": time.time()}
+            write_json(self._dir(run.id).exit, told)
+
+    def _wait_for_record(self, run: Run) -> ProcessRecord | None:
+        """The record of a run's processes; one that was launched a moment ago is given time to write it."""
+        rundir = self._dir(run.id)
+        while True:
+            record = read_process(rundir.process)
+            if record is not None or judge(rundir) is not None:
+                return record
+            time.sleep(0.05)
+
+    def _wait_until_settled(self, run: Run) -> None:
+        """Wait for the processes of a run that has ended to be gone. Raises `BadInput` when they do not go."""
+        path = self._dir(run.id).process
+        give_up = time.monotonic() + SETTLE_S
+        while (record := read_process(path)) is not None and record.alive():
+            if time.monotonic() > give_up:
+                raise BadInput(
+                    f"A process of {run.name} is still at work (pid {record.alive()[0].pid}).",
+                    fix="Wait for it to end, then try again.",
+                )
+            time.sleep(0.05)
+
+    def _get(self, run_id: str) -> Run:
+        run = self._store.runs.get(run_id)
+        if run is None:
+            raise BadInput(f"There is no run {run_id!r}.")
+        return run
+
+    def _dir(self, run_id: str) -> RunDir:
+        return RunDir(self._home.runs / run_id)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """By this a file that was written to is told from one that was not."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
