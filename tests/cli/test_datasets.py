@@ -1,0 +1,90 @@
+"""Datasets, presets, models and the store from the command line."""
+
+import json
+import sqlite3
+import tomllib
+from pathlib import Path
+
+from engine.home import Home
+from tests.cli.conftest import Cli, MakeRun
+
+DATASET_KEYS = "id, name, shape, rows, splits, tokens, parent, source, problems, warnings, grade"
+
+
+def test_import_list_show_remove(cli: Cli, chats: Path) -> None:
+    made = cli("datasets", "import", str(chats), "--name", "small", "--json").json
+    assert set(made) >= set(DATASET_KEYS.split(", "))
+    assert made["rows"] == 10 and sum(made["splits"].values()) == 10 and made["problems"] == []
+    [listed] = cli("datasets", "ls", "--json").json
+    assert listed == made
+    shown = cli("datasets", "show", "small", "--rows", "10", "--json").json
+    assert len(shown["first"]) == 10 and shown["first"][3]["messages"][-1]["content"] == "answer 3"
+    text = cli("datasets", "show", "small", "--rows", "10").stdout
+    assert "plain" in text and "\x1b" not in text and "owned" not in text
+    assert "small" in cli("datasets", "ls").stdout
+    assert cli("datasets", "rm", "small").status == 0
+    assert cli("datasets", "ls", "--json").json == []
+
+
+def test_a_bad_row_is_named_and_nothing_is_kept(cli: Cli, chats: Path, home: Home) -> None:
+    with chats.open("a") as file:
+        file.write('\n{"messages": [{"role": "user"}]}\n')
+    failed = cli("datasets", "import", str(chats), "--json")
+    assert failed.status == 2
+    [problem] = failed.json["problems"]
+    assert problem["row"] == 11 and set(problem) == {"row", "field", "problem"}
+    assert "row 11" in failed.stderr
+    assert cli("datasets", "ls", "--json").json == []
+    assert not [path for path in home.datasets.iterdir() if path.is_dir()]
+    made = cli("datasets", "import", str(chats), "--skip-bad", "--json").json
+    assert made["rows"] == 10
+
+
+def test_presets_are_recipes(cli: Cli, tmp_path: Path) -> None:
+    listed = cli("presets", "ls", "--json").json
+    assert {"quick-look", "conservative", "aggressive"} <= {preset["name"] for preset in listed}
+    shown = cli("presets", "show", "quick-look").stdout
+    assert tomllib.loads(shown) == cli("presets", "show", "quick-look", "--json").json["values"]
+
+
+def test_the_starter_is_a_model(cli: Cli) -> None:
+    assert "starter" in [model["name"] for model in cli("models", "ls", "--json").json]
+    shown = cli("models", "show", "starter", "--json").json
+    assert shown["kind"] == "starter" and isinstance(shown["path"], str)
+    assert "starter" in cli("models", "ls").stdout and "starter" in cli("models", "show", "starter").stdout
+
+
+def test_doctor(cli: Cli) -> None:
+    checks = cli("doctor", "--json").json["checks"]
+    assert {"name", "ok", "found", "fix"} == set(checks[0])
+    text = cli("doctor").stdout
+    assert "✓" in text and all(check["name"] in text for check in checks)
+
+
+def test_store(cli: Cli, home: Home, make_run: MakeRun, tmp_path: Path) -> None:
+    make_run()
+    assert cli("store", "path").stdout == f"{home.db}\n"
+    assert cli("store", "check", "--json").json == {"ok": True, "problems": []}
+    assert cli("store", "rebuild", "--json").json == {"runs": 1}
+    copy = tmp_path / "copy.db"
+    assert cli("store", "backup", str(copy), "--json").json["size_bytes"] == copy.stat().st_size > 0
+    [[count]] = sqlite3.connect(copy).execute("select count(*) from runs").fetchall()
+    assert count == 1
+    again = cli("store", "backup", str(copy))
+    assert again.status == 2 and "exists" in again.stderr
+
+
+def test_a_file_that_is_no_store_is_refused(cli: Cli, home: Home) -> None:
+    home.db.write_text("this is a diary, not a database. " * 100)
+    failed = cli("runs", "ls", "--json")
+    assert failed.status in (1, 2) and failed.json["error"]["what"]
+    assert "Traceback" not in failed.stderr
+    assert home.db.read_text().startswith("this is a diary")
+
+
+def test_json_escapes_what_a_terminal_would_obey(cli: Cli, chats: Path) -> None:
+    chats.write_text(json.dumps({"prompt": "a\x9b31mb\x7f", "response": "\u2028c"}))
+    cli("datasets", "import", str(chats))
+    shown = cli("datasets", "show", "chats", "--json")
+    assert not {"\x9b", "\x7f", "\u2028"} & set(shown.stdout)
+    assert shown.json["first"][0]["messages"][0]["content"] == "a\x9b31mb\x7f"

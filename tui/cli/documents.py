@@ -1,0 +1,149 @@
+"""Records as the JSON documents that scripts rely on. Keys are a contract: more may be added, none taken away."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.datasets.rows import Row
+    from engine.insight.doctor import Check
+    from engine.models import ModelInfo
+    from engine.presets import Preset
+    from engine.runs.compare import Comparison
+    from store.records import Attempt, Dataset, EventRow, Latest, Run, Series
+
+
+def run_document(run: "Run") -> dict[str, Any]:
+    """A run. Times are unix seconds, `progress` is 0 to 1."""
+    return {
+        "id": run.id,
+        "name": run.name,
+        "status": str(run.status),
+        "reason": run.reason,
+        "model": run.model,
+        "method": run.method,
+        "dataset": run.dataset,
+        "dataset_id": run.dataset_id,
+        "created": run.created,
+        "started": run.started,
+        "ended": run.ended,
+        "attempt": run.attempt,
+        "step": run.step,
+        "total_steps": run.total_steps,
+        "progress": run.progress,
+        "eta_s": run.eta_s,
+        "phase": run.phase,
+        "best_step": run.best_step,
+        "metrics": {name: latest_document(latest) for name, latest in sorted(run.metrics.items())},
+        "peak_vram_bytes": run.peak_vram_bytes,
+        "tokens_per_s": run.tokens_per_s,
+        "cost": run.cost,
+        "tags": list(run.tags),
+        "notes": run.notes,
+        "alerts": run.alerts,
+        "warnings": run.warnings,
+        "recipe": run.recipe,
+        "dir": run.dir,
+    }
+
+
+def latest_document(latest: "Latest") -> dict[str, Any]:
+    """What a metric came to: its last value and extremes, and the steps they are from."""
+    return {
+        "last": latest.last,
+        "min": latest.min,
+        "max": latest.max,
+        "step": latest.step,
+        "min_step": latest.min_step,
+    }
+
+
+def run_detail_document(
+    run: "Run", attempts: Sequence["Attempt"], alerts: Sequence["EventRow"], problems: Sequence[tuple[int, str]]
+) -> dict[str, Any]:
+    """A run with its attempts, its alerts and the damaged lines of its event log."""
+    return run_document(run) | {
+        "attempts": [
+            {
+                "number": attempt.number,
+                "started": attempt.started,
+                "ended": attempt.ended,
+                "status": str(attempt.status),
+                "reason": attempt.reason,
+                "from_step": attempt.from_step,
+            }
+            for attempt in attempts
+        ],
+        "alert_events": [{"t": row.t, "attempt": row.attempt, **row.body} for row in alerts],
+        "log_problems": [{"offset": offset, "problem": text} for offset, text in problems],
+    }
+
+
+def series_document(series: "Series", latest: "Latest | None") -> dict[str, Any]:
+    """One metric's points; `low` and `high` are the extremes of what a point stands for where it was thinned."""
+    return {
+        "steps": series.steps,
+        "values": series.values,
+        "low": series.low,
+        "high": series.high,
+        "times": series.times,
+        **(latest_document(latest) if latest else {}),
+    }
+
+
+def dataset_document(dataset: "Dataset", problems: Iterable[Any] = ()) -> dict[str, Any]:
+    """A dataset version. `grade` is null until it has been graded."""
+    return {
+        "id": dataset.id,
+        "name": dataset.name,
+        "version": dataset.version,
+        "shape": dataset.shape,
+        "rows": dataset.rows,
+        "splits": dataset.splits,
+        "tokens": dataset.tokens,
+        "parent": dataset.parent,
+        "source": dataset.source,
+        "created": dataset.created,
+        "problems": problem_documents(problems),
+        "warnings": list(dataset.warnings),
+        "grade": None,
+        "dir": dataset.dir,
+    }
+
+
+def problem_documents(problems: Iterable[Any]) -> list[dict[str, Any]]:
+    """Rows that cannot be used: `row` counts from 1, `field` is where, `problem` what."""
+    return [{"row": item.row, "field": item.field, "problem": item.problem} for item in problems]
+
+
+def row_document(row: "Row") -> dict[str, Any]:
+    """One conversation of a dataset."""
+    return {
+        "index": row.index,
+        "split": row.split,
+        "messages": [{"role": turn.role, "content": turn.content} for turn in row.messages],
+        "metadata": row.metadata,
+    }
+
+
+def model_document(model: "ModelInfo") -> dict[str, Any]:
+    return {key: str(value) if key == "path" and value is not None else value for key, value in asdict(model).items()}
+
+
+def preset_document(preset: "Preset") -> dict[str, Any]:
+    return {"name": preset.name, "description": preset.description, "values": preset.values, "problem": preset.problem}
+
+
+def check_document(check: "Check") -> dict[str, Any]:
+    return {"name": check.name, "ok": check.ok, "found": check.found, "fix": check.fix}
+
+
+def comparison_document(comparison: "Comparison") -> dict[str, Any]:
+    """Runs side by side: lists have one entry a run, in the order of `runs`; `best` is an index into them."""
+    return {
+        "runs": [run_document(run) for run in comparison.runs],
+        "differing": comparison.differing,
+        "metrics": comparison.metrics,
+        "best": comparison.best,
+        "sentence": comparison.sentence,
+    }

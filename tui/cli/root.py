@@ -1,0 +1,53 @@
+"""The whole command tree, and how it is run."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from tui.cli import chat, datasets, demo, doctor, models, presets, runs, storage, train
+from tui.cli.command import HomeOption
+from tui.cli.output import tolerate_encodings
+
+app = typer.Typer(
+    name="finetui",
+    help="Fine-tune language models from the terminal. `finetui` alone opens the app.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\nExamples:\n  finetui\n  finetui demo\n  finetui train --preset quick-look --dataset support --wait",
+)
+
+
+@app.callback()
+def root(home: HomeOption = None) -> None:
+    """Fine-tune language models from the terminal. `finetui` alone opens the app."""
+
+
+for group in (demo, doctor, train, chat):
+    app.add_typer(group.app)
+for name, group in {"models": models, "datasets": datasets, "presets": presets, "runs": runs, "store": storage}.items():
+    app.add_typer(group.app, name=name)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command. Returns the exit status."""
+    tolerate_encodings()
+    try:
+        app(args=list(words), prog_name="finetui")
+    except SystemExit as end:
+        return _flushed(end.code if isinstance(end.code, int) else 1)
+    return _flushed(0)
+
+
+def _flushed(status: int) -> int:
+    """The status, once stdout has taken everything; a reader that went away is no error worth a traceback."""
+    import os
+
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status

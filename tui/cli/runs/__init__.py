@@ -1,0 +1,9 @@
+"""`finetui runs`: the runs of this home, what they did, and what to do with them."""
+
+import typer
+
+from tui.cli.runs import acting, comparing, listing, numbers
+
+app = typer.Typer(help="Runs: list, look, stop, resume, compare.", no_args_is_help=True)
+for part in (listing, numbers, acting, comparing):
+    app.add_typer(part.app)

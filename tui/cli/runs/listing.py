@@ -1,0 +1,136 @@
+"""`finetui runs ls | show`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.cli.command import Session, command
+from tui.cli.documents import run_detail_document, run_document
+from tui.cli.output import fields, table
+from tui.cli.runs.finding import RunArgument, found
+from tui.format import NONE, fmt_bytes, fmt_duration, fmt_number, fmt_percent, fmt_rate, fmt_when
+
+if TYPE_CHECKING:
+    from store.records import Attempt, EventRow, Latest, Run
+
+app = typer.Typer()
+COLOURS = {"succeeded": "green", "failed": "red", "lost": "red", "stopped": "yellow"}
+
+
+@command(app, "ls", example=["runs ls", "runs ls --filter 'status:failed model:qwen' --sort started --limit 10"])
+def ls(
+    session: Session,
+    filter_: Annotated[
+        str,
+        typer.Option(
+            "--filter", metavar="QUERY", help="As in the app: words, status:running, tag:a.", show_default=False
+        ),
+    ] = "",
+    sort: Annotated[str, typer.Option(metavar="KEY", help="Field to sort by, largest or newest first.")] = "created",
+    limit: Annotated[int | None, typer.Option(metavar="N", help="At most so many.", min=1, show_default=False)] = None,
+) -> None:
+    """List the runs, newest first."""
+    runs = session.current().runs.list(filter_, sort=sort, limit=limit)
+
+    def text() -> str:
+        if not runs:
+            return "No run matches." if filter_ else "No runs. `finetui demo` makes a first one."
+        return table(
+            ("NAME", "STATUS", "PROGRESS", "LOSS", "EVAL", "TOK/S", "MODEL", "METHOD", "DATASET", "CREATED", "ID"),
+            [_line(run) for run in runs],
+            right=("PROGRESS", "LOSS", "EVAL", "TOK/S"),
+            style=lambda column, cell: COLOURS.get(cell) if column == 1 else None,
+        )
+
+    session.answer([run_document(run) for run in runs], text)
+
+
+def _line(run: "Run") -> tuple[str, ...]:
+    return (
+        run.name,
+        str(run.status),
+        fmt_percent(run.progress),
+        _last(run.metrics.get("train/loss")),
+        _lowest(run.metrics.get("eval/loss")),
+        fmt_rate(run.tokens_per_s),
+        run.model,
+        run.method,
+        run.dataset,
+        fmt_when(run.created),
+        run.id,
+    )
+
+
+def _last(latest: "Latest | None") -> str:
+    return fmt_number(latest.last) if latest else NONE
+
+
+def _lowest(latest: "Latest | None") -> str:
+    return fmt_number(latest.min) if latest else NONE
+
+
+@command(app, "show", example="runs show support-3 --json")
+def show(session: Session, run: RunArgument) -> None:
+    """Show one run: its state, its figures, its recipe, its attempts and its alerts."""
+    it = found(session, run)
+    attempts = session.store.runs.attempts(it.id)
+    alerts = session.store.runs.events(it.id, {"alert"})
+    problems = session.store.runs.problems(it.id)
+    session.answer(run_detail_document(it, attempts, alerts, problems), lambda: _detail(it, attempts, alerts, problems))
+
+
+def _detail(run: "Run", attempts: list["Attempt"], alerts: list["EventRow"], problems: list[tuple[int, str]]) -> str:
+    state = str(run.status) + (f": {run.reason}" if run.reason else "") + (f" ({run.phase})" if run.phase else "")
+    step = f"{run.step}/{run.total_steps}" if run.total_steps else str(run.step)
+    end = run.ended if run.ended else run.heartbeat
+    head = fields(
+        [
+            ("name", run.name),
+            ("id", run.id),
+            ("state", state),
+            ("step", step + (f", best {run.best_step}" if run.best_step else "")),
+            ("time left", fmt_duration(run.eta_s) if run.eta_s is not None and run.status.live else ""),
+            ("model", run.model),
+            ("method", run.method),
+            ("dataset", f"{run.dataset} ({run.dataset_id})"),
+            ("created", fmt_when(run.created)),
+            ("took", fmt_duration(end - run.started) if run.started and end else ""),
+            ("tokens/s", fmt_rate(run.tokens_per_s) if run.tokens_per_s is not None else ""),
+            ("peak memory", fmt_bytes(run.peak_vram_bytes) if run.peak_vram_bytes is not None else ""),
+            ("tags", ", ".join(run.tags)),
+            ("notes", run.notes),
+            ("folder", run.dir),
+        ]
+    )
+    parts = [head]
+    if len(attempts) > 1:
+        rows = [(a.number, a.from_step, str(a.status), a.reason) for a in attempts]
+        parts.append(table(("ATTEMPT", "FROM STEP", "STATUS", "REASON"), rows, right=("ATTEMPT", "FROM STEP")))
+    if run.metrics:
+        parts.append(metric_table(run.metrics))
+    if alerts:
+        parts.append("\n".join(fields([(str(row.body.get("level", "alert")), _sentence(row.body))]) for row in alerts))
+    if problems:
+        parts.append(fields((f"log byte {offset}", text) for offset, text in problems))
+    parts.append(fields(("recipe." + name, _value(value)) for name, value in run.recipe.items()))
+    return "\n\n".join(parts)
+
+
+def _sentence(body: dict[str, object]) -> str:
+    return " ".join(str(body[name]) for name in ("message", "fix") if body.get(name))
+
+
+def _value(value: object) -> str:
+    return ", ".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)
+
+
+def metric_table(metrics: dict[str, "Latest"]) -> str:
+    """Last, lowest and highest value of each metric."""
+    return table(
+        ("METRIC", "LAST", "MIN", "MAX", "STEP"),
+        [
+            (name, fmt_number(latest.last), fmt_number(latest.min), fmt_number(latest.max), latest.step)
+            for name, latest in sorted(metrics.items())
+        ],
+        right=("LAST", "MIN", "MAX", "STEP"),
+    )
