@@ -8,16 +8,17 @@ import json
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 VERSION = 1
 
 KINDS = frozenset(
-    [
+    {
         "state",
         "plan",
         "rehearsal",
@@ -29,14 +30,14 @@ KINDS = frozenset(
         "alert",
         "heartbeat",
         "end",
-    ]
+    }
 )
 
 Event = dict[str, Any]
 
 
 class EventWriter:
-    """Appends events to a run's log. The file has one writer at a time.
+    """Appends events to a run's log. The file has one writer at a time; its threads may share it.
 
     A write that fails (disk full) is dropped, counted in `dropped` and said once on stderr: telemetry never stops
     training. A torn last line left by a killed writer is closed with a newline first, so that it cannot swallow the
@@ -47,6 +48,7 @@ class EventWriter:
         self.dropped = 0
         self.attempt = attempt
         self._clock = clock
+        self._lock = threading.Lock()
         self._seq = _last_seq(path) + 1
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         if not _ends_with_newline(path):
@@ -56,20 +58,26 @@ class EventWriter:
         """Append one event of `kind`. Never raises for what the disk does; `ValueError` for an unknown kind."""
         if kind not in KINDS:
             raise ValueError(f"unknown event kind {kind!r}")
+        with self._lock:
+            try:
+                self._append(self._line(kind, fields))
+            except OSError as error:
+                if not self.dropped:
+                    sys.stderr.write(f"finetui: the event log cannot be written ({error}); training goes on\n")
+                self.dropped += 1
+            else:
+                self._seq += 1
+
+    def _line(self, kind: str, fields: dict[str, Any]) -> bytes:
         head = {"v": VERSION, "seq": self._seq, "t": round(self._clock(), 3), "attempt": self.attempt, "kind": kind}
-        line = json.dumps(head | _finite(fields), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        data = line.encode("utf-8", "replace") + b"\n"
-        try:
-            written = os.write(self._fd, data)
-            if written < len(data):
-                os.write(self._fd, b"\n")
-                raise OSError(f"only {written} of {len(data)} bytes written")
-        except OSError as error:
-            if not self.dropped:
-                sys.stderr.write(f"finetui: the event log cannot be written ({error}); training goes on\n")
-            self.dropped += 1
-        else:
-            self._seq += 1
+        text = json.dumps(head | _finite(fields), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode("utf-8", "replace") + b"\n"
+
+    def _append(self, line: bytes) -> None:
+        written = os.write(self._fd, line)
+        if written < len(line):
+            os.write(self._fd, b"\n")
+            raise OSError(f"only {written} of {len(line)} bytes written")
 
     def close(self) -> None:
         os.close(self._fd)
@@ -85,11 +93,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What was read: events in order, the offset to go on from, and the lines that were no events."""
+    """What was read: events in order, the offset to go on from, and the lines that were no events.
+
+    `starts` has the byte offset of each event's line.
+    """
 
     events: list[Event]
     offset: int
     problems: list[Problem]
+    starts: list[int] = field(default_factory=list)
 
 
 def read_events(path: Path, offset: int = 0, limit_bytes: int = 64 << 20) -> Chunk:
@@ -105,23 +117,26 @@ def read_events(path: Path, offset: int = 0, limit_bytes: int = 64 << 20) -> Chu
                 data += file.readline() if len(data) == limit_bytes else b""
     except FileNotFoundError:
         return Chunk([], offset, [])
-    end = data.rfind(b"\n") + 1
-    events: list[Event] = []
-    problems: list[Problem] = []
+    lines = data.split(b"\n")
+    lines.pop()  # what follows the last newline
+    chunk = Chunk([], offset + sum(map(len, lines)) + len(lines), [])
     position = offset
-    for line in data[:end].splitlines(keepends=True) if b"\r" not in data else _lines(data[:end]):
-        if line.strip():
-            try:
-                event = json.loads(line)
-                if event["v"] > VERSION:
-                    problems.append(Problem(position, f"written by a newer finetui (protocol {event['v']})"))
-                else:
-                    _ = event["seq"] + event["attempt"] + event["t"], event["kind"]
-                    events.append(event)
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                problems.append(Problem(position, f"damaged line: {error}"))
-        position += len(line)
-    return Chunk(events, offset + end, problems)
+    for first in range(0, len(lines), _BLOCK):
+        block = lines[first : first + _BLOCK]
+        for line, value in zip(block, _parse(block), strict=True):
+            if isinstance(value, dict):
+                problem = _problem_of(value)
+            elif isinstance(value, Exception):
+                problem = f"damaged line: {value}"
+            else:
+                problem = "" if value is _BLANK else "damaged line: not an object"
+            if problem:
+                chunk.problems.append(Problem(position, problem))
+            elif value is not _BLANK:
+                chunk.events.append(value)
+                chunk.starts.append(position)
+            position += len(line) + 1
+    return chunk
 
 
 def number(value: Any) -> float:
@@ -129,8 +144,57 @@ def number(value: Any) -> float:
     return float(value)
 
 
-def _lines(data: bytes) -> list[bytes]:
-    return [line + b"\n" for line in data.split(b"\n")[:-1]]
+_BLOCK = 500
+"""Lines that are parsed at once."""
+
+_BLANK = object()
+
+
+def _parse(lines: list[bytes]) -> list[Any]:
+    """The value of each line, the exception that it raised, or `_BLANK`.
+
+    Lines are parsed as one JSON array, in which the names of the metrics are made once: half as long as one by one.
+    """
+    try:
+        values = json.loads(b"[" + b",".join(lines) + b"]")
+    except (ValueError, RecursionError):
+        values = []
+    return values if len(values) == len(lines) else [_parse_one(line) for line in lines]
+
+
+def _parse_one(line: bytes) -> Any:
+    if not line.strip():
+        return _BLANK
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return error
+
+
+def _problem_of(event: Event) -> str:
+    """What is wrong with the fields that every event has, or nothing."""
+    for name in ("v", "seq", "t", "attempt", "kind"):
+        if name not in event:
+            return f"damaged line: no {name}"
+    v, seq, t, attempt = event["v"], event["seq"], event["t"], event["attempt"]
+    if type(v) is not int or v < 1:
+        return f"damaged line: v is {_short(v)}"
+    if v > VERSION:
+        return f"written by a newer finetui (protocol {v})"
+    if type(seq) is not int or not 0 <= seq < 1 << 62:
+        return f"damaged line: seq is {_short(seq)}"
+    if type(attempt) is not int or not 1 <= attempt < 1 << 31:
+        return f"damaged line: attempt is {_short(attempt)}"
+    if type(t) not in (float, int) or not -1e15 < t < 1e15:
+        return f"damaged line: t is {_short(t)}"
+    if type(event["kind"]) is not str:
+        return f"damaged line: kind is {_short(event['kind'])}"
+    return ""
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _finite(value: Any) -> Any:

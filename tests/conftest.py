@@ -1,0 +1,18 @@
+"""What every test gets: a home of its own, so that no test sees the user's files."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.home import Home
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A fresh, empty `$FINETUI_HOME`; nothing reaches the network or the user's model cache."""
+    root = tmp_path / "home"
+    monkeypatch.setenv("FINETUI_HOME", str(root))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return Home(root)
