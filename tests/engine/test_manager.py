@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.datasets.library import DatasetLibrary
 from engine.errors import BadInput, NotFound
 from engine.home import Home
 from engine.recipe import Recipe, make_recipe
@@ -22,7 +21,7 @@ from engine.runs.manager import RunManager
 from engine.runs.resolve import find_run
 from engine.runs.rundir import RunDir, read_json, write_json
 from store import Store, open_store
-from store.records import Run, Status
+from store.records import Dataset, Run, Status
 from tests.engine.runs_at_work import PROJECT, ending, events, gone, kill, put_away, reached, record, stand_in, wait_for
 
 Managers = Callable[..., RunManager]
@@ -40,10 +39,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 @pytest.fixture
 def store(home: Home) -> Iterator[Store]:
     store = open_store(home.db)
-    source = home.root / "support.jsonl"
-    rows = [{"prompt": f"Question {n}?", "response": f"Answer {n}."} for n in range(20)]
-    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    DatasetLibrary(home, store).import_file(source, name="support")
+    folder = str(home.datasets / "d0")  # the stand-in reads no rows
+    store.datasets.add(Dataset("d0", "support", 1, "messages", 20, {"train": 20}, None, None, "here", 1.0, folder))
     yield store
     store.close()
 

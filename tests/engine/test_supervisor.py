@@ -66,6 +66,11 @@ def test_a_run_from_start_to_end(home: Path) -> None:
     assert gone(run)
 
 
+def test_it_needs_the_standard_library_alone() -> None:
+    code = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); import engine.runs.supervisor"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
+
+
 def test_a_gpu_is_shown_to_the_worker_alone(home: Path) -> None:
     run = make_run(home, devices=["gpu3"], visible={"gpu3": "3"})
     supervise(run).wait(20)
