@@ -1,6 +1,6 @@
 """What the store hands out: frozen dataclasses, no rows, no dicts of unknown shape."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -110,7 +110,9 @@ class Attempt:
     ended: float | None
     status: Status
     reason: str
-    from_step: int
+    from_step: int | None
+    """The checkpoint's step that it goes on from: points of earlier attempts past it are superseded. `None` until the
+    worker has said it."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,59 @@ class EventRow:
     attempt: int
     kind: str
     body: dict[str, Any]
+
+
+@dataclass
+class RunState:
+    """The part of a run that its event log changes. Times are unix seconds."""
+
+    status: Status
+    reason: str
+    started: float | None
+    ended: float | None
+    attempt: int
+    step: int
+    total_steps: int | None
+    eta_s: float | None
+    tokens_per_s: float | None
+    peak_vram_bytes: int | None
+    phase: str
+    phase_progress: float | None
+    heartbeat: float | None
+    best_step: int | None
+
+    @classmethod
+    def of(cls, run: Run) -> "RunState":
+        return cls(**{one.name: getattr(run, one.name) for one in fields(cls)})
+
+
+LAST_STEP = (1 << 62) - 1
+"""No step lies beyond it. Its successor is a multiple of the size of every roll-up's bucket."""
+
+Point = tuple[int, float, float]
+"""`step`, `value`, `t` (unix seconds) of one point of a metric."""
+
+
+@dataclass(frozen=True)
+class IngestBatch:
+    """What a stretch of a run's event log says, ready to be stored.
+
+    `start` and `offset` are the bytes of the log where the stretch begins and ends: a batch that does not begin where
+    the store stands is left out, so that nothing is counted twice. `points` are in the order of the log, by metric
+    and attempt.
+    """
+
+    run_id: str
+    start: int
+    offset: int
+    points: dict[tuple[str, int], list[Point]] = field(default_factory=dict)
+    attempts: list[Attempt] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    unknown: int = 0
+    last_seq: int = -1
+    updates: dict[str, Any] = field(default_factory=dict)
+    """The fields of `RunState` that changed."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,138 @@
+"""Connections to the store's file: one a thread, set up in one place, errors in words."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from store.errors import StoreError, explain, unwritable
+
+BUSY_TIMEOUT_S = 10.0
+
+Parameters = Sequence[Any]
+
+
+class Database:
+    """A SQLite file shared by the threads of this process.
+
+    Each thread has its own connection. Writers of one process take turns on a lock, so that they neither poll each
+    other's database lock nor checkpoint the write-ahead log at the same time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._writing = threading.RLock()
+        self._watching = threading.Lock()
+        self._watcher: sqlite3.Connection | None = None
+        self._closed = False
+
+    # writing
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write as one: all of it or nothing. Joins the transaction that the thread is in already."""
+        with self.explained():
+            connection = self.connection()
+            if connection.in_transaction:
+                yield connection
+                return
+            with self._writing:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+
+    # reading
+
+    def all(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        with self.explained():
+            return self.connection().execute(sql, parameters).fetchall()
+
+    def one(self, sql: str, parameters: Parameters = ()) -> tuple[Any, ...] | None:
+        with self.explained():
+            row: tuple[Any, ...] | None = self.connection().execute(sql, parameters).fetchone()
+            return row
+
+    def data_version(self) -> int:
+        """A number that changes with every commit of any connection, in this process or another."""
+        with self._watching, self.explained():
+            if self._closed:
+                raise StoreError(f"The store {self.path} is closed.")
+            if self._watcher is None:
+                self._watcher = self._open()
+            return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
+
+    # connections
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, opened when first asked for."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if self._closed:
+            if connection is not None:
+                connection.close()
+                del self._local.connection
+            raise StoreError(f"The store {self.path} is closed.")
+        if connection is None:
+            connection = self._local.connection = self._open()
+        return connection
+
+    def close(self) -> None:
+        """End the calling thread's connection; each other thread's ends with its thread or at its next call."""
+        if self._closed:
+            return
+        self._closed = True
+        with self._watching:
+            if self._watcher is not None:
+                self._watcher.close()
+                self._watcher = None
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            del self._local.connection
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what the disk, the file or another process does to SQLite into `StoreError`."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            explanation = explain(error, self.path)
+            if explanation is None:
+                raise
+            raise explanation from error
+
+    def _open(self) -> sqlite3.Connection:
+        with self.explained():
+            self._make_file()
+            connection = sqlite3.connect(
+                self.path,
+                timeout=BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+            try:
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("PRAGMA cache_size = -16000")
+            except sqlite3.Error:
+                connection.close()
+                raise
+            return connection
+
+    def _make_file(self) -> None:
+        """An empty file that only its owner may read: it will hold conversations."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise unwritable(self.path, f"The system says: {error.strerror or error}.") from error
+        if not os.access(self.path.parent, os.W_OK):
+            raise unwritable(self.path, f"The folder {self.path.parent} is read-only.")

@@ -1,0 +1,267 @@
+"""The schema and how it came to be: append-only functions, each with its why.
+
+A released function is never changed; a new one is added below. `PRAGMA user_version` counts the functions that have
+been applied, so that opening a current store needs neither a look at the tables nor the import of sqlite-utils, which
+takes half a second where pandas is installed.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.connection import BUSY_TIMEOUT_S, Database
+from store.errors import StoreError
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+Step = Callable[["sqlite_utils.Database"], None]
+
+APPLICATION_ID = 0x66746931
+"""Marks a SQLite file as ours (`fti1`)."""
+
+
+def m001_first_schema(db: "sqlite_utils.Database") -> None:
+    """Runs and what their logs say, datasets, chats.
+
+    Points are the bulk: narrow rows without a rowid, runs and metric names as integers, in the order in which charts
+    read them. They carry no foreign keys, which would double the cost of ingest; `RunStore.delete` clears them.
+    """
+    for statement in (
+        """CREATE TABLE runs (
+            key INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            model TEXT NOT NULL,
+            method TEXT NOT NULL,
+            dataset TEXT NOT NULL,
+            dataset_id TEXT NOT NULL,
+            created REAL NOT NULL,
+            recipe TEXT NOT NULL,               -- JSON
+            dir TEXT NOT NULL,
+            notes TEXT NOT NULL DEFAULT '',
+            search TEXT NOT NULL DEFAULT '',    -- what bare words are looked for in, casefolded
+            status TEXT NOT NULL,
+            reason TEXT NOT NULL DEFAULT '',
+            started REAL,
+            ended REAL,
+            attempt INTEGER NOT NULL DEFAULT 1,
+            step INTEGER NOT NULL DEFAULT 0,
+            total_steps INTEGER,
+            eta_s REAL,
+            tokens_per_s REAL,
+            peak_vram_bytes INTEGER,
+            cost REAL,
+            phase TEXT NOT NULL DEFAULT '',
+            phase_progress REAL,
+            heartbeat REAL,
+            best_step INTEGER,
+            offset INTEGER NOT NULL DEFAULT 0,  -- bytes of the event log taken in
+            last_seq INTEGER NOT NULL DEFAULT -1,
+            unknown INTEGER NOT NULL DEFAULT 0, -- events of unknown kinds
+            damaged INTEGER NOT NULL DEFAULT 0, -- rows in problems
+            alerts INTEGER NOT NULL DEFAULT 0   -- rows in events of kind alert
+        ) STRICT""",
+        "CREATE INDEX runs_by_created ON runs (created)",
+        "CREATE INDEX runs_by_status ON runs (status)",
+        "CREATE INDEX runs_by_name ON runs (name)",
+        "CREATE INDEX runs_by_dataset ON runs (dataset_id)",
+        """CREATE TABLE tags (
+            run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+            tag TEXT NOT NULL,
+            PRIMARY KEY (run, tag)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE attempts (
+            run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+            number INTEGER NOT NULL,
+            started REAL NOT NULL,
+            ended REAL,
+            status TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            from_step INTEGER,                  -- NULL until the worker has said it
+            PRIMARY KEY (run, number)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE events (
+            run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+            seq INTEGER NOT NULL,
+            t REAL NOT NULL,
+            attempt INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            body TEXT NOT NULL,                 -- JSON
+            PRIMARY KEY (run, seq)
+        ) STRICT""",
+        "CREATE INDEX events_by_kind ON events (run, kind, seq)",
+        """CREATE TABLE problems (
+            run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+            offset INTEGER NOT NULL,            -- byte of the event log
+            message TEXT NOT NULL,
+            PRIMARY KEY (run, offset)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE TABLE metric_names (key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
+        """CREATE TABLE points (
+            run INTEGER NOT NULL,
+            metric INTEGER NOT NULL,
+            attempt INTEGER NOT NULL,
+            step INTEGER NOT NULL,
+            value REAL,                         -- NULL is NaN
+            t REAL NOT NULL,
+            PRIMARY KEY (run, metric, attempt, step)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE rollups (
+            run INTEGER NOT NULL,
+            metric INTEGER NOT NULL,
+            level INTEGER NOT NULL,             -- a bucket holds 4^level steps
+            attempt INTEGER NOT NULL,
+            bucket INTEGER NOT NULL,            -- step / 4^level
+            step INTEGER NOT NULL,              -- the bucket's last step, with its value and time
+            value REAL,
+            t REAL NOT NULL,
+            low REAL NOT NULL,                  -- extremes of the finite values; Inf and -Inf where there is none
+            high REAL NOT NULL,
+            PRIMARY KEY (run, metric, level, attempt, bucket)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE latest (
+            run INTEGER NOT NULL,
+            metric INTEGER NOT NULL,
+            attempt INTEGER NOT NULL,
+            step INTEGER NOT NULL,
+            value REAL,
+            t REAL NOT NULL,
+            low REAL NOT NULL,                  -- as in rollups
+            high REAL NOT NULL,
+            low_step INTEGER,                   -- where the lowest is; NULL where there is none
+            count INTEGER NOT NULL,             -- points seen, superseded ones too: never below the rows in points
+            PRIMARY KEY (run, metric)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE datasets (
+            key INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            shape TEXT NOT NULL,
+            rows INTEGER NOT NULL,
+            splits TEXT NOT NULL,               -- JSON
+            tokens INTEGER,
+            parent TEXT,
+            source TEXT NOT NULL,
+            created REAL NOT NULL,
+            dir TEXT NOT NULL,
+            warnings TEXT NOT NULL,             -- JSON
+            search TEXT NOT NULL,
+            UNIQUE (name, version)
+        ) STRICT""",
+        """CREATE TABLE chats (
+            key INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            title TEXT NOT NULL,
+            created REAL NOT NULL,
+            updated REAL NOT NULL,
+            panes TEXT NOT NULL,                -- JSON
+            system TEXT NOT NULL,
+            settings TEXT NOT NULL,             -- JSON
+            search TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX chats_by_updated ON chats (updated)",
+        """CREATE TABLE messages (
+            chat INTEGER NOT NULL REFERENCES chats ON DELETE CASCADE,
+            position INTEGER NOT NULL,
+            pane INTEGER NOT NULL,
+            role TEXT NOT NULL,
+            text TEXT NOT NULL,
+            search TEXT NOT NULL,
+            t REAL NOT NULL,
+            tokens INTEGER,
+            first_token_s REAL,
+            tokens_per_s REAL,
+            PRIMARY KEY (chat, position, pane)
+        ) STRICT, WITHOUT ROWID""",
+    ):
+        db.execute(statement)
+
+
+STEPS: tuple[Step, ...] = (m001_first_schema,)
+
+
+def prepare(database: Database, steps: Sequence[Step] = STEPS) -> None:
+    """Bring the file to the schema of `steps`, keeping a copy of an older store first.
+
+    Raises `StoreError` for a file that is no store, one of another program and one that a newer finetui wrote.
+    """
+    with database.explained():
+        connection = database.connection()
+        version = _pragma(connection, "user_version")
+        marked = _pragma(connection, "application_id") == APPLICATION_ID
+        if marked and version == len(steps):
+            _use_write_ahead_log(connection)
+            return
+        if marked and version > len(steps):
+            raise StoreError(
+                f"The store {database.path} was written by a newer finetui.",
+                f"Its schema is version {version}; this finetui knows up to {len(steps)}.",
+                "Upgrade finetui, or choose another home with --home DIR or $FINETUI_HOME.",
+            )
+        empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if not marked and not empty:
+            raise StoreError(
+                f"{database.path} is not a finetui store.",
+                "It is a database of another program.",
+                "Choose another home with --home DIR or $FINETUI_HOME.",
+            )
+        if empty:
+            connection.execute("PRAGMA page_size = 8192")
+        else:
+            copy(connection, database.path.with_name(f"{database.path.stem}-v{version}-backup.db"))
+        _use_write_ahead_log(connection)
+        _apply(database, steps)
+
+
+def copy(connection: sqlite3.Connection, target: Path) -> None:
+    """A whole copy of the store at `target`, which appears at once or not at all."""
+    temporary = target.with_name(f".{target.name}.part")
+    temporary.unlink(missing_ok=True)
+    try:
+        with_copy = sqlite3.connect(temporary, isolation_level=None)
+        try:
+            connection.backup(with_copy)
+            # One file, without a log beside it: the copy is made to be moved.
+            with_copy.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            with_copy.close()
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _apply(database: Database, steps: Sequence[Step]) -> None:
+    import sqlite_utils
+
+    with database.transaction() as connection:
+        if _pragma(connection, "user_version") >= len(steps):
+            return  # another process was faster
+        migrations = sqlite_utils.Migrations("finetui")
+        for step in steps:
+            migrations()(step)
+        migrations.apply(sqlite_utils.Database(connection, recursive_triggers=False, execute_plugins=False))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+        connection.execute(f"PRAGMA user_version = {len(steps):d}")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Readers and the writer do not wait for each other. SQLite does not wait by itself to change this: another
+    process may be making the same store."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return

@@ -1,0 +1,274 @@
+"""Runs: what was launched, what their logs and processes have come to, and what people say about them."""
+
+import json
+import sqlite3
+from collections.abc import Collection
+from typing import Any
+
+from store import ingest
+from store import query as filters
+from store.connection import Database
+from store.errors import QueryError, StoreError
+from store.metrics import MetricStore
+from store.points import forget_points
+from store.records import TERMINAL, Attempt, EventRow, IngestBatch, Latest, NewRun, Run, Status
+
+_SELECT = (
+    "SELECT r.key, r.id, r.name, r.status, r.reason, r.model, r.method, r.dataset, r.dataset_id, r.created, "
+    "r.started, r.ended, r.attempt, r.step, r.total_steps, r.eta_s, r.tokens_per_s, r.peak_vram_bytes, r.cost, "
+    "r.phase, r.phase_progress, r.heartbeat, r.best_step, "
+    "(SELECT json_group_array(tag) FROM (SELECT t.tag FROM tags t WHERE t.run = r.key ORDER BY t.tag)), "
+    "r.notes, r.recipe, r.dir, r.alerts, r.damaged + r.unknown FROM runs r"
+)
+
+_NEWEST = "ORDER BY r.created DESC, r.key DESC"
+
+SORTS = {
+    "created": "r.created",
+    "name": "lower(r.name)",
+    "status": "r.status",
+    "started": "r.started",
+    "ended": "r.ended",
+    "duration": "ifnull(r.ended, r.heartbeat) - r.started",
+    "model": "lower(r.model)",
+    "method": "r.method",
+    "dataset": "lower(r.dataset)",
+    "step": "r.step",
+    "progress": "CAST(r.step AS REAL) / r.total_steps",
+    "eta_s": "r.eta_s",
+    "tokens_per_s": "r.tokens_per_s",
+    "peak_vram_bytes": "r.peak_vram_bytes",
+}
+"""What `RunStore.list` sorts by; a metric's name (`eval/loss`) sorts by its last value."""
+
+
+_METRIC = (
+    "(SELECT l.value FROM latest l JOIN metric_names n ON n.key = l.metric "
+    "WHERE l.run = r.key AND n.name = ? AND l.step >= 0)"
+)
+
+
+class RunStore:
+    def __init__(self, database: Database, metrics: MetricStore) -> None:
+        self._database = database
+        self._metrics = metrics
+
+    # writing: what people do
+
+    def add(self, new: NewRun) -> None:
+        """A queued run. Raises `StoreError` where the id is taken."""
+        with self._database.transaction() as connection:
+            try:
+                key = connection.execute(
+                    "INSERT INTO runs (id, name, model, method, dataset, dataset_id, created, recipe, dir, status) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        new.id,
+                        new.name,
+                        new.model,
+                        new.method,
+                        new.dataset,
+                        new.dataset_id,
+                        new.created,
+                        json.dumps(new.recipe),
+                        new.dir,
+                        Status.QUEUED,
+                    ),
+                ).lastrowid
+            except sqlite3.IntegrityError as error:
+                raise StoreError(f"There is a run {new.id} already.") from error
+            connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", [(key, tag) for tag in new.tags])
+            _refresh_search(connection, new.id)
+
+    def rename(self, run_id: str, name: str) -> None:
+        self._set(run_id, "name", name)
+
+    def set_note(self, run_id: str, text: str) -> None:
+        self._set(run_id, "notes", text)
+
+    def add_tag(self, run_id: str, tag: str) -> None:
+        self._write(run_id, "INSERT OR IGNORE INTO tags VALUES ((SELECT key FROM runs WHERE id = ?), ?)", run_id, tag)
+
+    def remove_tag(self, run_id: str, tag: str) -> None:
+        self._write(run_id, "DELETE FROM tags WHERE run = (SELECT key FROM runs WHERE id = ?) AND tag = ?", run_id, tag)
+
+    def delete(self, run_id: str) -> None:
+        """Forget the run and all that belongs to it in the store. Its folder is not touched."""
+        with self._database.transaction() as connection:
+            forget_points(connection, _key(connection, run_id))
+            connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
+
+    # writing: what logs and processes say
+
+    def ingest(self, batch: IngestBatch) -> bool:
+        """Store a stretch of the event log, all or nothing.
+
+        `False`, and nothing changed, where the batch does not begin at the byte that the store has come to: it has
+        been taken in before, or another process was faster.
+        """
+        return ingest.apply(self._database, batch)
+
+    def finish(self, run_id: str, status: Status, reason: str, ended: float) -> None:
+        """The end as the exit record or a vanished process tells it, for the run and its attempt."""
+        with self._database.transaction() as connection:
+            key = _key(connection, run_id)
+            connection.execute(
+                "UPDATE runs SET status = ?, reason = ?, ended = max(ifnull(started, ?), ?), eta_s = NULL, "
+                "phase = '', phase_progress = NULL WHERE key = ?",
+                (status, reason, ended, ended, key),
+            )
+            (number,) = connection.execute("SELECT attempt FROM runs WHERE key = ?", (key,)).fetchone()
+            ingest.write_attempts(connection, key, [Attempt(run_id, number, ended, ended, status, reason, None)])
+
+    def reset(self, run_id: str) -> None:
+        """Forget everything that was ingested; the name, the note and the tags stay."""
+        with self._database.transaction() as connection:
+            key = _key(connection, run_id)
+            forget_points(connection, key)
+            for table in ("events", "attempts", "problems"):
+                connection.execute(f"DELETE FROM {table} WHERE run = ?", (key,))
+            connection.execute(
+                "UPDATE runs SET status = ?, reason = '', started = NULL, ended = NULL, attempt = 1, step = 0, "
+                "total_steps = NULL, eta_s = NULL, tokens_per_s = NULL, peak_vram_bytes = NULL, cost = NULL, "
+                "phase = '', phase_progress = NULL, heartbeat = NULL, best_step = NULL, offset = 0, last_seq = -1, "
+                "unknown = 0, damaged = 0, alerts = 0 WHERE key = ?",
+                (Status.QUEUED, key),
+            )
+
+    # reading
+
+    def get(self, run_id: str) -> Run | None:
+        return next(iter(self._select("WHERE r.id = ?", [run_id])), None)
+
+    def find(self, text: str) -> list[Run]:
+        """The run of that id; else those of that name; else those whose id begins so. Newest first."""
+        if not text:
+            return []
+        for where, parameters in (
+            ("r.id = ?", [text]),
+            ("r.name = ?", [text]),
+            ("r.id >= ? AND r.id < ? || char(0x10FFFF)", [text, text]),
+        ):
+            found = self._select(f"WHERE {where} {_NEWEST}", parameters)
+            if found:
+                return found
+        return []
+
+    def count(self, query: str = "") -> int:
+        where, parameters = filters.compile(query)
+        row = self._database.one(f"SELECT count(*) FROM runs r WHERE {where}", parameters)
+        return int(row[0]) if row else 0
+
+    def live(self) -> list[Run]:
+        """Runs at which a process may be at work, newest first."""
+        statuses = [status for status in Status if status not in TERMINAL]
+        return self._select(f"WHERE r.status IN ({', '.join('?' * len(statuses))}) {_NEWEST}", statuses)
+
+    def attempts(self, run_id: str) -> list[Attempt]:
+        return [
+            Attempt(run_id, number, started, ended, Status(status), reason, from_step)
+            for number, started, ended, status, reason, from_step in self._database.all(
+                "SELECT number, started, ended, status, reason, from_step FROM attempts "
+                "WHERE run = (SELECT key FROM runs WHERE id = ?) ORDER BY number",
+                (run_id,),
+            )
+        ]
+
+    def events(self, run_id: str, kinds: Collection[str], limit: int = 200) -> list[EventRow]:
+        """The last `limit` events of these kinds, newest last."""
+        rows = self._database.all(
+            "SELECT seq, t, attempt, kind, body FROM events WHERE run = (SELECT key FROM runs WHERE id = ?) "
+            f"AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY seq DESC LIMIT ?",
+            (run_id, *kinds, limit),
+        )
+        return [EventRow(run_id, seq, t, attempt, kind, json.loads(body)) for seq, t, attempt, kind, body in rows[::-1]]
+
+    def problems(self, run_id: str) -> list[tuple[int, str]]:
+        """Damaged lines of the event log: byte offset and what is wrong."""
+        return [
+            (offset, message)
+            for offset, message in self._database.all(
+                "SELECT offset, message FROM problems WHERE run = (SELECT key FROM runs WHERE id = ?) ORDER BY offset",
+                (run_id,),
+            )
+        ]
+
+    def ingest_offset(self, run_id: str) -> int:
+        """How many bytes of the event log have been taken in."""
+        row = self._database.one("SELECT offset FROM runs WHERE id = ?", (run_id,))
+        return int(row[0]) if row else 0
+
+    def last_seq(self, run_id: str) -> int:
+        """The highest `seq` taken in, -1 before the first."""
+        row = self._database.one("SELECT last_seq FROM runs WHERE id = ?", (run_id,))
+        return int(row[0]) if row else -1
+
+    # inner workings
+
+    def _set(self, run_id: str, column: str, value: str) -> None:
+        self._write(run_id, f"UPDATE runs SET {column} = ? WHERE id = ?", value, run_id)
+
+    def _write(self, run_id: str, sql: str, *parameters: str) -> None:
+        with self._database.transaction() as connection:
+            _key(connection, run_id)
+            connection.execute(sql, parameters)
+            _refresh_search(connection, run_id)
+
+    def _select(self, clauses: str, parameters: Collection[Any]) -> list[Run]:
+        rows = self._database.all(f"{_SELECT} {clauses}", tuple(parameters))
+        metrics = self._metrics.latest_of([row[0] for row in rows]) if rows else {}
+        return [_run(row, metrics.get(row[0], {})) for row in rows]
+
+    # last, because its name hides the type's
+
+    def list(
+        self,
+        query: str = "",
+        *,
+        sort: str = "created",
+        descending: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Run]:
+        """Runs that match the filter, in two queries and without reading a point. Unknown values sort last.
+
+        Raises `QueryError` for a filter or a sort key that is not understood.
+        """
+        where, parameters = filters.compile(query)
+        key, key_parameters = _sort_key(sort)
+        direction = "DESC" if descending else "ASC"
+        return self._select(
+            f"WHERE {where} ORDER BY {key} {direction} NULLS LAST, r.key {direction} LIMIT ? OFFSET ?",
+            [*parameters, *key_parameters, -1 if limit is None else limit, offset],
+        )
+
+
+def _run(row: tuple[Any, ...], metrics: dict[str, Latest]) -> Run:
+    status, tags, notes, recipe, folder, alerts, warnings = row[3], *row[23:]
+    about: list[Any] = [*row[1:3], Status(status), *row[4:23], tuple(json.loads(tags)), notes, json.loads(recipe)]
+    about += [folder, metrics, alerts, warnings]
+    return Run(*about)
+
+
+def _key(connection: sqlite3.Connection, run_id: str) -> int:
+    row = connection.execute("SELECT key FROM runs WHERE id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise StoreError(f"The store knows no run {run_id}.")
+    return int(row[0])
+
+
+def _refresh_search(connection: sqlite3.Connection, run_id: str) -> None:
+    """Casefolded here, not by SQLite, which knows the cases of ASCII alone."""
+    *texts, key = connection.execute(
+        "SELECT name, id, notes, dataset, model, key FROM runs WHERE id = ?", (run_id,)
+    ).fetchone()
+    tags = [tag for (tag,) in connection.execute("SELECT tag FROM tags WHERE run = ? ORDER BY tag", (key,))]
+    connection.execute("UPDATE runs SET search = ? WHERE key = ?", (filters.searchable(*texts, *tags), key))
+
+
+def _sort_key(sort: str) -> tuple[str, list[str]]:
+    if sort in SORTS:
+        return SORTS[sort], []
+    if "/" in sort:
+        return _METRIC, [sort]
+    raise QueryError(f"Runs cannot be sorted by {sort!r}.", "", f"Keys: {', '.join(SORTS)}, or a metric's name.")
