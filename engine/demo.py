@@ -2,16 +2,16 @@
 
 import difflib
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from engine.datasets.library import DatasetLibrary
 from engine.datasets.rows import Row
 from engine.errors import FinetuiError
-from engine.inference.pool import Delta, Pane, Sampling, panes_for
+from engine.inference.pool import Pane, Sampling, ServerPool, panes_for
 from engine.recipe import Recipe, load_recipe_values, make_recipe
 from engine.runs.manager import RunManager
 from engine.runs.protocol import read_events
@@ -30,14 +30,6 @@ NEEDED = 8
 BUILDING = "building the starter model"
 """The phase of a run in which the starter model is made."""
 HOW = f"word-level similarity (difflib ratio of the lower-cased words) of at least {MATCH_AT}"
-
-
-class Answers(Protocol):
-    """What answers the demo's questions: the pool of model servers."""
-
-    def answer(
-        self, panes: Sequence[Pane], conversations: Sequence[list[dict[str, str]]], sampling: Sampling
-    ) -> AsyncIterator[Delta]: ...
 
 
 @dataclass(frozen=True)
@@ -132,7 +124,7 @@ def _probe(row: Row) -> Probe:
 
 
 async def ask(
-    pool: Answers, run: Run, probes: Sequence[Probe], on_answer: Callable[[int, int], None] = lambda done, of: None
+    pool: ServerPool, run: Run, probes: Sequence[Probe], on_answer: Callable[[int, int], None] = lambda done, of: None
 ) -> list[Answered]:
     """Both models' answers to all questions, in one batch. `on_answer` hears how many of how many are done."""
     base, adapter = _sides(run)

@@ -4,11 +4,12 @@ import json
 import random
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from engine import demo
 from engine.datasets.library import DatasetLibrary
 from engine.home import Home
-from engine.inference.pool import Delta, Pane, Sampling
+from engine.inference.pool import Delta, Pane, Sampling, ServerPool
 from store import open_store
 from tests.cli.conftest import Cli, MakeRun
 
@@ -100,7 +101,7 @@ async def test_the_summary(cli: Cli, make_run: MakeRun, home: Home) -> None:
     ]
     pool = Parrot({probe.prompt: probe.expected for probe in probes})
     heard: list[tuple[int, int]] = []
-    answers = await demo.ask(pool, run, probes, lambda done, of: heard.append((done, of)))
+    answers = await demo.ask(cast(ServerPool, pool), run, probes, lambda done, of: heard.append((done, of)))
     assert pool.calls == 1 and heard[-1] == (6, 6)
     seconds = demo.durations(run, launched=0.0)
     assert seconds["model"] == 0.1 and seconds["training"] > 0

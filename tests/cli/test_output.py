@@ -75,4 +75,5 @@ def test_elsewhere_a_phase_is_a_line_once(monkeypatch: pytest.MonkeyPatch) -> No
         for step in range(5):
             progress.update("loading", step / 5)
         progress.update("training", 0.1)
+        progress.update("loading", 0.9)
     assert pipe.getvalue() == "loading\ntraining\n"

@@ -160,4 +160,5 @@ def test_ctrl_c_leaves_the_run_going(wait: bool, home: Home, cli: Cli, chats: Pa
     finally:
         follower.kill()
         follower.wait()
+        cli("runs", "stop", "patient", "--now")
         os.close(device)

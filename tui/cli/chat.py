@@ -93,7 +93,7 @@ def chat(
         raise BadInput("There is nothing to answer.", fix="Give --prompt TEXT, or start it in a terminal to converse.")
     seats = seats_of(session, runs or [], base)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed)
-    answers = asyncio.run(_chat(session, seats, sampling, system, prompts or []))
+    answers = _chat(session, seats, sampling, system, prompts or [])
     if prompts:
         session.answer(
             [
@@ -133,7 +133,7 @@ def newest_finished(session: Session) -> "Run | None":
     return next((run for run in runs if run.status is Status.SUCCEEDED), None)
 
 
-async def _chat(
+def _chat(
     session: Session, seats: list[Seat], sampling: "Sampling", system: str, prompts: Sequence[str]
 ) -> list[list[Answer]]:
     """Answer the prompts, or converse where there are none. One list of answers a prompt."""
@@ -143,36 +143,37 @@ async def _chat(
         pool = ServerPool(session.home, on_status=progress.update)
         try:
             if not prompts:
-                await _converse(pool, seats, sampling, system, progress)
+                _converse(pool, seats, sampling, system, progress)
                 return []
             said = []
             for prompt in prompts:
                 conversations = [[*_begin(system), {"role": "user", "content": prompt}] for _ in seats]
                 if not session.as_json and len(prompts) > 1:
                     _show(paint(f"> {clean(prompt)}", "bold") + "\n")
-                said.append(await answers_to(pool, seats, conversations, sampling, progress, show=not session.as_json))
+                answering = answers_to(pool, seats, conversations, sampling, progress, show=not session.as_json)
+                said.append(asyncio.run(answering))
             return said
         finally:
-            await pool.close()
+            asyncio.run(pool.close())
 
 
-async def _converse(
-    pool: "ServerPool", seats: list[Seat], sampling: "Sampling", system: str, progress: Progress
-) -> None:
+def _converse(pool: "ServerPool", seats: list[Seat], sampling: "Sampling", system: str, progress: Progress) -> None:
     """Turns until Ctrl-D. Each model keeps to its own answers."""
+    import readline  # noqa: F401  (gives `input` its editing keys)
+
     conversations = [_begin(system) for _ in seats]
     _show(f"{', '.join(clean(seat.pane.label) for seat in seats)}. Ctrl-D ends.\n")
     while True:
-        _show(paint("> ", "bold"))
-        text = await asyncio.to_thread(sys.stdin.readline)
-        if not text:
+        try:
+            text = input("> ").strip()
+        except EOFError:
             _show("\n")
             return
-        if not text.strip():
+        if not text:
             continue
         for conversation in conversations:
-            conversation.append({"role": "user", "content": text.strip()})
-        answers = await answers_to(pool, seats, conversations, sampling, progress, show=True)
+            conversation.append({"role": "user", "content": text})
+        answers = asyncio.run(answers_to(pool, seats, conversations, sampling, progress, show=True))
         for conversation, answer in zip(conversations, answers, strict=True):
             conversation.append({"role": "assistant", "content": answer.text})
 

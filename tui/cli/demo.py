@@ -11,7 +11,7 @@ from tui.cli.command import Session, command
 from tui.cli.documents import run_document
 from tui.cli.opening import needs_terminal, show_app
 from tui.cli.output import Progress, fields, table
-from tui.cli.waiting import show_run
+from tui.cli.waiting import wait_for
 from tui.format import fmt_duration, fmt_number
 
 if TYPE_CHECKING:
@@ -60,10 +60,9 @@ def demo(
 def _headless(session: Session, run: "Run", progress: Progress, began: float) -> dict[str, Any]:
     """Wait for the run, ask both models, sum up. Raises `FinetuiError` where the run did not succeed."""
     from engine import demo as steps
-    from engine.runs.follow import follow
     from store.records import Status
 
-    ended = follow(session.manager, session.store, run.id, lambda seen: show_run(progress, seen))
+    ended = wait_for(session, run, progress)
     if ended.status is not Status.SUCCEEDED:
         raise FinetuiError(
             f"The demo run ended as {ended.status}.",

@@ -106,7 +106,7 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        self._label = ""
+        self._said: set[str] = set()
         self._drawn = ""
 
     def __enter__(self) -> "Progress":
@@ -121,9 +121,9 @@ class Progress:
             return
         label = clean_line(label)
         if not self._live:
-            if label != self._label:
+            if label not in self._said:
                 say(label)
-            self._label = label
+            self._said.add(label)
             return
         parts = [label] if fraction is None else [label, _bar(fraction), f"{fraction:4.0%}"]
         text = "  ".join([*parts, clean_line(detail)]).rstrip()

@@ -8,8 +8,7 @@ import typer
 from engine.home import Home
 from tui.cli.command import Session, command
 from tui.cli.documents import dataset_document, model_document, run_document
-from tui.cli.output import say
-from tui.cli.waiting import run_figures, show_run
+from tui.cli.waiting import run_figures, wait_for
 from tui.text import clean
 
 if TYPE_CHECKING:
@@ -123,16 +122,10 @@ def train(
 
 def _wait(session: Session, run: "Run") -> None:
     """Follow the run to its end. Exit status 0 where it succeeded, else 1."""
-    from engine.runs.follow import follow
     from store.records import Status
 
     with session.progress() as progress:
-        try:
-            ended = follow(session.manager, session.store, run.id, lambda seen: show_run(progress, seen))
-        except KeyboardInterrupt:
-            progress.clear()
-            say(f"{clean(run.name)} ({run.id}) goes on. `finetui runs stop {run.id}` stops it.")
-            raise
+        ended = wait_for(session, run, progress)
     session.answer(run_document(ended), ended_text(ended))
     if ended.status is not Status.SUCCEEDED:
         raise typer.Exit(1)

@@ -2,11 +2,25 @@
 
 from typing import TYPE_CHECKING
 
-from tui.cli.output import Progress
+from tui.cli.command import Session
+from tui.cli.output import Progress, say
 from tui.format import fmt_duration, fmt_number
+from tui.text import clean_line
 
 if TYPE_CHECKING:
     from store.records import Run
+
+
+def wait_for(session: Session, run: "Run", progress: Progress) -> "Run":
+    """The run once it has ended, its state on the progress line until then. Ctrl-C leaves it going and says so."""
+    from engine.runs.follow import follow
+
+    try:
+        return follow(session.manager, session.store, run.id, lambda seen: show_run(progress, seen))
+    except KeyboardInterrupt:
+        progress.clear()
+        say(f"{clean_line(run.name)} ({run.id}) goes on. `finetui runs stop {run.id}` stops it.")
+        raise
 
 
 def show_run(progress: Progress, run: "Run") -> None:
