@@ -24,7 +24,7 @@ SPEED_MEMORY = 0.9
 """Weight of the past in the moving average of the time of a step."""
 
 
-class EventCallback(TrainerCallback):  # type: ignore[misc]
+class EventCallback(TrainerCallback):
     """Writes metrics, evaluations and samples, and obeys a request to stop."""
 
     def __init__(

@@ -22,7 +22,7 @@ OnCheckpoint = Callable[[Path, int, int | None], None]
 """Called with the committed checkpoint's folder, its step, and the best step so far."""
 
 
-class RunTrainer(SFTTrainer):  # type: ignore[misc]
+class RunTrainer(SFTTrainer):
     """Saves into the run's folder: `checkpoints/step-000050/`, marked when whole, rotated around the best one."""
 
     def __init__(self, *args: Any, run: RunDir, keep: int, on_checkpoint: OnCheckpoint, **kwargs: Any) -> None:
@@ -76,7 +76,7 @@ class RunTrainer(SFTTrainer):  # type: ignore[misc]
                 weight.data = weight.data.to(types[name])
 
 
-class _RestoreRandomState(TrainerCallback):  # type: ignore[misc]
+class _RestoreRandomState(TrainerCallback):
     def __init__(self, trainer: RunTrainer, checkpoint: Path) -> None:
         self._trainer = trainer
         self._checkpoint: Path | None = checkpoint

@@ -1,0 +1,66 @@
+"""A program in a pseudo-terminal, watched by its output."""
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+FINETUI = str(Path(sys.executable).with_name("finetui"))
+
+
+class Terminal:
+    """Runs `argv` in a terminal of `columns`×`rows`; a context manager that kills it at the end."""
+
+    def __init__(self, argv: list[str], home: Path, *, columns: int = 120, rows: int = 36) -> None:
+        environment = os.environ | {"FINETUI_HOME": str(home), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.began = time.perf_counter()
+        self._process = subprocess.Popen(
+            argv, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True, close_fds=True
+        )
+        os.close(slave)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._master)
+
+    def wait_for(self, text: bytes, timeout_s: float = 20.0) -> float:
+        """Seconds until `text` comes out, counted from the call. Raises `TimeoutError`."""
+        began = time.perf_counter()
+        seen = b""
+        while (waited := time.perf_counter() - began) < timeout_s:
+            ready, _, _ = select.select([self._master], [], [], 0.05)
+            if ready:
+                try:
+                    seen += os.read(self._master, 1 << 16)
+                except OSError as error:
+                    raise TimeoutError(f"the program ended: {seen[-500:]!r}") from error
+                if text in seen:
+                    return time.perf_counter() - began
+        raise TimeoutError(f"no {text!r} within {waited:.0f} s: {seen[-500:]!r}")
+
+    def drain(self, quiet_s: float = 0.2) -> int:
+        """Read until nothing has come for `quiet_s`; returns the bytes read."""
+        count = 0
+        while select.select([self._master], [], [], quiet_s)[0]:
+            count += len(os.read(self._master, 1 << 16))
+        return count
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._master, keys)

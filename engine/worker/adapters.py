@@ -1,0 +1,120 @@
+"""The adapters that stand on one loaded base model, and which of them can share a batch."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from engine.worker.loading import LoadError
+from engine.worker.rows import BASE
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+class AdapterShelf:
+    """A base model with LoRA adapters by name. `model` is what generates; it changes as adapters come and go.
+
+    Adapters are held in fp32 even where they were saved in bf16: every bf16 value is an fp32 value, so the weights are
+    the same, and adapters of different formats in one batch do not round each other's input.
+    """
+
+    def __init__(self, base: Any, base_name: str) -> None:
+        self.model = base
+        self.base_name = base_name
+        self._paths: dict[str, Path] = {}
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._paths)
+
+    def path(self, name: str) -> Path | None:
+        return self._paths.get(name)
+
+    def mixable(self, name: str) -> bool:
+        """Whether the adapter can share a batch with others. DoRA changes the whole weight, so it cannot."""
+        return not self.model.peft_config[name].use_dora
+
+    def load(self, name: str, folder: Path) -> list[str]:
+        """Put the adapter in `folder` on the base as `name`; warnings about it come back. Raises `LoadError`."""
+        if not NAME.fullmatch(name) or name == BASE:
+            raise LoadError(
+                f"An adapter cannot be called {name!r}.", fix="Use letters, digits, - and _, up to 100, and not base."
+            )
+        if self._paths.get(name) == folder:
+            return []
+        if name in self._paths:
+            raise LoadError(
+                f"There is another adapter called {name}.", f"It comes from {self._paths[name]}.", "Remove it first."
+            )
+        warnings = self._check(folder)
+        device = str(self.model.device)
+        try:
+            if not self._paths:
+                from peft import PeftConfig, get_peft_model
+
+                config = PeftConfig.from_pretrained(str(folder))
+                config.inference_mode = True
+                self.model = get_peft_model(self.model, config, adapter_name=name)
+            self.model.load_adapter(str(folder), name, torch_device=device)
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+            self._drop(name)
+            raise LoadError(
+                f"The adapter {folder} does not fit {self.base_name}.",
+                " ".join(str(error).split()[:60]) or type(error).__name__,
+                "Use it with the base model that it was trained on.",
+            ) from error
+        self.model.eval()
+        self._paths[name] = folder
+        return warnings
+
+    def remove(self, name: str) -> None:
+        """Take the adapter off. Raises `KeyError` for a name that is not there."""
+        del self._paths[name]
+        self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        """Remove what is left of `name`; the last adapter takes PEFT's wrapper with it, which needs an active one."""
+        if name not in getattr(self.model, "peft_config", {}):
+            return
+        if self._paths:
+            self.model.delete_adapter(name)
+            self.model.set_adapter(next(iter(self._paths)))
+        else:
+            self.model = self.model.unload()
+
+    def _check(self, folder: Path) -> list[str]:
+        """Warnings about the adapter in `folder`; `LoadError` for one that cannot be used here."""
+        try:
+            config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+            kind, trained_on = config["peft_type"], str(config.get("base_model_name_or_path") or "")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LoadError(
+                f"{folder} is not an adapter.",
+                f"Its adapter_config.json cannot be read: {error}",
+                "Give a folder with adapter_config.json and adapter_model.safetensors.",
+            ) from error
+        if not (folder / "adapter_model.safetensors").is_file():
+            raise LoadError(
+                f"{folder} has no adapter_model.safetensors.",
+                "Pickled adapters can run code when they are read, so they are not.",
+                "Save the adapter as safetensors.",
+            )
+        for field, usual in (("bias", "none"), ("target_parameters", None), ("alora_invocation_tokens", None)):
+            if config.get(field, usual) not in (usual, [], ()):
+                raise LoadError(
+                    f"The adapter {folder} cannot stand beside others.",
+                    f"It was trained with {field} = {config[field]!r}, which changes the base model itself.",
+                    "Train it without that, or merge it into its base model.",
+                )
+        if kind != "LORA":
+            raise LoadError(f"{folder} is a {kind} adapter.", "The model server answers with LoRA and DoRA adapters.")
+        if trained_on and not _same_model(trained_on, self.base_name):
+            return [f"The adapter was trained on {trained_on}, and this base model is {self.base_name}."]
+        return []
+
+
+def _same_model(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    first, second = Path(one), Path(other)
+    return first.exists() and second.exists() and first.resolve() == second.resolve()
