@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual import on
+from textual import on, work
 from textual.app import App, get_system_commands_provider
 from textual.binding import Binding, BindingType
 from textual.command import Provider
@@ -53,7 +54,7 @@ class FinetuiApp(App[None]):
     """finetui in a terminal. `open_run` is the id of a run to show at once."""
 
     TITLE = "finetui"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = True
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
         mode: partial(_make_screen, mode) for mode in SCREENS
@@ -70,14 +71,8 @@ class FinetuiApp(App[None]):
             for number, (mode, title) in enumerate(MODE_TITLES.items(), 1)
         ),
         Binding("ctrl+p", "command_palette", "commands", id="app.palette", show=False, tooltip="Find a command"),
-        Binding(
-            "question_mark,f1",
-            "help",
-            "help",
-            id="app.help",
-            key_display="?",
-            tooltip="What this screen does, its keys",
-        ),
+        Binding("question_mark", "help", "help", id="app.help", key_display="?", tooltip="This screen and its keys"),
+        Binding("f1", "help", "help", id="app.help_too", tooltip="This screen and its keys"),
         Binding("q", "quit", "quit", id="app.quit", show=False, tooltip="Quit; runs go on without the app"),
     ]
 
@@ -103,8 +98,9 @@ class FinetuiApp(App[None]):
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         self.tracker.changed.subscribe(self, lambda _: self._show_figures())
         self.screen_change_signal.subscribe(self, lambda _: self._show_figures())
-        self.call_after_refresh(lambda: self.run_worker(self._start(), group="start"))
+        self.call_after_refresh(self._start)
 
+    @work(group="start")
     async def _start(self) -> None:
         """Build the services in a thread, then let everybody know who waits for them."""
         from tui.errors import show_error
@@ -226,5 +222,5 @@ class FinetuiApp(App[None]):
         """Give back what the services hold: model servers, the store's connections."""
         if self._services is not None:
             services, self._services = self._services, None
-            await asyncio.to_thread(services.pool.close)
+            await services.pool.close()
             await asyncio.to_thread(services.store.close)

@@ -27,7 +27,7 @@ class ScreenCommands(Provider):
             if not enabled or binding.system or not binding.description or binding.action in seen:
                 continue
             seen.add(binding.action)
-            if node is self.screen or (binding.id or "").startswith("app."):
+            if binding.id and (node is self.screen or binding.id.startswith("app.")):
                 key = self.app.get_key_display(binding)
                 text = tooltip or binding.description
                 yield text[:1].upper() + text[1:], f"key {key}", partial(self.app.run_action, binding.action, node)

@@ -15,16 +15,21 @@ class Figures:
     total_bytes: int
 
 
+FIRST_LOOK_S = 0.1
+"""How long the processor is watched for its first figure; later ones cover the time since the one before."""
+
+
 class Gauges:
     """Reads `Figures` with cached NVML handles. Slow on the first read: use it from a thread."""
 
     def __init__(self) -> None:
         self._handles: list[Any] | None = None
+        self._looked = False
 
     def read(self) -> Figures:
         """The busiest GPU, else the processor. NVML that fails counts as no GPU."""
         gpus = [figures for figures in (self._gpu(index) for index in range(self._count())) if figures]
-        return max(gpus, key=lambda gpu: gpu.used_bytes) if gpus else _host()
+        return max(gpus, key=lambda gpu: gpu.used_bytes) if gpus else self._host()
 
     def _count(self) -> int:
         if self._handles is None:
@@ -42,6 +47,14 @@ class Gauges:
             return None
         return Figures(f"gpu{index}", busy, int(memory.used), int(memory.total))
 
+    def _host(self) -> Figures:
+        import psutil
+
+        memory = psutil.virtual_memory()
+        busy = psutil.cpu_percent(None if self._looked else FIRST_LOOK_S) / 100
+        self._looked = True
+        return Figures("cpu", busy, int(memory.total - memory.available), int(memory.total))
+
 
 def _open_gpus() -> list[Any]:
     try:
@@ -53,10 +66,3 @@ def _open_gpus() -> list[Any]:
         return [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
     except pynvml.NVMLError:
         return []
-
-
-def _host() -> Figures:
-    import psutil
-
-    memory = psutil.virtual_memory()
-    return Figures("cpu", psutil.cpu_percent() / 100, int(memory.total - memory.available), int(memory.total))

@@ -35,7 +35,7 @@ def fmt_duration(seconds: float | None) -> str:
 
 
 def fmt_number(value: float | None) -> str:
-    """A number with four significant digits: `1.038`, `0.0002`, `2.5e-07`, `12,345`; `nan` and `inf` as they are."""
+    """A number with four significant digits: `1.038`, `0.01`, `2e-4`, `12,345`; `nan` and `inf` as they are."""
     if value is None:
         return NONE
     if not math.isfinite(value):
@@ -45,7 +45,7 @@ def fmt_number(value: float | None) -> str:
     size = abs(value)
     if size >= 10_000:
         return f"{value:,.0f}" if size < 1e9 else f"{value:.3e}"
-    if size < 1e-4:
+    if size < 1e-3:
         mantissa, _, exponent = f"{value:.3e}".partition("e")
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     text = f"{value:.{max(0, 3 - math.floor(math.log10(size)))}f}"

@@ -54,7 +54,8 @@ def key_sections(page: Screen[object]) -> list[tuple[str, list[KeyRow]]]:
     """Keys and what they do, by who listens to them: the screen, the focused widget, the app."""
     groups: dict[str, dict[str, tuple[list[str], str]]] = {"This screen": {}, "What is in focus": {}, "Everywhere": {}}
     for node, binding, enabled, tooltip in page.active_bindings.values():
-        if binding.system or not binding.description or not enabled:
+        own = binding.id or node not in (page, page.app)
+        if binding.system or not binding.description or not enabled or not own:
             continue
         group = "This screen" if node is page else "Everywhere" if node is page.app else "What is in focus"
         keys, _ = groups[group].setdefault(binding.action, ([], tooltip or binding.description))

@@ -55,8 +55,10 @@ A stopped run saves a checkpoint first and can be resumed; a killed one goes bac
         Binding("r", "resume_run", "resume", id="run.resume", tooltip="Resume the run from its last checkpoint"),
         Binding("t", "chat", "chat", id="run.chat", tooltip="Chat with its adapter beside the base model"),
         Binding("n", "new_like", "new like this", id="run.new_like", tooltip="A new run that starts from this recipe"),
-        Binding("right_square_bracket,tab", "tab(1)", "next tab", id="run.next_tab", key_display="]"),
-        Binding("left_square_bracket,shift+tab", "tab(-1)", "previous tab", id="run.previous_tab", show=False),
+        Binding("right_square_bracket", "tab(1)", "next tab", id="run.next_tab", key_display="]"),
+        Binding("left_square_bracket", "tab(-1)", "previous tab", id="run.previous_tab", show=False, key_display="["),
+        Binding("tab", "tab(1)", "next tab", id="run.next_tab_too", show=False),
+        Binding("shift+tab", "tab(-1)", "previous tab", id="run.previous_tab_too", show=False),
         Binding("escape", "back", "runs", id="page.back", key_display="esc", tooltip="Back to the list of runs"),
         Binding("d", "remove_run", "remove", id="run.remove", show=False, tooltip="Remove the run and its files"),
         Binding("e", "rename_run", "rename", id="run.rename", show=False, tooltip="Rename the run"),
@@ -90,14 +92,14 @@ A stopped run saves a checkpoint first and can be resumed; a killed one goes bac
         with ContentSwitcher(initial="charts", id="panes"):
             with Vertical(id="charts"):
                 with Horizontal(id="upper"):
-                    yield LineChart(id="loss", classes="panel", empty="no loss yet")
+                    yield LineChart(id="loss", classes="panel", empty="no loss yet", focusable=False)
                     with Vertical(id="device", classes="panel"):
                         yield Gauge("memory", id="gauge")
                         yield Static("", id="busy", markup=False)
-                        yield LineChart(id="memory", empty="nothing measured yet")
+                        yield LineChart(id="memory", empty="nothing measured yet", focusable=False, from_zero=True)
                 with Horizontal(id="lower"):
-                    yield LineChart(id="rate", classes="panel")
-                    yield LineChart(id="norm", classes="panel")
+                    yield LineChart(id="rate", classes="panel", focusable=False)
+                    yield LineChart(id="norm", classes="panel", focusable=False)
             with VerticalScroll(id="samples"):
                 yield Static("", markup=False)
             yield LogTail(id="log")
@@ -110,8 +112,6 @@ A stopped run saves a checkpoint first and can be resumed; a killed one goes bac
         titles = {"loss": "loss", "device": "device", "rate": "learning rate", "norm": "gradient norm"}
         for name, title in titles.items():
             self.query_one(f"#{name}").border_title = title
-        for chart in self.query(LineChart):
-            chart.can_focus = False
         self.when_ready(self._start)
 
     def _start(self) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from tui.format import fmt_bytes
 from tui.messages import ChatWith, NewRunLike
-from tui.screens.dialogs import ConfirmDialog, TextDialog
 from tui.screens.page import Page
 from tui.text import clean_line
 
@@ -121,6 +120,8 @@ class RunActions(Page):
             self.services.store.runs.remove_tag(run_id, tag)
 
     def _ask(self, title: str, body: str, label: str, change: Callable[[], object], run_id: str) -> None:
+        from tui.screens.dialogs import ConfirmDialog
+
         def answered(yes: bool | None) -> None:
             if yes:
                 self._change(change, run_id, clean_line(title).rstrip("?") + " did not work")
@@ -137,6 +138,8 @@ class RunActions(Page):
         *,
         may_be_empty: bool = False,
     ) -> None:
+        from tui.screens.dialogs import TextDialog
+
         def answered(text: str | None) -> None:
             if text is not None and text != value and (text or may_be_empty):
                 self._change(partial(change, text), run_id, "That was not kept")

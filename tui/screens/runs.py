@@ -6,24 +6,25 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal
+from textual.containers import Container
 from textual.content import Content
-from textual.css.query import NoMatches
 from textual.timer import Timer
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from tui.messages import ChatWith, CompareRuns, OpenRun
 from tui.screens.run_actions import RunActions
-from tui.widgets.run_preview import Preview, RunPreview, read_preview
 from tui.widgets.run_table import RunTable
 
 if TYPE_CHECKING:
     from store import Store
     from store.records import Run
+    from tui.widgets.filter_line import FilterLine
+    from tui.widgets.run_preview import Preview, RunPreview
 
-FILTER_S = 0.12
 PREVIEW_S = 0.08
 FIRST_RUNS = 300
+TABLE_ROWS = 6
+"""The least rows that the table gets above the preview."""
 SIDE_WIDTH = 160
 
 SORTS = (
@@ -65,6 +66,9 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
         Binding("s", "stop_run", "stop", id="run.stop", tooltip="Stop the run; it saves a checkpoint"),
         Binding("r", "resume_run", "resume", id="run.resume", tooltip="Resume the run from its last checkpoint"),
         Binding("slash", "filter", "filter", id="runs.filter", key_display="/", tooltip="Filter the list"),
+        Binding(
+            "escape", "back", "clear", id="page.back", key_display="esc", tooltip="Clear the filter, then the marks"
+        ),
         Binding("o", "sort", "order", id="runs.sort", show=False, tooltip="Order by the next column"),
         Binding("d", "remove_run", "remove", id="run.remove", show=False, tooltip="Remove the run and its files"),
         Binding("e", "rename_run", "rename", id="run.rename", show=False, tooltip="Rename the run"),
@@ -76,33 +80,36 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
         super().__init__()
         self._query = ""
         self._sort = 0
-        self._loaded = False
+        self._total = 0
+        self._all_read = False
         self._reading = False
         self._again = False
-        self._total = 0
-        self._filter_timer: Timer | None = None
         self._preview_timer: Timer | None = None
+        self._filter: FilterLine | None = None
+        self._preview: RunPreview | None = None
 
     def compose_body(self) -> ComposeResult:
-        with Horizontal(id="filter-line"):
-            yield Static("/", id="slash")
-            yield Input(
-                id="filter", compact=True, placeholder="filter: words, status:running, tag:a …", select_on_focus=False
-            )
-            yield Static("", id="count", markup=False)
-        yield Static("", id="query-problem", markup=False)
+        """No more than the first frame shows; `_start` adds the rest."""
         with Container(id="body"):
             yield RunTable(id="table")
-            yield RunPreview()
-        yield Static(Content(EMPTY), id="empty")
 
     def on_mount(self) -> None:
         self.add_class("-bare")
         self.when_ready(self._start)
 
     def _start(self) -> None:
+        from tui.widgets.filter_line import FilterLine
+        from tui.widgets.run_preview import RunPreview
+
+        self._filter = FilterLine("filter: words, status:running, tag:a …")
+        self._preview = RunPreview()
+        self._preview.set_class(self.has_class("-side"), "-side")
+        body = self.query_one("#body")
+        self.mount(self._filter, before=body)
+        body.mount(self._preview)
+        self.mount(Static(Content(EMPTY), id="empty"), after=body)
         self.on_runs_changed(self._changed)
-        self._reload()
+        self.call_after_refresh(self._reload)
 
     @property
     def _table(self) -> RunTable:
@@ -110,10 +117,7 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
 
     @property
     def current_run(self) -> "Run | None":
-        try:
-            return self._table.highlighted
-        except NoMatches:
-            return None
+        return self._table.highlighted if self.is_mounted else None
 
     # The list
 
@@ -124,47 +128,48 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
             return
         self._reading = True
         sort, _, descending = SORTS[self._sort]
-        read = partial(_read_runs, self.services.store, self._query, sort, descending, self._loaded)
+        read = partial(_read_runs, self.services.store, self._query, sort, descending, self._all_read)
         self.in_thread(read, self._show_runs, group="list", failed=self._query_failed)
 
     def _show_runs(self, found: "tuple[list[Run], int, int]") -> None:
         runs, matching, total = found
-        self._reading = False
         self._total = total
-        self._show_problem("")
         _, title, descending = SORTS[self._sort]
         table = self._table
         table.sort_title, table.sort_arrow = title, "↓" if descending else "↑"
         table.set_runs(runs)
+        self._fit_table()
         self.set_class(not runs, "-empty")
         self.set_class(not total, "-bare")
         words = f"No run matches “{self._query}”.\n\nEsc clears the filter." if total else EMPTY
         self.query_one("#empty", Static).update(Content(words))
-        count = f"{total:,} {'run' if total == 1 else 'runs'}" if not self._query else f"{matching:,} of {total:,} runs"
-        self.query_one("#count", Static).update(f"{count} · by {title}")
+        count = f"{matching:,} of {total:,} runs" if self._query else f"{total:,} {'run' if total == 1 else 'runs'}"
+        if self._filter is not None:
+            self._filter.show_problem("")
+            self._filter.show_count(f"{count} · by {title}")
         self.refresh_bindings()
-        more = not self._loaded and len(runs) < matching
-        self._loaded = True
-        if more or self._again:
-            self._again = False
-            self._reload()
+        self._again |= not self._all_read and len(runs) < matching
+        self._all_read = True
+        self._read_done()
 
-    def _query_failed(self, error: Exception) -> None:
+    def _read_done(self) -> None:
         self._reading = False
-        if type(error).__name__ == "QueryError":
-            self._show_problem(str(error))
-        else:
-            from tui.errors import show_error
-
-            show_error(self.app, error, "The runs cannot be read")
         if self._again:
             self._again = False
             self._reload()
 
-    def _show_problem(self, words: str) -> None:
-        problem = self.query_one("#query-problem", Static)
-        problem.display = bool(words)
-        problem.update(words)
+    def _fit_table(self) -> None:
+        """As high as all runs need, filtered or not, so that the preview stays where it is while one types."""
+        self._table.styles.height = "1fr" if self.has_class("-side") else max(TABLE_ROWS, self._total + 1)
+
+    def _query_failed(self, error: Exception) -> None:
+        if type(error).__name__ == "QueryError" and self._filter is not None:
+            self._filter.show_problem(str(error))
+        else:
+            from tui.errors import show_error
+
+            show_error(self.app, error, "The runs cannot be read")
+        self._read_done()
 
     def _changed(self, ids: set[str]) -> None:
         if not ids:
@@ -187,34 +192,27 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
     # The filter and the order
 
     def action_filter(self) -> None:
-        self.query_one("#filter", Input).focus()
+        if self._filter is not None:
+            self._filter.start()
 
-    @on(Input.Changed, "#filter")
-    def _typed(self) -> None:
-        if self._filter_timer is not None:
-            self._filter_timer.stop()
-        self._filter_timer = self.set_timer(FILTER_S, self._apply_filter)
+    def on_filter_line_changed(self, event: "FilterLine.Changed") -> None:
+        self._query = event.query
+        self._reload()
 
-    @on(Input.Submitted, "#filter")
-    def _submitted(self) -> None:
-        self._apply_filter()
+    def on_filter_line_submitted(self) -> None:
         self._table.focus()
-
-    def _apply_filter(self) -> None:
-        query = self.query_one("#filter", Input).value.strip()
-        if query != self._query and self.finetui.is_ready:
-            self._query = query
-            self._reload()
 
     def action_back(self) -> None:
         """Clear the filter, then the marks."""
-        entry = self.query_one("#filter", Input)
-        if entry.value:
-            entry.value = ""
-            self._apply_filter()
-        elif not entry.has_focus and self._table.marked:
+        if self._filter is not None and self._filter.value:
+            self._filter.clear()
+        elif not self._typing:
             self._table.clear_marks()
         self._table.focus()
+
+    @property
+    def _typing(self) -> bool:
+        return self._filter is not None and self._filter.is_mounted and self._filter.typing
 
     def action_sort(self) -> None:
         self._sort = (self._sort + 1) % len(SORTS)
@@ -232,15 +230,10 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
 
     def _read_preview(self) -> None:
         run = self.current_run
-        if run is None or self.has_class("-low") or not self.finetui.is_ready:
+        if run is None or self.has_class("-low") or self._preview is None:
             return
-        preview = self.query_one(RunPreview)
-        read = partial(read_preview, self.services.store, run.id, preview.columns)
-        self.in_thread(read, self._show_preview, group="preview")
-
-    def _show_preview(self, preview: Preview | None) -> None:
-        if preview is not None:
-            self.query_one(RunPreview).show(preview)
+        read = partial(_read_preview, self.services.store, run.id, self._preview.columns)
+        self.in_thread(read, self._preview.show, group="preview")
 
     @on(RunTable.Opened)
     def _opened(self, event: RunTable.Opened) -> None:
@@ -251,8 +244,14 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if not self.is_mounted:
+            return False
         if action == "compare":
-            return len(self._table.runs) > 1 if self.is_mounted else False
+            return len(self._table.runs) > 1
+        if action == "filter":
+            return self._total > 0
+        if action == "back":
+            return bool(self._query or self._table.marked) or self._typing
         return super().check_action(action, parameters)
 
     def action_compare(self) -> None:
@@ -275,8 +274,10 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
     def on_resize(self, event: events.Resize) -> None:
         side = event.size.width >= SIDE_WIDTH
         self.set_class(side, "-side")
-        self.query_one(RunPreview).set_class(side, "-side")
+        if self._preview is not None:
+            self._preview.set_class(side, "-side")
         self.set_class(event.size.height < 20, "-low")
+        self._fit_table()
         self._highlighted()
 
 
@@ -289,3 +290,9 @@ def _read_runs(
     total = store.runs.count()
     matching = len(runs) if everything else store.runs.count(query) if query else total
     return runs, matching, total
+
+
+def _read_preview(store: "Store", run_id: str, columns: int) -> "Preview | None":
+    from tui.widgets.run_preview import read_preview
+
+    return read_preview(store, run_id, columns)

@@ -33,6 +33,7 @@ from tui.widgets.chart_data import (
     visible,
     with_style,
 )
+from tui.widgets.ink import ink
 
 __all__ = ["ChartSeries", "LineChart", "Marker"]
 
@@ -108,8 +109,19 @@ class LineChart(Widget, can_focus=True):
         def control(self) -> "LineChart":
             return self.chart
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None, empty: str = "no points yet") -> None:
+    def __init__(
+        self,
+        *,
+        id: str | None = None,
+        classes: str | None = None,
+        empty: str = "no points yet",
+        focusable: bool = True,
+        from_zero: bool = False,
+    ) -> None:
+        """`focusable=False` leaves the keys to the screen; `from_zero` makes the y-axis begin at 0."""
         super().__init__(id=id, classes=classes)
+        self.can_focus = focusable
+        self.from_zero = from_zero
         self.set_reactive(LineChart.empty, empty)
         self.series: list[ChartSeries] = []
         self.markers: list[Marker] = []
@@ -257,7 +269,7 @@ class LineChart(Widget, can_focus=True):
         return Strip(segments).adjust_cell_length(width, base)
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"line-chart--{name}", partial=True)
+        return ink(self, f"line-chart--{name}")
 
     def _draw(self, width: int, height: int) -> list[list[Cell]]:
         label = self._style("label")
@@ -273,7 +285,7 @@ class LineChart(Widget, can_focus=True):
             return self._draw_words(width, height, "no points here; 0 shows the whole range")
         low, high = self._padded(*y_range)
         rows = height - 2
-        y_values = (axes.log_ticks if self.log_scale else axes.ticks)(low, high, max(2, rows // 2))
+        y_values = (axes.log_ticks if self.log_scale else axes.ticks)(low, high, max(2, min(8, rows // 3)))
         y_labels = axes.labels(y_values)
         self._left = left = min(9, max((len(text) for text in y_labels), default=0)) + 1
         self._plot_width = columns = max(1, width - left)
@@ -306,6 +318,8 @@ class LineChart(Widget, can_focus=True):
     def _padded(self, low: float, high: float) -> tuple[float, float]:
         if self.log_scale:
             return (low / 1.1, high * 1.1) if high > low else (low / 2, high * 2)
+        if self.from_zero and low >= 0:
+            return 0.0, high * 1.05 or 1.0
         room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
         return low - room, high + room
 

@@ -11,6 +11,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.text import clean
+from tui.widgets.ink import ink
 
 FIRST_BYTES = 256 << 10
 """So much of the file's end is read at first."""
@@ -139,7 +140,7 @@ class LogTail(ScrollView, can_focus=True):
         base = self.rich_style
         lines = self.shown
         if not lines and y == 0:
-            style = base + self.get_component_rich_style("log-tail--muted", partial=True)
+            style = base + ink(self, "log-tail--muted")
             return Strip([Segment("nothing in the log yet", style)]).adjust_cell_length(width, base)
         left, top = self.scroll_offset
         row = y + int(top)

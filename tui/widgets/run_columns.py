@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from tui.format import NONE, fmt_bytes, fmt_rate, fmt_when
 from tui.text import clean_line
-from tui.widgets.run_words import eval_loss_of, progress_of, state_of
+from tui.widgets.run_words import eval_loss_of, peak_of, progress_of, state_of
 
 if TYPE_CHECKING:
     from store.records import Run
 
 Cell = tuple[str, str]
 """A text and its tone: `live`, `good`, `look`, `act`, `dim`, or empty."""
-GAP = 2
+GAP, WIDE_GAP = 1, 2
+ROOMY = 100
+"""From this width on there are two cells between the columns."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def _rate(run: "Run", _: int) -> Cell:
 
 
 def _peak(run: "Run", _: int) -> Cell:
-    return (fmt_bytes(run.peak_vram_bytes), "") if run.peak_vram_bytes else (NONE, "dim")
+    peak = peak_of(run)
+    return (fmt_bytes(peak), "") if peak else (NONE, "dim")
 
 
 def _model(run: "Run", width: int) -> Cell:
@@ -78,7 +81,7 @@ NAME = Column("name", "name", 18, 0, _name, sort="name")
 COLUMNS = (
     NAME,
     Column("state", "state", 12, 0, _state, sort="status"),
-    Column("progress", "progress", 15, 0, _progress),
+    Column("progress", "progress", 20, 0, _progress),
     Column("eval", "eval loss", 10, 0, _eval_loss, right=True, sort="eval/loss"),
     Column("delta", "Δ best", 7, 3, _delta, right=True),
     Column("rate", "tok/s", 7, 4, _rate, right=True),
@@ -91,12 +94,18 @@ WIDER = {"progress": 26, "name": 40, "model": 28, "dataset": 22}
 """How far a column may grow where there is room."""
 
 
+def gap_of(width: int) -> int:
+    """Cells between two columns."""
+    return WIDE_GAP if width >= ROOMY else GAP
+
+
 def fit(width: int) -> list[tuple[Column, int]]:
     """The columns that fit beside the mark in `width` cells, in order, each with its width."""
     shown = list(COLUMNS)
+    gap = gap_of(width)
 
     def needed() -> int:
-        return 2 + sum(column.width + GAP for column in shown)
+        return 2 + sum(column.width + gap for column in shown)
 
     while needed() > width and any(column.keep for column in shown):
         shown.remove(max(shown, key=lambda column: column.keep))
@@ -106,7 +115,7 @@ def fit(width: int) -> list[tuple[Column, int]]:
         widths["name"] = max(8, widths["name"] + room)
     for key in ("name", "progress", "name", "model", "dataset"):
         if key in widths and room > 0:
-            most = 28 if key == "name" and widths["progress"] == 15 else WIDER[key]
+            most = 28 if key == "name" and widths["progress"] == 20 else WIDER[key]
             extra = max(0, min(room, most - widths[key]))
             widths[key] += extra
             room -= extra

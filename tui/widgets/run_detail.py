@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
-from tui.format import NONE, fmt_bytes, fmt_count, fmt_duration, fmt_number
+from tui.format import NONE, fmt_bytes, fmt_count, fmt_duration
 from tui.text import clean, clean_line
 from tui.widgets.run_curves import Curves, read_curves
 from tui.widgets.run_words import STATES
@@ -127,7 +127,7 @@ def recipe_content(detail: Detail) -> Content:
         word = STATES[attempt.status.value].word
         took = fmt_duration(attempt.ended - attempt.started) if attempt.ended is not None else "now"
         reason = f", {clean_line(attempt.reason)}" if attempt.reason else ""
-        rows.append((f"attempt {attempt.number}", f"from step {attempt.from_step}, {took}, {word}{reason}"))
+        rows.append((f"attempt {attempt.number}", f"from step {attempt.from_step or 0}, {took}, {word}{reason}"))
     width = max(len(label) for label, _ in rows)
     facts = [Content.assemble((label.ljust(width) + "  ", "$text-muted"), text) for label, text in rows]
     recipe = clean(detail.recipe).rstrip() or "recipe.toml cannot be read"
@@ -161,5 +161,5 @@ def busy_words(run: "Run") -> str:
         ("system/cpu_percent", "% CPU"),
     ):
         if latest := run.metrics.get(name):
-            parts.append(f"{fmt_number(round(latest.last))} {unit}")
+            parts.append(f"{latest.last:.0f} {unit}")
     return "   ".join(parts)

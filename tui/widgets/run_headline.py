@@ -9,7 +9,7 @@ from textual.widget import Widget
 from tui.format import fmt_bytes, fmt_duration, fmt_number, fmt_percent, fmt_rate, fmt_when
 from tui.text import clean_line, shorten
 from tui.widgets.gauge import styled_bar
-from tui.widgets.run_words import EVAL_LOSS, TONES, TRAIN_LOSS, phase_of, recipe_line, state_of, took_s
+from tui.widgets.run_words import EVAL_LOSS, TONES, TRAIN_LOSS, peak_of, phase_of, recipe_line, state_of, took_s
 
 if TYPE_CHECKING:
     from store.records import Run
@@ -67,8 +67,8 @@ def _figures_line(run: "Run") -> Content:
         add("best", f"{fmt_number(best.min)} at step {best.min_step}", "$text-success")
     if run.tokens_per_s is not None:
         add("speed", f"{fmt_rate(run.tokens_per_s)} tok/s")
-    if run.peak_vram_bytes:
-        add("peak", fmt_bytes(run.peak_vram_bytes))
+    if peak := peak_of(run):
+        add("peak", fmt_bytes(peak))
     if run.attempt > 1:
         add("attempt", str(run.attempt))
     parts.append((f"{clean_line(run.model)} · {recipe_line(run.recipe)} · {clean_line(run.dataset)}", "$text-muted"))

@@ -13,7 +13,7 @@ from tui.text import clean, clean_line, shorten
 from tui.widgets.chart_data import ChartSeries, Marker
 from tui.widgets.line_chart import LineChart
 from tui.widgets.run_curves import last_sample, read_loss
-from tui.widgets.run_words import EVAL_LOSS, TONES, TRAIN_LOSS, phase_of, recipe_line, state_of, took_s
+from tui.widgets.run_words import EVAL_LOSS, TONES, TRAIN_LOSS, peak_of, phase_of, recipe_line, state_of, took_s
 
 if TYPE_CHECKING:
     from store import Store
@@ -49,7 +49,8 @@ class RunPreview(Horizontal):
     """A chart and facts; `show` fills them."""
 
     DEFAULT_CSS = """
-    RunPreview { height: 12; border: round $border-blurred; border-title-color: $foreground; padding: 0 1; }
+    RunPreview { height: 1fr; min-height: 8; border: round $border-blurred; border-title-color: $foreground;
+                 padding: 0 1; }
     RunPreview > LineChart { width: 1fr; height: 100%; }
     RunPreview > Static { width: 42%; max-width: 64; height: 100%; padding-left: 2; }
     RunPreview.-side { layout: vertical; height: 100%; width: 38%; }
@@ -58,9 +59,7 @@ class RunPreview(Horizontal):
     """
 
     def compose(self) -> ComposeResult:
-        chart = LineChart(empty="no loss yet")
-        chart.can_focus = False
-        yield chart
+        yield LineChart(empty="no loss yet", focusable=False)
         yield Static("", markup=False, id="facts")
 
     @property
@@ -68,8 +67,10 @@ class RunPreview(Horizontal):
         """Columns of the chart, for what to ask the store for."""
         return self.query_one(LineChart).columns
 
-    def show(self, preview: Preview) -> None:
-        """Show what was read."""
+    def show(self, preview: Preview | None) -> None:
+        """Show what was read; nothing changes where the run is gone."""
+        if preview is None:
+            return
         self.border_title = Content(clean_line(preview.run.name))
         chart = self.query_one(LineChart)
         chart.empty = "no loss yet" if preview.run.status.live else "no loss was recorded"
@@ -96,8 +97,8 @@ def _facts(preview: Preview) -> Content:
         step += f" · took {fmt_duration(took)}"
     if run.tokens_per_s is not None:
         step += f" · {fmt_rate(run.tokens_per_s)} tok/s"
-    if run.peak_vram_bytes:
-        step += f" · {fmt_bytes(run.peak_vram_bytes)}"
+    if peak := peak_of(run):
+        step += f" · peak {fmt_bytes(peak)}"
     lines.append(Content(step))
     lines.append(Content(f"{clean_line(run.dataset)}{preview.rows}"))
     lines.append(Content(f"{clean_line(run.model)} · {recipe_line(run.recipe)}"))

@@ -13,12 +13,11 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.widgets.run_columns import GAP, fit
+from tui.widgets.ink import ink
+from tui.widgets.run_columns import fit, gap_of
 
 if TYPE_CHECKING:
     from store.records import Run
-
-TONES = ("live", "good", "look", "act", "dim")
 
 
 class RunTable(ScrollView, can_focus=True):
@@ -181,35 +180,33 @@ class RunTable(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         base = self.rich_style
-        columns = fit(width)
         if y == 0:
             return self._header(width, base)
         row = y - 1 + int(self.scroll_offset.y)
         if row >= len(self.runs):
             return Strip.blank(width, base)
         run = self.runs[row]
-        cursor = self._style("cursor") if row == self.cursor else Style()
-        base += cursor
-        mark = ("✱ ", base + self._style("mark")) if run.id in self.marked else ("  ", base)
-        segments = [Segment(*mark)]
-        for column, space in columns:
+        under_cursor = row == self.cursor
+        if under_cursor:
+            base += self.get_component_rich_style("run-table--cursor")
+        mark_style = base if under_cursor else base + ink(self, "run-table--mark")
+        segments = [Segment("✱ " if run.id in self.marked else "  ", mark_style)]
+        gap = " " * gap_of(width)
+        for column, space in fit(width):
             text, tone = column.cell(run, space)
-            style = base + self._style(tone) + Style(bgcolor=base.bgcolor) if tone else base
-            segments += [Segment(_fitted(text, space, right=column.right), style), Segment(" " * GAP, base)]
+            style = base + ink(self, f"run-table--{tone}") if tone and not under_cursor else base
+            segments += [Segment(_fitted(text, space, right=column.right), style), Segment(gap, base)]
         return Strip(segments).adjust_cell_length(width, base)
 
     def _header(self, width: int, base: Style) -> Strip:
-        style = base + self._style("header")
+        style = base + ink(self, "run-table--header")
         segments = [Segment("  ", style)]
         for column, space in fit(width):
             title = column.title
             if title == self.sort_title:
                 title = f"{self.sort_arrow}{title}" if column.right else f"{title}{self.sort_arrow}"
-            segments.append(Segment(_fitted(title, space, right=column.right) + " " * GAP, style))
+            segments.append(Segment(_fitted(title, space, right=column.right) + " " * gap_of(width), style))
         return Strip(segments).adjust_cell_length(width, style)
-
-    def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"run-table--{name}", partial=True)
 
 
 def _fitted(text: str, width: int, *, right: bool) -> str:

@@ -87,6 +87,14 @@ def took_s(run: "Run", now: float | None = None) -> float | None:
     return max(0.0, end - run.started)
 
 
+def peak_of(run: "Run") -> float | None:
+    """The most memory it took, in bytes: the GPU's, else the process's."""
+    if run.peak_vram_bytes:
+        return run.peak_vram_bytes
+    memory = run.metrics.get("system/rss_bytes")
+    return memory.max if memory else None
+
+
 def short_time(seconds: float | None) -> str:
     """Time left in few characters: `45s`, `12m`, `3h10m`."""
     if seconds is None or not math.isfinite(seconds):
