@@ -49,9 +49,10 @@ def _json(body: dict[str, Any]) -> str:
 
 def write_attempts(connection: sqlite3.Connection, run: int, attempts: Sequence[Attempt]) -> None:
     """An attempt keeps its first beginning, and the checkpoint that it came from once that is known."""
+    # `?4` itself, not `excluded.ended`: a batch does not know when an attempt began that it finds half way.
     connection.executemany(
-        "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-        "ended = max(started, excluded.ended), status = excluded.status, reason = excluded.reason, "
+        "INSERT INTO attempts VALUES (?1, ?2, ?3, max(?3, ?4), ?5, ?6, ?7) ON CONFLICT DO UPDATE SET "
+        "ended = max(started, ?4), status = excluded.status, reason = excluded.reason, "
         "from_step = ifnull(excluded.from_step, from_step)",
         ((run, one.number, one.started, one.ended, one.status, one.reason, one.from_step) for one in attempts),
     )

@@ -120,6 +120,7 @@ def m001_first_schema(db: "sqlite_utils.Database") -> None:
             t REAL NOT NULL,
             low REAL NOT NULL,                  -- extremes of the finite values; Inf and -Inf where there is none
             high REAL NOT NULL,
+            low_step INTEGER,                   -- the step of the lowest
             PRIMARY KEY (run, metric, level, attempt, bucket)
         ) STRICT, WITHOUT ROWID""",
         """CREATE TABLE latest (
@@ -131,7 +132,7 @@ def m001_first_schema(db: "sqlite_utils.Database") -> None:
             t REAL NOT NULL,
             low REAL NOT NULL,                  -- as in rollups
             high REAL NOT NULL,
-            low_step INTEGER,                   -- where the lowest is; NULL where there is none
+            low_step INTEGER,
             count INTEGER NOT NULL,             -- points seen, superseded ones too: never below the rows in points
             PRIMARY KEY (run, metric)
         ) STRICT, WITHOUT ROWID""",

@@ -27,10 +27,10 @@ def write_points(connection: sqlite3.Connection, run: int, rolled: Rolled) -> No
             rows,
         )
     connection.executemany(
-        "INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
         "value = CASE WHEN excluded.step >= step THEN excluded.value ELSE value END, "
         "t = CASE WHEN excluded.step >= step THEN excluded.t ELSE t END, "
-        "step = max(step, excluded.step), low = min(low, excluded.low), high = max(high, excluded.high)",
+        f"step = max(step, excluded.step), {_EXTREMES}",
         (
             (run, keys[name], level, attempt, *bucket)
             for name, attempt, _, levels in rolled
@@ -43,11 +43,9 @@ def write_points(connection: sqlite3.Connection, run: int, rolled: Rolled) -> No
         f"value = CASE WHEN {_NEWER} THEN excluded.value ELSE value END, "
         f"t = CASE WHEN {_NEWER} THEN excluded.t ELSE t END, "
         f"step = CASE WHEN {_NEWER} THEN excluded.step ELSE step END, "
-        "attempt = max(attempt, excluded.attempt), count = count + excluded.count, "
-        "low_step = CASE WHEN excluded.low < low THEN excluded.low_step ELSE low_step END, "
-        "low = min(low, excluded.low), high = max(high, excluded.high)",
+        f"attempt = max(attempt, excluded.attempt), count = count + excluded.count, {_EXTREMES}",
         (
-            (run, keys[name], attempt, *whole[1:], _step_of(whole[4], rows), len(rows))
+            (run, keys[name], attempt, *whole[1:], len(rows))
             for name, attempt, rows, levels in rolled
             if (whole := total(levels[-1])) is not None
         ),
@@ -63,16 +61,10 @@ def hide_superseded(connection: sqlite3.Connection, run: int) -> None:
         last_attempt, step, value, t, low, high, low_step = 0, -1, nan, 0.0, inf, -inf, None
         for attempt, visible in visible_attempts(connection, run, metric):
             seen = total(_buckets(connection, run, metric, attempt, visible))
-            if seen is None:
-                continue
-            last_attempt, step, value, t = attempt, *seen[1:4]
-            high = max(high, seen[5])
-            if seen[4] < low:
-                low = seen[4]
-                (low_step,) = connection.execute(
-                    "SELECT min(step) FROM points WHERE run = ? AND metric = ? AND attempt = ? AND value = ?",
-                    (run, metric, attempt, low),
-                ).fetchone()
+            if seen is not None:
+                last_attempt, step, value, t = attempt, *seen[1:4]
+                low, low_step = (seen[4], seen[6]) if seen[4] < low else (low, low_step)
+                high = max(high, seen[5])
         connection.execute(
             "UPDATE latest SET attempt = ?, step = ?, value = ?, t = ?, low = ?, high = ?, low_step = ? "
             "WHERE run = ? AND metric = ?",
@@ -85,6 +77,10 @@ def forget_points(connection: sqlite3.Connection, run: int) -> None:
         connection.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
 
 
+_EXTREMES = (
+    "low_step = CASE WHEN excluded.low < low THEN excluded.low_step ELSE low_step END, "
+    "low = min(low, excluded.low), high = max(high, excluded.high)"
+)
 _NEWER = "(excluded.attempt, excluded.step) >= (attempt, step)"
 
 
@@ -98,11 +94,6 @@ def _metric_keys(connection: sqlite3.Connection, names: Iterable[str]) -> dict[s
             row = connection.execute(*select).fetchone()
         keys[name] = row[0]
     return keys
-
-
-def _step_of(low: float, rows: list[Point]) -> int | None:
-    """The first step with the value `low`; `None` where there was no finite value."""
-    return next((step for step, value, _ in rows if value == low), None) if isfinite(low) else None
 
 
 def visible_attempts(connection: sqlite3.Connection, run: int, metric: int) -> list[tuple[int, int]]:
@@ -126,13 +117,13 @@ def _buckets(connection: sqlite3.Connection, run: int, metric: int, attempt: int
                 "WHERE run = ? AND metric = ? AND attempt = ? AND step BETWEEN ? AND ? ORDER BY step",
                 where,
             ):
-                finite = value is not None and isfinite(value)
-                found.append(
-                    (0, step, nan if value is None else value, t, *((value, value) if finite else (inf, -inf)))
-                )
+                if value is not None and isfinite(value):
+                    found.append((0, step, value, t, value, value, step))
+                else:
+                    found.append((0, step, nan if value is None else value, t, inf, -inf, None))
         else:
             found += connection.execute(
-                "SELECT 0, step, value, t, low, high FROM rollups WHERE run = ? AND metric = ? "
+                "SELECT 0, step, value, t, low, high, low_step FROM rollups WHERE run = ? AND metric = ? "
                 f"AND level = {level:d} AND attempt = ? AND bucket BETWEEN ? AND ? ORDER BY bucket",
                 where,
             ).fetchall()

@@ -23,7 +23,7 @@ MOST_TERMS = 100
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<paren>[()])
-      | (?P<minus>-)(?=[^\s\-)])
+      | (?P<minus>-)(?=[^\s)])
       | (?P<key>[A-Za-z_][\w.]*):(?:"(?P<quoted_value>[^"]*)"?|(?P<value>[^\s()]*))
       | "(?P<quoted>[^"]*)"?
       | (?P<word>[^\s()"]+)

@@ -13,9 +13,10 @@ LEVELS = 8
 """The coarsest buckets hold 4^8 = 65,536 steps: a run of ten million steps has 153 of them."""
 
 
-Bucket = tuple[int, int, float, float, float, float]
+Bucket = tuple[int, int, float, float, float, float, int | None]
 """What `4^level` steps came to: the bucket's number, then `step`, `value` and `t` of its last point, then the lowest
-and the highest of its finite values. Where it has none these are `inf` and `-inf`, which every value improves on."""
+and the highest of its finite values and the step of the lowest. Where it has none these are `inf` and `-inf`, which
+every value improves on, and `None`."""
 
 
 def roll_up(points: Iterable[Point]) -> list[list[Bucket]]:
@@ -68,39 +69,41 @@ def _fold_points(points: Iterable[Point]) -> list[Bucket]:
     # The innermost loop of ingest: plain locals, no calls but the append.
     buckets: list[Bucket] = []
     add = buckets.append
+    low_step: int | None = None
     number, last, last_value, last_t, low, high = -1, -1, 0.0, 0.0, inf, -inf
     for step, value, t in points:
         if step >> 2 != number:
             if number >= 0:
-                add((number, last, last_value, last_t, low, high))
-            number, last, low, high = step >> 2, -1, inf, -inf
+                add((number, last, last_value, last_t, low, high, low_step))
+            number, last, low, high, low_step = step >> 2, -1, inf, -inf, None
         if step >= last:
             last, last_value, last_t = step, value, t
         if -inf < value < inf:  # neither infinite nor NaN
             if value < low:
-                low = value
+                low, low_step = value, step
             if value > high:
                 high = value
     if number >= 0:
-        add((number, last, last_value, last_t, low, high))
+        add((number, last, last_value, last_t, low, high, low_step))
     return buckets
 
 
 def _fold_buckets(finer: Iterable[Bucket]) -> list[Bucket]:
     buckets: list[Bucket] = []
     add = buckets.append
+    low_step: int | None = None
     number, last, last_value, last_t, low, high = -1, -1, 0.0, 0.0, inf, -inf
-    for fine, step, value, t, fine_low, fine_high in finer:
+    for fine, step, value, t, fine_low, fine_high, fine_low_step in finer:
         if fine >> 2 != number:
             if number >= 0:
-                add((number, last, last_value, last_t, low, high))
-            number, last, low, high = fine >> 2, -1, inf, -inf
+                add((number, last, last_value, last_t, low, high, low_step))
+            number, last, low, high, low_step = fine >> 2, -1, inf, -inf, None
         if step >= last:
             last, last_value, last_t = step, value, t
         if fine_low < low:
-            low = fine_low
+            low, low_step = fine_low, fine_low_step
         if fine_high > high:
             high = fine_high
     if number >= 0:
-        add((number, last, last_value, last_t, low, high))
+        add((number, last, last_value, last_t, low, high, low_step))
     return buckets

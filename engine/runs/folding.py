@@ -111,8 +111,7 @@ class _Folding:
         started = known.started if known else t
         if known and from_step is None:
             from_step = known.from_step
-        ended = None if now.ended is None else max(started, now.ended)
-        self.attempts[number] = Attempt(self._run.id, number, started, ended, now.status, now.reason, from_step)
+        self.attempts[number] = Attempt(self._run.id, number, started, now.ended, now.status, now.reason, from_step)
 
     def _state(self, event: Event, at: int) -> None:
         now = self._now

@@ -8,10 +8,10 @@ from store.records import Attempt, IngestBatch, NewRun, Point, Run, Status
 
 
 def new_run(run_id: str, name: str | None = None, **fields: Any) -> NewRun:
-    known = {
+    known: dict[str, Any] = {
         "model": "starter",
         "method": "qlora",
-        "dataset": "support v1",
+        "dataset": "tickets v1",
         "dataset_id": "d0123456789",
         "created": 1000.0,
         "recipe": {"lora_r": 16},
