@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +128,19 @@ class Database:
             return connection
 
     def _make_file(self) -> None:
-        """An empty file that only its owner may read: it will hold conversations."""
+        """An empty file that only its owner may read: it will hold conversations.
+
+        A file that is there is not opened: closing it again would drop the locks that SQLite holds on it for the other
+        connections of this process, and the next process to leave would delete the write-ahead log under them.
+        """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            if not self.path.exists():
+                with suppress(FileExistsError):
+                    os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             raise unwritable(self.path, f"The system says: {error.strerror or error}.") from error
+        if not os.access(self.path, os.W_OK):
+            raise unwritable(self.path, "The file is read-only.")
         if not os.access(self.path.parent, os.W_OK):
             raise unwritable(self.path, f"The folder {self.path.parent} is read-only.")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.home import Home
+from store import open_store
 from tests.cli.conftest import Cli, MakeRun
 
 MAIN = "import sys; from tui.cli import main; sys.exit(main())"
@@ -98,6 +99,21 @@ def test_a_reader_that_goes_away(home: Home, make_run: MakeRun) -> None:
     )
     assert done.stderr == ""
     assert done.stdout.splitlines()[0] == "loading the model" and done.stdout.splitlines()[1] != "0"
+
+
+def test_a_command_beside_an_open_app_loses_nothing(finetui: Cli, make_run: MakeRun, home: Home) -> None:
+    """A process that ends must not take the write-ahead log from one that goes on."""
+    make_run()
+    store = open_store(home.db)
+    store.data_version()  # a second connection of this process
+    store.runs.set_note("r0aaa", "before")
+    assert finetui("runs", "ls", "--json").json[0]["notes"] == "before"
+    assert finetui("runs", "tag", "r0aaa", "from-outside").status == 0
+    store.runs.set_note("r0aaa", "after")
+    run = store.runs.get("r0aaa")
+    assert run is not None and run.tags == ("from-outside",)
+    assert finetui("runs", "ls", "--json").json[0]["notes"] == "after"
+    store.close()
 
 
 def test_an_ascii_terminal(finetui: Cli, make_run: MakeRun, cli: Cli) -> None:
