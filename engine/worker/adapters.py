@@ -27,13 +27,6 @@ class AdapterShelf:
     def names(self) -> list[str]:
         return list(self._paths)
 
-    def path(self, name: str) -> Path | None:
-        return self._paths.get(name)
-
-    def mixable(self, name: str) -> bool:
-        """Whether the adapter can share a batch with others. DoRA changes the whole weight, so it cannot."""
-        return not self.model.peft_config[name].use_dora
-
     def load(self, name: str, folder: Path) -> list[str]:
         """Put the adapter in `folder` on the base as `name`; warnings about it come back. Raises `LoadError`."""
         if not NAME.fullmatch(name) or name == BASE:

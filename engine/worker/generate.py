@@ -141,7 +141,7 @@ def _generate(
         row.limit = min(row.limit, limit - len(prompt)) if limit is not None else row.limit
     # Everything that shapes the text is set here: a model's generation_config may hold a repetition penalty or a
     # temperature, and what the user sees in the settings is what should happen.
-    config = GenerationConfig(  # type: ignore[no-untyped-call]
+    config = GenerationConfig(
         max_new_tokens=max(row.limit for row in batch.rows),
         max_length=None,
         do_sample=False,

@@ -77,7 +77,7 @@ def load_base(
     _check_weights(Path(path))
     options: dict[str, Any] = {}
     if method == "qlora":
-        options["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
@@ -102,7 +102,7 @@ def load_base(
         ) from error
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
         raise _explained(error, "model", str(path), trust_remote_code) from error
-    model.eval()  # type: ignore[no-untyped-call]
+    model.eval()
     return model
 
 

@@ -40,7 +40,8 @@ class ModelHost:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.status = "loading"
-        self.detail = "importing torch"
+        name = Path(options.base).name
+        self.detail = f"loading {name} in 4-bit" if options.method == "qlora" else f"loading {name}"
         self.error: FinetuiError | None = None
         self.shelf: AdapterShelf | None = None
         self.tokenizer: Any = None
@@ -64,13 +65,11 @@ class ModelHost:
 
     def _load(self) -> None:
         options = self._options
-        name = Path(options.base).name
+        log.info(self.detail)
         try:
             from engine.worker.adapters import AdapterShelf
             from engine.worker.loading import count_linear4bit, load_base, load_tokenizer
 
-            self.detail = f"loading {name} in 4-bit" if options.method == "qlora" else f"loading {name}"
-            log.info(self.detail)
             self.tokenizer = load_tokenizer(options.base, options.revision, options.trust_remote_code)
             model = load_base(
                 options.base,
@@ -85,7 +84,7 @@ class ModelHost:
                 self.detail = f"loading adapter {adapter}"
                 for warning in self.add_adapter(adapter, Path(folder).absolute(), shelf):
                     log.warning(warning)
-            self.detail = f"{name} on {model.device}, {count_linear4bit(model)} layers in 4-bit"
+            self.detail = f"{Path(options.base).name} on {model.device}, {count_linear4bit(model)} layers in 4-bit"
             self.shelf = shelf
             self.status = "ready"
             log.info("ready: %s", self.detail)
