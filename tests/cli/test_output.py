@@ -32,6 +32,18 @@ def test_a_cell_is_one_clean_line() -> None:
     assert text.splitlines() == ["A    B", "x y  z"]
 
 
+def test_a_narrow_terminal_gets_fewer_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    head, rows = ("NAME", "A", "B", "ID"), [("x" * 10, "y" * 10, "z" * 10, "i" * 10)]
+    whole = table(head, rows, optional=("B", "A"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    for width, names in ((50, "NAME A B ID"), (46, "NAME A B ID"), (45, "NAME A ID"), (20, "NAME ID")):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert table(head, rows, optional=("B", "A")).splitlines()[0].split() == names.split()
+    monkeypatch.setenv("COLUMNS", "80")
+    assert table(head, rows, optional=("B", "A")) == whole
+
+
 def test_fields_leave_out_what_is_not_there() -> None:
     assert fields([("name", "x"), ("reason", ""), ("more", None), ("zero", 0)]) == "name  x\nzero  0"
     assert fields([("a", "one\ntwo")]) == "a  one\n   two"

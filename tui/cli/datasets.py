@@ -83,6 +83,7 @@ def ls(
                     for dataset in datasets
                 ],
                 right=("ROWS", "TRAIN", "VALIDATION"),
+                optional=("SHAPE", "IMPORTED"),
             )
             if datasets
             else "No datasets. `finetui datasets import FILE` imports one."

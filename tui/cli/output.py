@@ -69,27 +69,44 @@ def table(
     rows: Iterable[Sequence[object]],
     *,
     right: Sequence[str] = (),
+    optional: Sequence[str] = (),
     style: Callable[[int, str], str | None] = lambda column, cell: None,
 ) -> str:
     """Aligned columns with two spaces between them, those named in `right` flush right.
 
-    `style` may name a colour for the cell of a column, by the column's index and the cell's text.
+    On a terminal too narrow for all, those named in `optional` are left out, the first of them first. `style` may name
+    a colour for the cell of a column, by the column's index and the cell's text.
     """
-    cells = [[clean_line(str(cell)) for cell in row] for row in rows]
-    widths = [max(cell_len(text) for text in column) for column in zip(head, *cells, strict=True)]
-    flush = [name in right for name in head]
+    columns = [[name, *cells] for name, *cells in zip(head, *_clean_cells(rows), strict=True)]
+    widths = [max(cell_len(cell) for cell in column) for column in columns]
+    shown = list(range(len(head)))
+    for name in optional:
+        if sum(widths[index] + 2 for index in shown) - 2 > _room():
+            shown.remove(head.index(name))
 
-    def line(row: Sequence[str], colour: Callable[[int, str], str | None]) -> str:
+    def line(row: int) -> str:
         parts = []
-        for index, text in enumerate(row):
+        for index in shown:
+            text = columns[index][row]
             padding = " " * (widths[index] - cell_len(text))
-            chosen = colour(index, text)
-            shown = paint(text, chosen) if chosen else text
-            last = index == len(row) - 1
-            parts.append(padding + shown if flush[index] else shown if last else shown + padding)
+            colour = style(index, text) if row else "dim"
+            painted = paint(text, colour) if colour and text else text
+            if head[index] in right:
+                parts.append(padding + painted)
+            else:
+                parts.append(painted if index == shown[-1] else painted + padding)
         return "  ".join(parts).rstrip()
 
-    return "\n".join([line(head, lambda column, cell: "dim"), *(line(row, style) for row in cells)])
+    return "\n".join(line(row) for row in range(len(columns[0])))
+
+
+def _clean_cells(rows: Iterable[Sequence[object]]) -> list[list[str]]:
+    return [[clean_line(str(cell)) for cell in row] for row in rows]
+
+
+def _room() -> float:
+    """Columns of the terminal; a file has room for everything."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
 
 
 def fields(pairs: Iterable[tuple[str, object]]) -> str:

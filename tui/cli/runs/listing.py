@@ -39,6 +39,7 @@ def ls(
             ("NAME", "STATUS", "PROGRESS", "LOSS", "EVAL", "TOK/S", "MODEL", "METHOD", "DATASET", "CREATED", "ID"),
             [_line(run) for run in runs],
             right=("PROGRESS", "LOSS", "EVAL", "TOK/S"),
+            optional=("METHOD", "TOK/S", "DATASET", "MODEL", "CREATED"),
             style=lambda column, cell: COLOURS.get(cell) if column == 1 else None,
         )
 
