@@ -113,7 +113,7 @@ class EventCallback(TrainerCallback):
     def _eta_s(self, state: Any) -> float | None:
         if self._step_s is None:
             return None
-        left = state.max_steps - state.global_step
+        left: int = state.max_steps - state.global_step
         return left * self._step_s + left // self._eval_steps * self._evaluation_s
 
     def _flag_broken_loss(self, loss: float, step: int) -> None:

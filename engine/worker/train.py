@@ -3,6 +3,7 @@
 `python -m engine.worker.train RUN_DIR`
 """
 
+import logging
 import os
 import sys
 import traceback
@@ -67,6 +68,8 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     from engine.worker.versions import library_versions
 
     _end_if_asked(stop)
+    # It warns that the best model is not loaded at the end; the run publishes the best checkpoint itself.
+    logging.getLogger("transformers.trainer_callback").setLevel(logging.ERROR)
 
     # Where to start from
     checkpoints.drop_unfinished(run)

@@ -2,7 +2,7 @@
 
 Stock resume is not exact with QLoRA: TRL trains the adapter in bfloat16, PEFT loads it from a checkpoint in float32,
 and the optimiser's state follows. Here each weight keeps the type it trains in. The random state is put back at the
-first resumed step, because filling the first batches has used it by then.
+first step resumed within an epoch, because filling the first batches has used it by then.
 """
 
 from collections.abc import Callable
@@ -82,6 +82,7 @@ class _RestoreRandomState(TrainerCallback):
         self._checkpoint: Path | None = checkpoint
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._checkpoint is not None:
+        # At an epoch's end the trainer restores it in the right place itself: before the next order is drawn.
+        if self._checkpoint is not None and not state.epoch.is_integer():
             self._trainer._load_rng_state(str(self._checkpoint))
-            self._checkpoint = None
+        self._checkpoint = None

@@ -1,0 +1,233 @@
+"""The worker on the tiny model: real TRL, PEFT and bitsandbytes, from a run's folder to its adapter."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from engine.runs.rundir import COMMITTED, RunDir, checkpoint_step
+from engine.worker import starter, train
+from tests.worker.conftest import TinyModel
+from tests.worker.runs import end, events, losses, make_run
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture(scope="session")
+def chat_model(tiny_model: TinyModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a template that marks what the assistant says."""
+    folder = tmp_path_factory.mktemp("chat") / "base"
+    shutil.copytree(tiny_model.base, folder)
+    (folder / "chat_template.jinja").write_text(starter.CHAT_TEMPLATE, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(chat_model: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A QLoRA run that has come to its end."""
+    run = make_run(tmp_path_factory.mktemp("runs") / "finished", chat_model)
+    assert train.main(str(run.path)) == 0
+    return run
+
+
+def test_qlora_trains_four_bit_layers(finished: RunDir) -> None:
+    plan = events(finished, "plan")[0]
+    assert plan["linear4bit"] == 14  # two layers of seven projections
+    assert 0 < plan["trainable_parameters"] < plan["total_parameters"]
+    assert 0 < plan["trained_tokens"] < plan["train_tokens"]
+    assert (plan["train_rows"], plan["eval_rows"], plan["total_steps"]) == (9, 3, 6)
+    assert plan["precision"] == "fp32"
+
+
+def test_every_step_is_logged_and_the_loss_falls(finished: RunDir) -> None:
+    loss = losses(finished)
+    assert list(loss) == [1, 2, 3, 4, 5, 6]
+    assert loss[6] < loss[1]
+    values = events(finished, "metrics")[-1]["values"]
+    assert values["train/tokens_per_s"] > 0
+    assert {"train/learning_rate", "train/grad_norm", "train/mean_token_accuracy"} <= values.keys()
+
+
+def test_it_evaluates_before_training_and_at_each_interval(finished: RunDir) -> None:
+    found = events(finished, "evaluation")
+    assert [event["step"] for event in found] == [0, 3, 6]
+    assert not found[0]["best"]
+    assert found[-1]["best_step"] in (3, 6)
+    assert math.isclose(found[1]["values"]["eval/perplexity"], math.exp(found[1]["values"]["eval/loss"]))
+
+
+def test_samples_hold_the_answer_that_the_data_has(finished: RunDir) -> None:
+    samples = events(finished, "sample")
+    assert [event["step"] for event in samples] == [0, 3, 6]
+    assert all(entry["reference"].startswith("the answer is") for entry in samples[0]["samples"])
+
+
+def test_the_states_follow_one_another(finished: RunDir) -> None:
+    states = [event["status"] for event in events(finished, "state")]
+    assert states[0] == "starting"
+    assert states[-1] == "training"
+    assert set(states) == {"starting", "training", "evaluating"}
+    assert [event["seq"] for event in map(json.loads, finished.events.read_text().splitlines())] == list(
+        range(len(finished.events.read_text().splitlines()))
+    )
+
+
+def test_the_adapter_is_safetensors_with_a_card_and_nothing_to_resume_from(finished: RunDir) -> None:
+    names = {path.name for path in finished.adapter.iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "README.md"} <= names
+    assert not names & {"optimizer.pt", "rng_state.pth", "training_args.bin", COMMITTED}
+    card = (finished.adapter / "README.md").read_text(encoding="utf-8")
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["base_model"] == "tiny"
+    assert front["library_name"] == "peft"
+    assert end(finished)["status"] == "succeeded"
+
+
+def test_checkpoints_are_marked_and_rotated_around_the_best(chat_model: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", chat_model, eval_steps=1, save_total_limit=1, early_stopping_patience=0)
+    assert train.main(str(run.path)) == 0
+    kept = {checkpoint_step(folder) for folder in run.committed_checkpoints()}
+    assert kept == {6, end(run)["best_step"]}
+    assert {folder.name for folder in run.checkpoints.iterdir()} == {f"step-{step:06d}" for step in kept}
+
+
+@pytest.mark.parametrize(
+    ("method", "packing", "steps"),
+    [("qlora", True, 3), ("qlora", True, 4), ("qlora", False, 5), ("qlora", False, 9), ("lora", False, 5)],
+    ids=["packed, step 3", "packed, step 4", "padded, mid-epoch", "padded, at an epoch's end", "plain LoRA"],
+)
+def test_a_resumed_run_repeats_the_losses_of_an_uninterrupted_one(
+    chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, packing: bool, steps: int
+) -> None:
+    settings = {
+        "method": method,
+        "packing": packing,
+        "max_steps": 12,
+        "per_device_train_batch_size": 1,
+        "save_total_limit": 10,
+        "eval_steps": steps,
+    }
+    whole = make_run(tmp_path / "whole", chat_model, **settings)
+    assert train.main(str(whole.path)) == 0
+
+    cut = make_run(tmp_path / "cut", chat_model, **settings)
+    shutil.copytree(whole.checkpoints / f"step-{steps:06d}", cut.checkpoints / f"step-{steps:06d}")
+    monkeypatch.setenv("FINETUI_ATTEMPT", "2")
+    assert train.main(str(cut.path)) == 0
+
+    expected = {step: loss for step, loss in losses(whole).items() if step > steps}
+    assert losses(cut) == expected
+    assert events(cut, "state")[1]["from_step"] == steps
+
+
+def test_a_half_saved_checkpoint_is_not_resumed_from(chat_model: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", chat_model)
+    torn = run.checkpoints / "checkpoint-3"
+    torn.mkdir(parents=True)
+    (torn / "adapter_model.safetensors").write_bytes(b"half")
+    assert train.main(str(run.path)) == 0
+    assert not torn.exists()
+    assert min(losses(run)) == 1
+
+
+def test_a_run_killed_after_its_last_step_only_publishes(
+    finished: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDir(tmp_path / "run")
+    shutil.copytree(finished.path, run.path)
+    shutil.rmtree(run.adapter)
+    run.events.unlink()
+    monkeypatch.setenv("FINETUI_ATTEMPT", "2")
+    assert train.main(str(run.path)) == 0
+    assert losses(run) == {}
+    assert (run.adapter / "adapter_model.safetensors").is_file()
+    assert end(run)["status"] == "succeeded"
+
+
+def test_full_training_leaves_a_whole_model(chat_model: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", chat_model, method="full", learning_rate=1e-3)
+    assert train.main(str(run.path)) == 0
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= {path.name for path in run.adapter.iterdir()}
+    plan = events(run, "plan")[0]
+    assert plan["linear4bit"] == 0
+    assert plan["trainable_parameters"] == plan["total_parameters"]
+
+
+def test_early_stopping_keeps_the_best(chat_model: Path, tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path / "run",
+        chat_model,
+        max_steps=60,
+        eval_steps=1,
+        early_stopping_patience=2,
+        early_stopping_threshold=9.0,
+    )
+    assert train.main(str(run.path)) == 0
+    final = end(run)
+    assert final["status"] == "succeeded"
+    assert "early stop" in final["reason"]
+    assert max(losses(run)) < 60
+
+
+def test_a_loss_that_is_not_a_number_is_flagged_at_once(chat_model: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", chat_model, method="full", learning_rate=100.0, weight_decay=10.0, max_steps=30)
+    train.main(str(run.path))
+    broken = [step for step, loss in losses(run).items() if not math.isfinite(float(loss))]
+    assert broken, "such settings must break the run, or this test shows nothing"
+    alert = next(event for event in events(run, "alert") if event["code"] == "loss_not_finite")
+    assert alert["step"] == broken[0]
+
+
+def test_a_template_that_cannot_mark_answers_is_refused(tiny_model: TinyModel, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", tiny_model.base)
+    assert train.main(str(run.path)) == 1
+    final = end(run)
+    assert final["status"] == "failed"
+    assert "generation block" in final["reason"]
+    assert "assistant_only_loss" in final["fix"]
+
+    whole = make_run(tmp_path / "whole", tiny_model.base, assistant_only_loss=False, max_steps=2)
+    assert train.main(str(whole.path)) == 0
+
+
+def test_a_dataset_whose_answers_are_all_cut_off_is_refused(chat_model: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", chat_model, max_length=8)
+    assert train.main(str(run.path)) == 1
+    assert "max_length" in end(run)["fix"]
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    run = make_run(tmp_path / "run", tmp_path / "empty")
+    assert train.main(str(run.path)) == 1
+    assert "not a model folder" in end(run)["reason"]
+
+
+def test_sigterm_saves_a_checkpoint_and_ends_as_stopped(chat_model: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", chat_model, max_steps=100_000, eval_steps=1000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine.worker.train", str(run.path)],
+        stdout=run.log.open("ab"),
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    deadline = time.monotonic() + 120
+    while not (run.events.exists() and b'"train/loss"' in run.events.read_bytes()):
+        assert process.poll() is None, run.log.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    last = max(losses(run))
+    assert end(run)["status"] == "stopped"
+    assert [checkpoint_step(folder) for folder in run.committed_checkpoints()] == [last]
+    assert (run.adapter / "adapter_model.safetensors").is_file()
+    assert "stopping" in [event["status"] for event in events(run, "state")]
