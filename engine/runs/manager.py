@@ -45,6 +45,7 @@ class RunManager:
         self._refreshing = threading.Lock()
         self._ingest_lock: int | None = None
         self._children: dict[str, Process] = {}
+        self._complained: set[str] = set()
         self._seen_logs: dict[str, tuple[int, int] | None] = {}
         self._seen_runs: dict[str, Run] = {}
         self._seen_version = -1
@@ -154,13 +155,23 @@ class RunManager:
                 self._ingest_lock = None
 
     def _take_in(self) -> None:
-        for run in self._store.runs.live():
+        live = self._store.runs.live()
+        failed: dict[str, Exception] = {}
+        for run in live:
             rundir = self._dir(run.id)
             log = _stamp(rundir.events)
-            if log != self._seen_logs.get(run.id):
-                ingest_run(self._store, run.id, rundir)
-                self._seen_logs[run.id] = log
-            self._settle(run.id, rundir)
+            try:
+                if log != self._seen_logs.get(run.id):
+                    ingest_run(self._store, run.id, rundir)
+                    self._seen_logs[run.id] = log
+                self._settle(run.id, rundir)
+            except Exception as error:  # whatever is wrong with one run must not hold up the others
+                failed[run.id] = error
+        if live and len(failed) == len(live):
+            raise failed[live[0].id]
+        for run_id in failed.keys() - self._complained:
+            _log.warning("the run %s cannot be followed", run_id, exc_info=failed[run_id])
+        self._complained |= failed.keys()
 
     def _settle(self, run_id: str, rundir: RunDir) -> None:
         """Put the end of a run into the store once its processes are done."""

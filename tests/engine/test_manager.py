@@ -408,6 +408,22 @@ def test_refresh_tells_what_changed_and_one_manager_takes_in(home: Home, store: 
     assert ended(reader, store, run).status is Status.SUCCEEDED, "until the writer has left"
 
 
+def test_one_unreadable_log_does_not_hold_up_the_other_runs(home: Home, store: Store, managers: Managers) -> None:
+    manager = managers("--hold-at", "1")
+    broken = manager.launch(recipe())
+    reached(folder(home, broken), 1)
+    manager.refresh()
+    other = manager.launch(recipe())
+    folder(home, broken).events.rename(folder(home, broken).path / "moved")
+    folder(home, broken).events.mkdir()
+    (folder(home, broken).path / "go").touch()
+    (folder(home, other).path / "go").touch()
+    assert ended(manager, store, other).status is Status.SUCCEEDED
+    assert [run.id for run in store.runs.live()] == [broken.id]
+    with pytest.raises(IsADirectoryError):
+        manager.refresh()
+
+
 def test_remove(home: Home, store: Store, managers: Managers) -> None:
     manager = managers("--hold-at", "1")
     run = manager.launch(recipe())
