@@ -465,6 +465,12 @@ def test_a_run_that_the_store_does_not_know_changes_nothing(store: Store, rundir
     assert dump(store) == before
 
 
+def test_every_kind_and_status_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+    assert {kind for kind in KINDS if f"### `{kind}`:" not in text} == set()
+    assert {status for status in Status if f"`{status}`" not in text} == set()
+
+
 INGEST = """
 import pathlib, sys
 from engine.runs.ingest import ingest_run
