@@ -62,7 +62,10 @@ class RunTrainer(SFTTrainer):
             return
         Trainer._save_checkpoint(self, model, trial)
         step = self.state.global_step
-        folder = checkpoints.commit(self._run, Path(self.args.output_dir) / f"checkpoint-{step}", step)
+        saved = Path(self.args.output_dir) / f"checkpoint-{step}"
+        self.state.best_model_checkpoint = None  # the run knows its best by step; this folder is about to be renamed
+        self.state.save_to_json(str(saved / TRAINER_STATE_NAME))
+        folder = checkpoints.commit(self._run, saved, step)
         self._last_saved = step
         best_step = self.state.best_global_step or None
         checkpoints.rotate(self._run, keep=self._keep, best_step=best_step)
