@@ -98,7 +98,7 @@ class SampleRuns:
             self.write(run_id, "alert", level="warning", code="overfit", message=alert, fix="Stop it and keep step 30.")
         if not live:
             self._clocks[run_id] += 2
-            self.write(run_id, "end", status=status, reason=reason or status, best_step=steps or None)
+            self.write(run_id, "end", status=status, reason=reason or status, best_step=steps // 10 * 10 or None)
         elif status not in ("training", "starting"):
             self.write(run_id, "state", status=status)
         return self.take_in(run_id)

@@ -249,7 +249,7 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
         if action == "compare":
             return len(self._table.runs) > 1
         if action == "filter":
-            return self._total > 0
+            return self._total > 0 and not self._typing
         if action == "back":
             return bool(self._query or self._table.marked) or self._typing
         return super().check_action(action, parameters)

@@ -87,6 +87,7 @@ class LogTail(ScrollView, can_focus=True):
         self._reader = LogReader(path) if path else None
         self._problem = ""
         self._reading = False
+        self._following = True
 
     def follow(self, path: Path) -> None:
         """Follow this file from now on."""
@@ -128,12 +129,18 @@ class LogTail(ScrollView, can_focus=True):
         return [*self._reader.lines, self._reader.partial] if self._reader.partial else self._reader.lines
 
     def _show(self) -> None:
-        at_end = self.scroll_offset.y >= self.max_scroll_y
         lines = self.shown
         self.virtual_size = Size(max((len(line) for line in lines[-500:]), default=0), len(lines))
-        if at_end:
-            self.scroll_end(animate=False, immediate=True)
+        if self._following:
+            self.call_after_refresh(self.scroll_end, animate=False, immediate=True)
         self.refresh()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if new_value < old_value:
+            self._following = False
+        elif new_value >= self.max_scroll_y:
+            self._following = True
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width

@@ -1,0 +1,252 @@
+"""What every screen shares: the start, modes, help, the palette, themes, settings, dialogs, errors, the end."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from engine.errors import BadInput
+from engine.home import Home
+from tests.tui.conftest import Driver, MakeApp
+from tests.tui.sample_runs import SampleRuns
+from tui.app import FinetuiApp
+from tui.errors import explain, show_error
+from tui.screens.dialogs import ConfirmDialog, Option, PickDialog, TextDialog
+from tui.settings import load_settings, save_theme
+from tui.widgets.key_bar import MOST, KeyBar
+
+HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "pyarrow", "pydantic", "numpy", "pandas", "sqlite_utils")
+
+FIRST_FRAME = """
+import sys
+from pathlib import Path
+from engine.home import Home
+from tui.app import FinetuiApp
+
+class Measured(FinetuiApp):
+    def on_mount(self):
+        self.call_after_refresh(lambda: self.exit(sorted({name.partition(".")[0] for name in sys.modules})))
+
+print(*Measured(Home(Path(sys.argv[1]))).run(headless=True))
+"""
+
+
+def test_nothing_heavy_is_imported_before_the_first_frame(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_FRAME, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    modules = done.stdout.split()
+    assert "textual" in modules
+    assert [name for name in modules if name in (*HEAVY, "httpx", "psutil", "pynvml")] == []
+
+
+async def test_the_modes_are_on_one_to_six(make_app: MakeApp) -> None:
+    async with make_app() as driver:
+        for key, mode in enumerate(("runs", "datasets", "new_run", "compare", "chat", "queue"), 1):
+            driver.app.set_focus(None)
+            await driver.press(str(key))
+            await driver.wait(lambda mode=mode: driver.app.current_mode == mode)
+            assert getattr(driver.app.screen, "MODE", "") == mode
+        assert "1 Runs" in driver.text()
+
+
+async def test_a_click_on_a_mode_opens_it(make_app: MakeApp, filled: SampleRuns) -> None:
+    async with make_app() as driver:
+        column = driver.text().splitlines()[0].index("6 Queue")
+        await driver.pilot.click(offset=(column + 2, 0))
+        await driver.wait(lambda: driver.app.current_mode == "queue")
+
+
+async def test_a_modes_key_goes_back_to_its_first_screen(make_app: MakeApp, filled: SampleRuns) -> None:
+    async with make_app() as driver:
+        await driver.sees("emoji-next")
+        await driver.press("enter")
+        await driver.sees("Recipe")
+        await driver.press("1")
+        await driver.wait(lambda: len(driver.app.screen_stack) == 1)
+
+
+async def test_help_lists_the_keys_of_the_screen(make_app: MakeApp, filled: SampleRuns) -> None:
+    async with make_app(size=(120, 60)) as driver:
+        await driver.sees("emoji-next")
+        await driver.press("question_mark")
+        await driver.sees("Help: Runs", "Filter the list", "Everywhere", "Go to Chat")
+        assert "Focus Next" not in driver.text()
+        await driver.press("escape")
+        await driver.press("f1")
+        await driver.sees("Help: Runs")
+
+
+async def test_the_palette_runs_an_action_of_the_screen(make_app: MakeApp, filled: SampleRuns) -> None:
+    async with make_app() as driver:
+        await driver.sees("emoji-next")
+        await driver.press("ctrl+p")
+        await driver.wait(lambda: driver.app.screen.is_modal)
+        await driver.type("order by")
+        await driver.sees("Order by the next column")
+        await driver.press("enter")
+        await driver.sees("by name")
+
+
+async def test_the_palette_opens_a_run_by_its_name(make_app: MakeApp, filled: SampleRuns) -> None:
+    async with make_app() as driver:
+        await driver.sees("emoji-next")
+        await driver.press("ctrl+p")
+        await driver.wait(lambda: driver.app.screen.is_modal)
+        await driver.type("support-dora")
+        await driver.sees("Open run support-dora")
+        await driver.press("down", "enter")
+        await driver.sees("stopped; 20 steps kept", "Recipe")
+
+
+async def test_the_key_bar_has_at_most_eight_keys_and_always_help(make_app: MakeApp, filled: SampleRuns) -> None:
+    for size in ((80, 24), (200, 60)):
+        async with make_app(size=size) as driver:
+            await driver.sees("emoji-next")
+            bar = driver.text().splitlines()[-1]
+            assert bar.endswith("help")
+            assert len(driver.app.screen.query_one(KeyBar)._spans) <= MOST
+            assert "filter" in bar
+
+
+async def test_the_theme_is_kept(make_app: MakeApp, home: Home) -> None:
+    settings = home.root / "settings.toml"
+    async with make_app() as driver:
+        assert driver.app.theme == "finetui-dark"
+        driver.app.theme = "finetui-light"
+        await driver.wait(settings.exists)
+        assert tomllib.loads(settings.read_text())["theme"] == "finetui-light"
+    async with make_app() as driver:
+        assert driver.app.theme == "finetui-light"
+
+
+async def test_a_key_can_be_another_one(make_app: MakeApp, home: Home, filled: SampleRuns) -> None:
+    (home.root / "settings.toml").write_text('[keys]\n"runs.sort" = "z"\n')
+    async with make_app() as driver:
+        await driver.sees("by started")
+        await driver.press("o")
+        await driver.press("z")
+        await driver.sees("by name")
+
+
+async def test_settings_that_cannot_be_read_are_said_and_not_written_over(make_app: MakeApp, home: Home) -> None:
+    settings = home.root / "settings.toml"
+    settings.write_text("theme = [")
+    async with make_app() as driver:
+        await driver.sees("settings are not used")
+        await driver.press("escape")
+        driver.app.theme = "nord"
+        await driver.pilot.pause()
+    assert settings.read_text() == "theme = ["
+
+
+def test_saving_the_theme_leaves_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('theme = "nord"\n[keys]\n"app.quit" = "Q"\n')
+    save_theme(path, "dracula")
+    assert load_settings(path).theme == "dracula"
+    assert load_settings(path).keys == {"app.quit": "Q"}
+
+
+async def test_quitting_says_that_runs_go_on(make_app: MakeApp, filled: SampleRuns) -> None:
+    async with make_app() as driver:
+        await driver.sees("emoji-next")
+        await driver.press("q")
+        await driver.wait(lambda: driver.app._exit)
+        assert driver.app._exit_renderables == ["3 runs go on; `finetui` shows them again."]
+
+
+async def test_a_home_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    app = FinetuiApp(Home(blocked / "home"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        driver = Driver(app, pilot)
+        await driver.sees("finetui cannot start", "cannot write to its home", "--home DIR")
+        await driver.press("escape")
+        await driver.wait(lambda: app._exit)
+        assert app.return_code == 2
+
+
+async def test_a_damaged_store_is_explained(make_app: MakeApp, home: Home) -> None:
+    home.db.write_bytes(b"this is no database, not at all" * 100)
+    async with make_app(ready=False) as driver:
+        await driver.sees("finetui cannot start", "esc close")
+        assert "Traceback" not in driver.text()
+
+
+async def test_a_failing_poll_is_said_in_the_header_and_goes_away(
+    make_app: MakeApp, filled: SampleRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_app() as driver:
+        manager = driver.app.services.manager
+        refresh = manager.refresh
+
+        def broken() -> set[str]:
+            raise OSError("disk on fire")
+
+        monkeypatch.setattr(manager, "refresh", broken)
+        await driver.sees("disk on fire")
+        monkeypatch.setattr(manager, "refresh", refresh)
+        await driver.sees_no("disk on fire")
+
+
+class TestDialogs:
+    async def test_confirm(self, make_app: MakeApp) -> None:
+        async with make_app() as driver:
+            answers: list[bool | None] = []
+            for key in ("y", "n", "escape", "enter"):
+                driver.app.push_screen(ConfirmDialog("[red]Sure?", "[/] \x1b[31mreally", "do it"), answers.append)
+                await driver.sees("[red]Sure?", "[/] really", "do it")
+                await driver.press(key)
+            assert answers == [True, False, False, True]
+
+    async def test_text(self, make_app: MakeApp) -> None:
+        async with make_app() as driver:
+            answers: list[str | None] = []
+            driver.app.push_screen(TextDialog("Name", "old"), answers.append)
+            await driver.sees("Name", "old")
+            await driver.type("new")
+            await driver.press("enter")
+            driver.app.push_screen(TextDialog("Name", "old"), answers.append)
+            await driver.sees("old")
+            await driver.press("escape")
+            assert answers == ["new", None]
+
+    async def test_pick_by_typing(self, make_app: MakeApp) -> None:
+        async with make_app() as driver:
+            answers: list[str | None] = []
+            choices = [Option("a", "Alpha [bold]", "first"), Option("b", "Beta"), Option("c", "Gamma")]
+            driver.app.push_screen(PickDialog("Which?", choices, selected="b"), answers.append)
+            await driver.sees("Alpha [bold]", "Beta", "Gamma")
+            await driver.press("down", "enter")
+            driver.app.push_screen(PickDialog("Which?", choices), answers.append)
+            await driver.sees("Alpha")
+            await driver.type("firs")
+            await driver.sees_no("Beta")
+            await driver.press("enter")
+            driver.app.push_screen(PickDialog("Which?", choices), answers.append)
+            await driver.sees("Alpha")
+            await driver.type("zzz")
+            await driver.sees("nothing of that name")
+            await driver.press("enter", "escape")
+            assert answers == ["c", "a", None]
+
+    async def test_an_error_says_what_why_and_what_now(self, make_app: MakeApp) -> None:
+        async with make_app() as driver:
+            show_error(driver.app, BadInput("It is [wrong].", why="Row 3.", fix="Mend it."), "Import")
+            await driver.sees("Import", "It is [wrong].", "Row 3.", "Mend it.")
+            await driver.press("escape")
+            await driver.sees_no("Row 3.")
+
+
+def test_an_unexpected_error_names_its_place() -> None:
+    try:
+        raise KeyError("loss")
+    except KeyError as error:
+        parts = explain(error)
+    assert "KeyError" in parts.why
+    assert "test_shell.py" in parts.why
+    assert parts.fix
