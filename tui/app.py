@@ -14,6 +14,7 @@ from textual.command import Provider
 from textual.screen import Screen
 from textual.theme import Theme
 
+from engine.errors import BadInput
 from tui import messages
 from tui.figures import Figures, Gauges
 from tui.settings import DEFAULT_THEME, load_settings, save_theme
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tui.services import Services
 
 FIGURES_S = 2.0
+MEND = "Mend the file or delete it; until then finetui uses its own settings."
 
 SCREENS = {
     "runs": ("tui.screens.runs", "RunsScreen"),
@@ -115,7 +117,7 @@ class FinetuiApp(App[None]):
         for callback in waiting:
             callback()
         if self.settings.problem:
-            show_error(self, ValueError(self.settings.problem), "The settings are not used")
+            show_error(self, BadInput("The settings are not used.", why=self.settings.problem, fix=MEND), "Settings")
         self.run_worker(self.tracker.run(self._services.manager), group="tracker")
         self.run_worker(self._watch_figures(), group="figures")
         if self.open_run:

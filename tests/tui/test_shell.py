@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,12 @@ async def test_the_modes_are_on_one_to_six(make_app: MakeApp) -> None:
         for key, mode in enumerate(("runs", "datasets", "new_run", "compare", "chat", "queue"), 1):
             driver.app.set_focus(None)
             await driver.press(str(key))
-            await driver.wait(lambda mode=mode: driver.app.current_mode == mode)
-            assert getattr(driver.app.screen, "MODE", "") == mode
+            await driver.wait(partial(_in_mode, driver, mode))
         assert "1 Runs" in driver.text()
+
+
+def _in_mode(driver: Driver, mode: str) -> bool:
+    return driver.app.current_mode == mode and getattr(driver.app.screen, "MODE", "") == mode
 
 
 async def test_a_click_on_a_mode_opens_it(make_app: MakeApp, filled: SampleRuns) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.worker import WorkType
 
 from tui.widgets.header import HeaderStrip
 from tui.widgets.key_bar import KeyBar
@@ -70,13 +72,17 @@ class Page(Screen[None]):
         group: str,
         title: str | None = None,
         failed: Callable[[Exception], object] | None = None,
+        exclusive: bool = True,
     ) -> None:
         """Run `read` in a thread, then `then` with its result on the loop.
 
-        A newer call of the same `group` drops the result of the older one. What `read` raises goes to `failed`, else
+        A newer call of the same `group` drops the older one, which may not even have begun: what writes is not
+        `exclusive`. What `read` raises goes to `failed`, else
         into the error dialog under `title`.
         """
-        self.run_worker(self._read(read, then, title, failed), group=group, exclusive=True)
+        # not the coroutine itself: a newer call may cancel this one before it starts
+        work: WorkType[None] = partial(self._read, read, then, title, failed)
+        self.run_worker(work, group=group, exclusive=exclusive)
 
     async def _read(
         self,

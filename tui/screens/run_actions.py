@@ -151,7 +151,7 @@ class RunActions(Page):
             self.tracker.announce(run_id)
             self.tracker.poll_now()
 
-        self.in_thread(change, done, group=f"change-{run_id}", title=title)
+        self.in_thread(change, done, group="change", title=title, exclusive=False)
 
 
 def _what_is_deleted(folder: str) -> str:

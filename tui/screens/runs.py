@@ -82,6 +82,7 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
         self._sort = 0
         self._total = 0
         self._all_read = False
+        self._stale: set[str] = set()
         self._reading = False
         self._again = False
         self._preview_timer: Timer | None = None
@@ -178,10 +179,13 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
         if self._query or not ids <= shown:
             self._reload()
             return
+        self._stale |= ids
+        stale = sorted(self._stale)
         store = self.services.store
-        self.in_thread(lambda: [(run_id, store.runs.get(run_id)) for run_id in ids], self._show_changed, group="rows")
+        self.in_thread(lambda: [(run_id, store.runs.get(run_id)) for run_id in stale], self._show_changed, group="rows")
 
     def _show_changed(self, found: "list[tuple[str, Run | None]]") -> None:
+        self._stale -= {run_id for run_id, _ in found}
         if any(run is None for _, run in found):
             self._reload()
             return
