@@ -17,8 +17,8 @@ from textual.theme import Theme
 from engine.errors import BadInput
 from tui import messages
 from tui.figures import Figures, Gauges
-from tui.settings import DEFAULT_THEME, load_settings, save_theme
-from tui.themes import load_themes, series_colors
+from tui.settings import load_settings, save_theme
+from tui.themes import default_theme, load_themes, series_colors
 from tui.tracker import RunTracker
 from tui.widgets.header import MODE_TITLES, HeaderStrip
 
@@ -89,7 +89,8 @@ class FinetuiApp(App[None]):
         self._waiting: list[Callable[[], object]] = []
         for theme in load_themes():
             self.register_theme(theme)
-        self.theme = self.settings.theme if self.settings.theme in self.available_themes else DEFAULT_THEME
+        chosen = self.settings.theme
+        self.theme = chosen if chosen in self.available_themes else default_theme(self.console.color_system)
         self.set_keymap(self.settings.keys)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -201,7 +202,7 @@ class FinetuiApp(App[None]):
             header.problem = self.tracker.problem
 
     def _keep_theme(self, theme: Theme) -> None:
-        if self.settings.problem or theme.name == self.settings.theme:
+        if self.settings.problem or theme.name == (self.settings.theme or default_theme(self.console.color_system)):
             return
         self.settings.theme = theme.name
         path = self.home.root / "settings.toml"

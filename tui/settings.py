@@ -5,14 +5,13 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DEFAULT_THEME = "finetui-dark"
-
 
 @dataclass
 class Settings:
     """The user's choices. `keys` maps a binding's id to the keys that take its place, as `"j,down"`."""
 
-    theme: str = DEFAULT_THEME
+    theme: str = ""
+    """The theme's name; empty where none was chosen."""
     keys: dict[str, str] = field(default_factory=dict)
     problem: str = ""
     """Why the file could not be used; empty when it was read or there is none. Such a file is never written over."""
@@ -26,7 +25,7 @@ def load_settings(path: Path) -> Settings:
         return Settings()
     except (OSError, ValueError) as error:
         return Settings(problem=f"{path} is not used: {error}")
-    theme, keys = values.get("theme", DEFAULT_THEME), values.get("keys", {})
+    theme, keys = values.get("theme", ""), values.get("keys", {})
     if not isinstance(theme, str) or not isinstance(keys, dict):
         return Settings(problem=f"{path} is not used: theme must be a name and [keys] a table")
     return Settings(theme, {str(name): str(key) for name, key in keys.items()})

@@ -16,6 +16,11 @@ def load_themes() -> list[Theme]:
     return sorted(themes, key=lambda theme: theme.name)
 
 
+def default_theme(color_system: str | None) -> str:
+    """The theme for who has chosen none. With sixteen colours it is their own: others would all end in grey."""
+    return "finetui-16" if color_system == "standard" else "finetui-dark"
+
+
 def series_colors(*, dark: bool) -> dict[str, str]:
     """The theme variables `series-1` to `series-8`: colours that stay apart, also when a terminal has only sixteen."""
     colors = _ON_DARK if dark else _ON_LIGHT

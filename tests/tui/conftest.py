@@ -99,8 +99,9 @@ def filled(runs: SampleRuns) -> SampleRuns:
 
 
 @pytest.fixture
-def make_app(home: Home) -> MakeApp:
+def make_app(home: Home, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
     """`async with make_app(size=(120, 36)) as driver`: the app on `home`, its services ready."""
+    monkeypatch.setenv("COLORTERM", "truecolor")
 
     @asynccontextmanager
     async def start(

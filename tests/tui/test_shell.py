@@ -126,6 +126,18 @@ async def test_the_theme_is_kept(make_app: MakeApp, home: Home) -> None:
         assert driver.app.theme == "finetui-light"
 
 
+async def test_a_terminal_with_sixteen_colours_gets_a_theme_of_them(
+    make_app: MakeApp, filled: SampleRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLORTERM")
+    monkeypatch.setenv("TERM", "xterm-16color")
+    async with make_app() as driver:
+        assert driver.app.theme == "finetui-16"
+        await driver.sees("emoji-next")
+        await driver.press("enter", "question_mark")
+        await driver.sees("Help: Run")
+
+
 async def test_a_key_can_be_another_one(make_app: MakeApp, home: Home, filled: SampleRuns) -> None:
     (home.root / "settings.toml").write_text('[keys]\n"runs.sort" = "z"\n')
     async with make_app() as driver:

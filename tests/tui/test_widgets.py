@@ -10,7 +10,7 @@ from textual.app import App, ComposeResult
 from tui.app import FinetuiApp
 from tui.format import fmt_bytes, fmt_delta, fmt_duration, fmt_number, fmt_percent, fmt_rate, fmt_when
 from tui.text import clean, clean_line, shorten
-from tui.themes import load_themes, series_colors
+from tui.themes import default_theme, load_themes, series_colors
 from tui.widgets import axes
 from tui.widgets.braille import Braille
 from tui.widgets.chart_data import ChartSeries, curve_of, smooth, thinned
@@ -355,11 +355,20 @@ class TestThemes:
 
     def test_text_of_every_theme_stands_out(self) -> None:
         for theme in load_themes():
+            if theme.ansi:
+                continue
             colors = theme.to_color_system().generate()
             for name in ("foreground", "text-muted", "success", "warning", "error", "primary"):
                 assert contrast(colors[name], colors["background"]) >= 4.5, (theme.name, name)
             cursor = contrast(colors["block-cursor-foreground"], colors["block-cursor-background"])
             assert cursor >= 4.5, (theme.name, "cursor")
+
+    def test_sixteen_colours_stay_apart(self) -> None:
+        assert default_theme("standard") == "finetui-16"
+        assert default_theme("truecolor") == default_theme("256") == default_theme(None) == "finetui-dark"
+        sixteen = next(theme for theme in load_themes() if theme.name == "finetui-16")
+        curves = [sixteen.variables[f"series-{number}"] for number in range(1, 9)]
+        assert len(set(curves)) == 8
 
     def test_curves_stand_out_on_dark_and_on_light(self) -> None:
         for dark, background in ((True, "#0f1216"), (False, "#fbfbfa")):
