@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from engine.home import Home, find_home
+from engine.home import Home
 from engine.recipe import make_recipe
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir, write_json
@@ -38,9 +38,9 @@ class Outcome:
 
 
 @pytest.fixture
-def home() -> Home:
+def home(home: Home) -> Home:
     """The home of this test, ready to use."""
-    return find_home().ensure()
+    return home.ensure()
 
 
 @pytest.fixture

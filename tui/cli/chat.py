@@ -12,7 +12,7 @@ from engine.errors import BadInput, FinetuiError, NotFound
 from tui.cli.command import Session, command
 from tui.cli.output import Progress, paint
 from tui.cli.runs.finding import found
-from tui.format import fmt_number, fmt_rate
+from tui.format import fmt_rate
 from tui.text import clean
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class _InOrder:
 def _figures(answer: Answer) -> str:
     if answer.error:
         return clean(answer.error)
-    first = f"{fmt_number(answer.first_token_s)} s to the first" if answer.first_token_s is not None else ""
+    first = f"{answer.first_token_s:.2f} s to the first" if answer.first_token_s is not None else ""
     speed = f"{fmt_rate(answer.tokens_per_s)} tokens/s" if answer.tokens_per_s is not None else ""
     return ", ".join(
         part for part in (f"{answer.tokens} tokens" if answer.tokens is not None else "", first, speed) if part

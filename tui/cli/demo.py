@@ -24,7 +24,9 @@ app = typer.Typer()
 @command(app, "demo", example=["demo", "demo --headless --json"])
 def demo(
     session: Session,
-    headless: Annotated[bool, typer.Option("--headless", help="Without the app: wait, ask, print a summary.")] = False,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Without the app: wait, ask, print a summary. --json implies it.")
+    ] = False,
 ) -> None:
     """Train an adapter on sample data, with a starter model that is built on this machine, and open it in the app.
 

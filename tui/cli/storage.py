@@ -35,11 +35,15 @@ def check(session: Session) -> None:
 
 @command(app, "rebuild", example="store rebuild")
 def rebuild(session: Session) -> None:
-    """Read every run folder again; what the folders hold replaces what the store says."""
+    """Read every run folder again; what the folders hold replaces what the store says. Datasets it lacks come back."""
     with session.progress() as progress:
         progress.update("reading the run folders")
-        count = session.manager.rebuild()
-    session.answer({"runs": count}, f"{count} {'run' if count == 1 else 'runs'} read again.")
+        runs = session.manager.rebuild()
+        datasets = session.library.rebuild()
+    session.answer(
+        {"runs": runs, "datasets": datasets},
+        f"{runs} {'run' if runs == 1 else 'runs'} read again, {datasets} missing datasets entered again.",
+    )
 
 
 @command(app, "backup", example="store backup finetui-backup.db")
