@@ -14,6 +14,7 @@ from tui.themes import default_theme, load_themes, series_colors
 from tui.widgets import axes
 from tui.widgets.braille import Braille
 from tui.widgets.chart_data import ChartSeries, curve_of, smooth, thinned
+from tui.widgets.chart_plot import Look, Plot
 from tui.widgets.gauge import bar
 from tui.widgets.line_chart import LineChart, Marker
 from tui.widgets.log_tail import MOST_LINES, LogReader
@@ -269,14 +270,15 @@ class TestLineChart:
             await pilot.press("y")
             assert "values above 0" in "".join(app.shown())
 
-    async def test_no_size_is_too_small(self) -> None:
-        async with ChartApp().run_test(size=(80, 20)) as pilot:
-            app = pilot.app
-            assert isinstance(app, ChartApp)
-            app.chart.set_series([ChartSeries("train", STEPS, FALLING)])
-            for width, height in ((1, 1), (5, 2), (17, 3), (300, 100)):
-                rows = app.chart._draw(width, height)
-                assert len(rows) <= max(height, 1)
+    @pytest.mark.parametrize(("width", "height"), [(0, 0), (1, 1), (5, 2), (16, 3), (17, 4), (300, 100)])
+    def test_no_size_is_too_small(self, width: int, height: int) -> None:
+        rows = Plot([ChartSeries("train", STEPS, FALLING, "1")], [], Look(), width, height, "").rows
+        assert len(rows) == height
+        assert all(len(row) <= width for row in rows)
+
+    def test_infinite_extremes_are_not_drawn(self) -> None:
+        series = ChartSeries("train", [1, 2, 3], [1.0, 2.0, 3.0], "1", [1.0, -math.inf, 3.0], [1.0, math.inf, 3.0])
+        assert Plot([series], [], Look(), 60, 12, "").rows
 
 
 class TestLogReader:

@@ -23,6 +23,8 @@ class ChartSeries:
     times: Sequence[float] | None = None
     smooth: bool = True
     """Whether the chart's smoothing applies to it; wrong for a few evaluations."""
+    tag: str = ""
+    """A letter at the curve's end, for those who cannot tell its colour."""
 
 
 @dataclass(frozen=True)

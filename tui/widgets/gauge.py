@@ -7,7 +7,6 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 FULL, EMPTY = "━", "─"
-PARTS = " ▏▎▍▌▋▊▉█"
 
 
 def bar(share: float | None, width: int) -> str:

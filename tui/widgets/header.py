@@ -1,7 +1,5 @@
 """The line on top: the app's name, the modes, how busy the machine is."""
 
-from typing import ClassVar
-
 from textual import events
 from textual.content import Content
 from textual.message import Message
@@ -29,7 +27,6 @@ class HeaderStrip(Widget):
     DEFAULT_CSS = """
     HeaderStrip { height: 1; dock: top; background: $surface; color: $text-muted; text-wrap: nowrap; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = set()
     ALLOW_SELECT = False
 
     mode: reactive[str] = reactive("")

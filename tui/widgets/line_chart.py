@@ -5,9 +5,10 @@ another crosses it, spends a box and ten columns on axes, and imports numpy (a q
 curve shows).
 """
 
-import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar, TypeGuard
+from itertools import groupby
+from operator import itemgetter
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -18,30 +19,14 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.format import fmt_duration, fmt_number
-from tui.text import clean_line, shorten
-from tui.widgets import axes
-from tui.widgets.braille import Braille
-from tui.widgets.chart_data import (
-    ChartSeries,
-    Curve,
-    Marker,
-    curve_of,
-    finite_range,
-    nearest,
-    thinned,
-    visible,
-    with_style,
-)
+from tui.widgets.chart_data import ChartSeries, Marker, with_style
+from tui.widgets.chart_plot import Look, Plot, whole_range, x_range
 from tui.widgets.ink import ink
 
 __all__ = ["ChartSeries", "LineChart", "Marker"]
 
 STYLES = ("train", "eval", "memory", "dim", *(str(number) for number in range(1, 9)))
 SMOOTHING = (0.0, 0.6, 0.9)
-DIM_OWNER = 255
-
-Cell = tuple[str, Style]
 
 
 class LineChart(Widget, can_focus=True):
@@ -126,8 +111,9 @@ class LineChart(Widget, can_focus=True):
         self.series: list[ChartSeries] = []
         self.markers: list[Marker] = []
         self.view: tuple[float, float] | None = None
-        self._rows: list[list[Cell]] = []
+        self._plot: Plot | None = None
         self._drawn: tuple[object, ...] = ()
+        self._inks: dict[str, Style] = {}
         self._version = 0
 
     def set_series(self, series: Sequence[ChartSeries], markers: Sequence[Marker] = ()) -> None:
@@ -142,20 +128,17 @@ class LineChart(Widget, can_focus=True):
         """How many columns the curves have; twice as many points are worth asking for."""
         return max(1, self.size.width - 8)
 
-    # What is visible
-
-    def _curves(self) -> list[Curve]:
-        return [
-            curve_of(item, by_time=self.by_time, smoothing=self.smoothing, log=self.log_scale) for item in self.series
-        ]
-
-    def _x_range(self) -> tuple[float, float] | None:
-        if self.view is not None:
-            return self.view
-        found = finite_range([x for curve in self._curves() for x in curve.xs])
-        if found is None:
-            return None
-        return found if found[1] > found[0] else (found[0] - 1, found[1] + 1)
+    @property
+    def look(self) -> Look:
+        """How the chart is looked at just now."""
+        return Look(
+            view=self.view,
+            crosshair=self.crosshair,
+            log=self.log_scale,
+            smoothing=self.smoothing,
+            by_time=self.by_time,
+            from_zero=self.from_zero,
+        )
 
     def action_pan(self, direction: int) -> None:
         """Move the visible range by a quarter of itself."""
@@ -163,7 +146,7 @@ class LineChart(Widget, can_focus=True):
 
     def action_zoom(self, factor: float) -> None:
         """Make the visible range smaller or larger, around the crosshair where there is one, else around the end."""
-        whole = finite_range([x for curve in self._curves() for x in curve.xs])
+        whole = whole_range(self.series, self.look)
 
         def zoomed(first: float, last: float) -> tuple[float, float]:
             middle = self.crosshair if self.crosshair is not None else (first + last) / 2
@@ -175,7 +158,7 @@ class LineChart(Widget, can_focus=True):
             self.action_reset()
 
     def _move(self, change: Callable[[float, float], tuple[float, float]]) -> None:
-        found = self._x_range()
+        found = x_range(self.series, self.look)
         if found is None:
             return
         self.view = change(*found)
@@ -206,7 +189,7 @@ class LineChart(Widget, can_focus=True):
 
     def action_cross(self, columns: int) -> None:
         """Move the crosshair; the first press puts it at the end."""
-        found = self._x_range()
+        found = x_range(self.series, self.look)
         if found is None:
             return
         first, last = found
@@ -214,10 +197,9 @@ class LineChart(Widget, can_focus=True):
         self.crosshair = last if self.crosshair is None else min(last, max(first, self.crosshair + step))
 
     def on_click(self, event: events.Click) -> None:
-        found = self._x_range()
-        column = event.x - self._left
-        if found and 0 <= column < self._plot_width:
-            self.crosshair = found[0] + (found[1] - found[0]) * column / max(1, self._plot_width - 1)
+        x = self._plotted().x_at(event.x)
+        if x is not None:
+            self.crosshair = x
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         if self.has_focus:
@@ -229,215 +211,32 @@ class LineChart(Widget, can_focus=True):
             event.stop()
             self.action_zoom(2.0)
 
-    # Drawing
-
-    _left = 0
-    _plot_width = 1
-
     def notify_style_update(self) -> None:
-        self._version += 1
+        self._inks.clear()
         super().notify_style_update()
 
-    def render_line(self, y: int) -> Strip:
+    def _plotted(self) -> Plot:
+        """The chart as it is drawn now, drawn anew only where something changed."""
         width, height = self.size
-        key = (
-            width,
-            height,
-            self._version,
-            self.view,
-            self.log_scale,
-            self.smoothing,
-            self.by_time,
-            self.crosshair,
-            self.empty,
-        )
-        if key != self._drawn:
-            self._rows = self._draw(width, height)
+        key = (width, height, self._version, self.look, self.empty)
+        if self._plot is None or key != self._drawn:
+            self._plot = Plot(self.series, self.markers, self.look, width, height, self.empty)
             self._drawn = key
+        return self._plot
+
+    def render_line(self, y: int) -> Strip:
         base = self.rich_style
-        if y >= len(self._rows):
+        width = self.size.width
+        rows = self._plotted().rows
+        if y >= len(rows):
             return Strip.blank(width, base)
-        segments: list[Segment] = []
-        text, style = "", None
-        for char, cell_style in self._rows[y]:
-            if cell_style is not style and text:
-                segments.append(Segment(text, base + style if style else base))
-                text = ""
-            text += char
-            style = cell_style
-        segments.append(Segment(text, base + style if style else base))
+        segments = [
+            Segment("".join(char for char, _ in cells), base + self._ink(name))
+            for name, cells in groupby(rows[y], key=itemgetter(1))
+        ]
         return Strip(segments).adjust_cell_length(width, base)
 
-    def _style(self, name: str) -> Style:
-        return ink(self, f"line-chart--{name}")
-
-    def _draw(self, width: int, height: int) -> list[list[Cell]]:
-        label = self._style("label")
-        curves = self._curves()
-        x_range = self._x_range()
-        drawable = any(math.isfinite(value) for curve in curves for value in curve.ys)
-        if x_range is None or not drawable or height < 3 or width < 16:
-            return self._draw_words(width, height)
-        first, last = x_range
-        curves = [visible(curve, first, last) for curve in curves]
-        y_range = finite_range([value for curve in curves for value in (*curve.ys, *curve.low, *curve.high)])
-        if y_range is None:
-            return self._draw_words(width, height, "no points here; 0 shows the whole range")
-        low, high = self._padded(*y_range)
-        rows = height - 2
-        y_values = (axes.log_ticks if self.log_scale else axes.ticks)(low, high, max(2, min(8, rows // 3)))
-        y_labels = axes.labels(y_values)
-        self._left = left = min(9, max((len(text) for text in y_labels), default=0)) + 1
-        self._plot_width = columns = max(1, width - left)
-        grid = Braille(columns, rows)
-        scale_x = (columns * 2 - 1) / (last - first)
-        top, bottom = self._height_of(high), self._height_of(low)
-        scale_y = (rows * 4 - 1) / (top - bottom)
-
-        def place(x: float, y: float) -> tuple[float, float]:
-            return (x - first) * scale_x, (top - self._height_of(y)) * scale_y
-
-        if self.smoothing:
-            for item in (item for item in self.series if item.smooth):
-                raw = curve_of(item, by_time=self.by_time, smoothing=0, log=self.log_scale)
-                _trace(grid, thinned(visible(raw, first, last), columns * 2), place, DIM_OWNER)
-        for number, curve in enumerate(curves, 1):
-            _trace(grid, thinned(curve, columns * 2), place, number)
-        cells = self._cells(grid)
-        self._draw_markers(cells, place, rows, columns)
-        axis = self._style("axis")
-        at_row = {round(place(first, value)[1]) // 4: text for value, text in zip(y_values, y_labels, strict=True)}
-        body = [
-            [(char, label) for char in at_row.get(row, "")[: left - 1].rjust(left - 1)]
-            + [("┤" if row in at_row else "│", axis)]
-            + cells[row]
-            for row in range(rows)
-        ]
-        return [self._legend(width), *body, self._x_labels(first, last, left, columns)]
-
-    def _padded(self, low: float, high: float) -> tuple[float, float]:
-        if self.log_scale:
-            return (low / 1.1, high * 1.1) if high > low else (low / 2, high * 2)
-        if self.from_zero and low >= 0:
-            return 0.0, high * 1.05 or 1.0
-        room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
-        return low - room, high + room
-
-    def _height_of(self, value: float) -> float:
-        return math.log10(value) if self.log_scale else value
-
-    def _cells(self, grid: Braille) -> list[list[Cell]]:
-        blank = self._style("text")
-        styles = {number: self._style(item.style) for number, item in enumerate(self.series, 1)}
-        styles[DIM_OWNER] = self._style("dim")
-        styles[0] = blank
-        return [
-            [(grid.char(column, row), styles[grid.owners[row][column]]) for column in range(grid.width)]
-            for row in range(grid.height)
-        ]
-
-    def _draw_markers(
-        self, cells: list[list[Cell]], place: Callable[[float, float], tuple[float, float]], rows: int, columns: int
-    ) -> None:
-        marker_style, best = self._style("marker"), self._style("best")
-        only = [item for item in self.series if len(item.steps) == 1 and math.isfinite(item.values[0])]
-        for item in only:
-            self._put(cells, place(self._x_of(item, 0), item.values[0]), "•", self._style(item.style))
-        if not self.by_time:
-            for marker in self.markers:
-                x, y = place(marker.step, marker.value if self._can_place(marker.value) else 1.0)
-                if not self._can_place(marker.value):
-                    y = rows * 4 - 1
-                self._put(cells, (x, y), marker.symbol, best if marker.symbol == "★" else marker_style)
-        if self.crosshair is not None:
-            style = self._style("cross")
-            column = round(place(self.crosshair, 1.0)[0]) // 2
-            for row in range(rows):
-                if 0 <= column < columns and cells[row][column][0] == " ":
-                    cells[row][column] = ("┊", style)
-
-    def _can_place(self, value: float | None) -> TypeGuard[float]:
-        return value is not None and math.isfinite(value) and (value > 0 or not self.log_scale)
-
-    def _x_of(self, item: ChartSeries, index: int) -> float:
-        return item.times[index] - item.times[0] if self.by_time and item.times else float(item.steps[index])
-
-    @staticmethod
-    def _put(cells: list[list[Cell]], at: tuple[float, float], symbol: str, style: Style) -> None:
-        column, row = round(at[0]) // 2, round(at[1]) // 4
-        if 0 <= row < len(cells) and 0 <= column < len(cells[row]):
-            cells[row][column] = (symbol, style)
-
-    def _legend(self, width: int) -> list[Cell]:
-        text, label = self._style("text"), self._style("label")
-        parts: list[tuple[str, Style]] = [(" ", label)]
-        if self.crosshair is not None:
-            at = fmt_duration(self.crosshair) if self.by_time else f"step {self.crosshair:,.0f}"
-            parts.append((f"{at}   ", text))
-        for item in self.series:
-            value = self._legend_value(item)
-            name = shorten(clean_line(item.label), 28)
-            parts += [("━ ", self._style(item.style)), (f"{name} ", label), (f"{value}   ", text)]
-        for symbol, name in dict.fromkeys((marker.symbol, marker.label) for marker in self.markers):
-            parts += [(symbol, self._style("best" if symbol == "★" else "marker")), (f" {name}   ", label)]
-        notes = [note for note, on in (("log", self.log_scale), (f"smoothed {self.smoothing:g}", self.smoothing)) if on]
-        if len(self.series) == 1 and len(self.series[0].steps) == 1:
-            notes.append("one point so far")
-        if self.view is not None:
-            notes.append("0 shows all")
-        parts.append((", ".join(notes), label))
-        return [(char, style) for chars, style in parts for char in chars][:width]
-
-    def _legend_value(self, item: ChartSeries) -> str:
-        if self.crosshair is not None:
-            found = nearest(item, self.crosshair, by_time=self.by_time)
-            return fmt_number(found[1]) if found else ""
-        return fmt_number(item.values[-1]) if item.values else ""
-
-    def _x_labels(self, first: float, last: float, left: int, columns: int) -> list[Cell]:
-        label = self._style("label")
-        most = max(2, columns // 12)
-        if self.by_time:
-            values = axes.time_ticks(first, last, most)
-            texts = axes.time_labels(values)
-        else:
-            values = [value for value in axes.ticks(first, last, most) if value == int(value)]
-            texts = axes.labels(values)
-        line = [" "] * (left + columns)
-        end = 0
-        for value, text in zip(values, texts, strict=True):
-            at = left + round((value - first) / (last - first) * (columns - 1)) - len(text) // 2
-            at = min(max(at, left), left + columns - len(text))
-            if at >= end:
-                line[at : at + len(text)] = text
-                end = at + len(text) + 1
-        unit = "" if self.by_time else "step"
-        if unit and end + len(unit) + 1 < len(line):
-            line[len(line) - len(unit) :] = unit
-        return [(char, label) for char in line]
-
-    def _draw_words(self, width: int, height: int, words: str = "") -> list[list[Cell]]:
-        style = self._style("label")
-        known = [value for item in self.series for value in item.values]
-        if not words and known:
-            words = "only NaN so far" if not self.log_scale else "a log axis needs values above 0; y turns it off"
-            if any(math.isfinite(value) for value in known) and not self.log_scale:
-                words = "too small to draw"
-        rows: list[list[Cell]] = [[] for _ in range(height)]
-        if height:
-            rows[height // 2] = [(char, style) for char in shorten(words or self.empty, width).center(width)]
-        return rows
-
-
-def _trace(grid: Braille, curve: Curve, place: Callable[[float, float], tuple[float, float]], owner: int) -> None:
-    """Draw a curve with gaps at its NaNs; where a point stands for several, an upright stroke over their extremes."""
-    before: tuple[float, float] | None = None
-    for x, y, low, high in zip(curve.xs, curve.ys, curve.low, curve.high, strict=True):
-        if not math.isfinite(y):
-            before = None
-            continue
-        at = place(x, y)
-        if high > low:
-            grid.line(*place(x, low), *place(x, high), owner)
-        grid.line(*(before or at), *at, owner)
-        before = at
+    def _ink(self, name: str) -> Style:
+        if name not in self._inks:
+            self._inks[name] = ink(self, f"line-chart--{name}")
+        return self._inks[name]
