@@ -78,7 +78,7 @@ class Plot:
             return None
         low, high = self._padded(*heights)
         rows = height - 2
-        values = (axes.log_ticks if self.look.log else axes.ticks)(low, high, max(2, min(8, rows // 3)))
+        values = (axes.log_ticks if self.look.log else axes.ticks)(low, high, max(3, min(8, rows // 3)))
         labels = axes.labels(values)
         self.left = min(9, max((len(text) for text in labels), default=0)) + 1
         self.columns = max(1, width - self.left)
