@@ -70,6 +70,17 @@ class ChatStore:
                 raise StoreError(f"The store knows no chat {chat_id}.")
             _refresh_search(connection, chat_id)
 
+    def update(self, chat: Chat) -> None:
+        """Another title, other panes, system message or settings. Raises `StoreError` where there is no such chat."""
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                "UPDATE chats SET title = ?, panes = ?, system = ?, settings = ? WHERE id = ?",
+                (chat.title, json.dumps(chat.panes), chat.system, json.dumps(chat.settings), chat.id),
+            )
+            if not changed.rowcount:
+                raise StoreError(f"The store knows no chat {chat.id}.")
+            _refresh_search(connection, chat.id)
+
     def delete(self, chat_id: str) -> None:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM chats WHERE id = ?", (chat_id,))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import ClassVar, TypeVar
 
 from textual import on
@@ -21,7 +22,7 @@ Answer = TypeVar("Answer")
 class Dialog(ModalScreen[Answer]):
     """A box in the middle of the screen. Its words are shown as they are, never as markup."""
 
-    CSS_PATH = "dialogs.tcss"
+    CSS_PATH: ClassVar[str | list[str | PurePath]] = "dialogs.tcss"
     title_text: str = ""
 
     def box(self, *classes: str) -> Vertical:
@@ -48,7 +49,7 @@ class ConfirmDialog(Dialog[bool]):
     def compose(self) -> ComposeResult:
         with self.box("-act"):
             yield Static(clean(self.body), markup=False, classes="part")
-            yield Static(_keys(("y", self.confirm_label), ("n", "leave it")), classes="keys")
+            yield Static(key_words(("y", self.confirm_label), ("n", "leave it")), classes="keys")
 
     def action_answer(self, answer: bool) -> None:
         self.dismiss(answer)
@@ -70,7 +71,7 @@ class TextDialog(Dialog[str | None]):
             yield Input(self.value, compact=True)
             if self.hint:
                 yield Static(self.hint, markup=False, classes="part muted")
-            yield Static(_keys(("enter", "take it"), ("esc", "cancel")), classes="keys")
+            yield Static(key_words(("enter", "take it"), ("esc", "cancel")), classes="keys")
 
     @on(Input.Submitted)
     def _take(self, event: Input.Submitted) -> None:
@@ -113,7 +114,7 @@ class PickDialog(Dialog[str | None]):
             listing = OptionList(markup=False)
             listing.can_focus = False
             yield listing
-            yield Static(_keys(("enter", "take it"), ("↑↓", "move"), ("esc", "cancel")), classes="keys")
+            yield Static(key_words(("enter", "take it"), ("↑↓", "move"), ("esc", "cancel")), classes="keys")
 
     def on_mount(self) -> None:
         self._filter("")
@@ -181,13 +182,14 @@ class ErrorDialog(Dialog[None]):
                     yield Static(why, markup=False, classes="part muted")
                 if fix:
                     yield Static(fix, markup=False, classes="part fix")
-            yield Static(_keys(("esc", "close")), classes="keys")
+            yield Static(key_words(("esc", "close")), classes="keys")
 
     def action_close(self) -> None:
         self.dismiss(None)
 
 
-def _keys(*keys: tuple[str, str]) -> Content:
+def key_words(*keys: tuple[str, str]) -> Content:
+    """The line of keys at the foot of a dialog."""
     parts: list[tuple[str, str]] = []
     for key, text in keys:
         parts += [(key, "bold $footer-key-foreground"), (f" {text}   ", "")]
