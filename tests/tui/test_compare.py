@@ -137,6 +137,19 @@ async def test_a_live_run_grows(make_app: MakeApp, three: SampleRuns) -> None:
         await driver.wait(lambda: driver.line("━ emoji-live") != before)
 
 
+async def test_what_happened_meanwhile_is_there_on_coming_back(make_app: MakeApp, three: SampleRuns) -> None:
+    async with make_app() as driver:
+        await compare(driver, NEW, LIVE)
+        chart = driver.app.screen.query_one(OverlayChart)
+        await driver.wait(lambda: [len(item.steps) for item in chart.series] == [6, 2])
+        await driver.press("1")
+        await driver.sees("20/60")
+        three.train(LIVE, 21, 40, total_steps=60)
+        await driver.sees("40/60")
+        await driver.press("4")
+        await driver.wait(lambda: [len(item.steps) for item in chart.series] == [6, 4])
+
+
 async def test_the_crosshair_puts_its_values_into_the_table(make_app: MakeApp, three: SampleRuns) -> None:
     async with make_app() as driver:
         await compare(driver, OLD, NEW)

@@ -93,6 +93,8 @@ time, `s` smooths, `←` `→` move the crosshair; the values under it stand in 
         self._compared: Compared | None = None
         self._reading = False
         self._again = False
+        self._stale = False
+        """Whether runs changed while another screen was shown."""
 
     def compose_body(self) -> ComposeResult:
         yield Static("", id="sentence", markup=False)
@@ -181,6 +183,14 @@ time, `s` smooths, `←` `→` move the crosshair; the values under it stand in 
 
     def _changed(self, ids: set[str]) -> None:
         if (not self._chosen and len(self._slots) < DEFAULT_RUNS) or ids & self._slots.keys():
+            if self.is_current:
+                self._read_again()
+            else:
+                self._stale = True
+
+    def on_screen_resume(self) -> None:
+        if self._stale:
+            self._stale = False
             self._read_again()
 
     def _read_again(self) -> None:
