@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -20,33 +20,22 @@ from textual.worker import Worker
 
 from engine.errors import FinetuiError
 from tui.format import fmt_duration
+from tui.screens.chat_seating import ChatSeating
 from tui.screens.chat_settings import ChatSettings, ChatSettingsDialog
 from tui.screens.chats import ChatKeeper, OpenedChat, chat_options, open_chat
 from tui.screens.dialogs import Option, PickDialog
-from tui.screens.page import Page
 from tui.text import clean, clean_line
 from tui.widgets.chat_seats import (
     BASE,
-    MOST_SEATS,
     Seat,
-    Seating,
-    base_seat,
-    default_seats,
-    lettered,
-    run_seat,
-    runs_with_adapter,
-    seats_for,
 )
 from tui.widgets.chat_turns import Answer, Stage, Turn, messages_for
 from tui.widgets.conversation import Conversation
 from tui.widgets.pane import PaneHeads
 from tui.widgets.prompt import Prompt
-from tui.widgets.run_words import eval_loss_of, state_of
 
 if TYPE_CHECKING:
-    from engine.home import Home
     from engine.inference.pool import Delta
-    from store import Store
 
 TICK_S = 0.1
 """How often what streamed in is drawn."""
@@ -65,7 +54,7 @@ Only the base model answers so far.
 When a run is done, ctrl+a puts its adapter beside it."""
 
 
-class ChatScreen(Page):
+class ChatScreen(ChatSeating):
     """The base model and adapters, asked the same, answering side by side. Every turn is kept."""
 
     MODE = "chat"
@@ -101,12 +90,9 @@ The model server starts with the first question and stays for a while. Conversat
 
     def __init__(self) -> None:
         super().__init__()
-        self._seats: list[Seat] = []
         self._turns: list[Turn] = []
         self._settings = ChatSettings()
         self._keeper: ChatKeeper | None = None
-        self._wanted: tuple[str, ...] | None = None
-        """Runs somebody asked for before the services were there."""
         self._answering: Worker[None] | None = None
         self._since = 0.0
         self._at = ""
@@ -129,11 +115,8 @@ The model server starts with the first question and stays for a while. Conversat
         self.when_ready(self._start)
 
     def _start(self) -> None:
-        self.on_runs_changed(lambda _: self._seat_defaults() if not self._seats else None)
-        if self._wanted is None:
-            self._seat_defaults()
-        else:
-            self._seat_runs(self._wanted)
+        self.on_runs_changed(lambda _: self.seat_defaults() if not self.seats else None)
+        self.seat_first()
 
     @property
     def _prompt(self) -> Prompt:
@@ -144,52 +127,25 @@ The model server starts with the first question and stays for a while. Conversat
         return self.query_one(Conversation)
 
     @property
-    def _busy(self) -> bool:
+    def busy(self) -> bool:
         return self._answering is not None
 
-    # Who answers
+    # What is shown
 
-    def show_runs(self, run_ids: Sequence[str]) -> None:
-        """Chat with these runs' adapters beside their base model."""
-        ids = tuple(dict.fromkeys(run_ids))
-        self._wanted = ids
-        if self.finetui.is_ready and self.is_mounted:
-            self._seat_runs(ids)
+    def begin(self, seats: list[Seat]) -> None:
+        self._open_turns(seats, [], None)
 
-    def _seat_runs(self, run_ids: tuple[str, ...]) -> None:
-        if len(run_ids) >= MOST_SEATS:
-            self.notify(f"The first {MOST_SEATS - 1} runs answer, beside their base.", severity="warning")
-            run_ids = run_ids[: MOST_SEATS - 1]
-        if run_ids == tuple(seat.key for seat in self._seats if seat.key != BASE):
-            self._prompt.focus()
-            return
-        self.action_stop()
-        read = partial(seats_for, self.services.store, self.services.home, run_ids)
-        self.in_thread(read, self._take_seats, group="seats")
-
-    def _seat_defaults(self) -> None:
-        read = partial(default_seats, self.services.store, self.services.home)
-        self.in_thread(read, self._take_seats, group="seats")
-
-    def _take_seats(self, seating: Seating) -> None:
-        if seating.problems:
-            self._show_error(seating.problems[0], "Not every run can answer")
-        if not seating.seats and seating.problems and not self._seats:
-            self._seat_defaults()
-        elif seating.seats or not self._seats:
-            self._begin([replace(seat, place=place) for place, seat in enumerate(seating.seats)], [], None)
-
-    def _begin(self, seats: list[Seat], turns: list[Turn], keeper: ChatKeeper | None) -> None:
+    def _open_turns(self, seats: list[Seat], turns: list[Turn], keeper: ChatKeeper | None) -> None:
         """Show a conversation, new or stored."""
         self._turns, self._keeper = turns, keeper
-        self._show_seats(seats)
+        self.show_seats(seats)
         if not seats:
             self.set_focus(None)
         elif self.focused is None:
             self._prompt.focus()
 
-    def _show_seats(self, seats: list[Seat]) -> None:
-        self._seats = seats
+    def show_seats(self, seats: list[Seat]) -> None:
+        self.seats = seats
         self.set_class(not seats, "-bare")
         self.query_one("#empty", Static).update(Content(EMPTY))
         self.query_one(PaneHeads).show(seats)
@@ -198,58 +154,24 @@ The model server starts with the first question and stays for a while. Conversat
         self._show_status()
         self.refresh_bindings()
 
-    def action_add(self) -> None:
-        """Pick a run, or a base model where there is none, to answer beside the others."""
-        if len(self._seats) >= MOST_SEATS:
-            self.notify(f"{MOST_SEATS} models answer at most; ctrl+d takes one away.", severity="warning")
-            return
-        taken = {seat.key for seat in self._seats}
-        read = partial(_choices, self.services.store, self.services.home, taken)
-        self.in_thread(read, self._pick, group="pick")
-
-    def _pick(self, choices: list[Option]) -> None:
-        if not choices:
-            self.notify("No other run has an adapter yet.")
-            return
-        self.app.push_screen(PickDialog("Who else answers", choices), self._picked)
-
-    def _picked(self, key: str | None) -> None:
-        if key is not None:
-            read = partial(_seat_of, self.services.store, self.services.home, key)
-            self.in_thread(read, self._add_seat, group="seats", title="This model cannot answer")
-
-    def _add_seat(self, seat: Seat) -> None:
-        if self._busy:
-            return
-        if not self._turns:
-            seats = [seat, *self._seats] if seat.key == BASE else [*self._seats, seat]
-            seats = [replace(one, place=place) for place, one in enumerate(seats)]
-        else:
-            stored = len(self._keeper.chat.panes) if self._keeper and self._keeper.chat else 0
-            seats = [*self._seats, replace(seat, place=max(stored, *(one.place + 1 for one in self._seats)))]
-        self._show_seats(lettered(seats))
-
-    def action_remove(self) -> None:
-        """Pick who does not answer any more. What it said is kept in the history."""
-        choices = [Option(seat.key, seat.label, seat.details[0]) for seat in self._seats]
-        dialog = PickDialog("Who is taken away", choices, selected=self._seats[-1].key)
-        self.app.push_screen(dialog, self._remove_seat)
-
-    def _remove_seat(self, key: str | None) -> None:
-        if key is not None:
-            self._show_seats([seat for seat in self._seats if seat.key != key])
+    @property
+    def places(self) -> int:
+        stored = len(self._keeper.chat.panes) if self._keeper and self._keeper.chat else 0
+        return max(stored, *(seat.place + 1 for seat in self.seats)) if self._turns else 0
 
     # Asking
 
     @on(Prompt.Sent)
     def _sent(self, event: Prompt.Sent) -> None:
-        if self._busy:
+        if self.busy:
             self.notify("They are still answering; esc stops them.")
+            return
+        if not self._can_answer():
             return
         self._prompt.clear()
         turn = Turn(event.text)
         self._turns.append(turn)
-        self._conversation.show(self._seats, self._turns)
+        self._conversation.show(self.seats, self._turns)
         self._ask(turn, new=True)
 
     def action_again(self) -> None:
@@ -258,13 +180,17 @@ The model server starts with the first question and stays for a while. Conversat
             answer.stage is Stage.DONE for answer in self._turns[-1].answers.values()
         ):
             self.notify("Greedy answers come out the same; ctrl+s sets a temperature.")
-        self._ask(self._turns[-1], new=False)
+        if self._can_answer():
+            self._ask(self._turns[-1], new=False)
+
+    def _can_answer(self) -> bool:
+        if any(seat.pane is not None for seat in self.seats):
+            return True
+        self.notify("None of these models can answer any more; ctrl+a adds one.", severity="warning")
+        return False
 
     def _ask(self, turn: Turn, *, new: bool) -> None:
-        seats = [seat for seat in self._seats if seat.pane is not None]
-        if not seats:
-            self.notify("None of these models can answer any more; ctrl+a adds one.", severity="warning")
-            return
+        seats = [seat for seat in self.seats if seat.pane is not None]
         for seat in seats:
             turn.answers[seat.place] = Answer()
         turn.version += 1
@@ -299,7 +225,7 @@ The model server starts with the first question and stays for a while. Conversat
             failed = [answer.error for answer in turn.answers.values() if answer.stage is Stage.FAILED]
             if failed:
                 what, _, why = failed[0].partition("\n")
-                self._show_error(FinetuiError(what, why=why), "Not every model answered")
+                self.show_error(FinetuiError(what, why=why), "Not every model answered")
         except asyncio.CancelledError:
             for seat in seats:
                 self._end(turn, seat, Stage.STOPPED, keeper, position)
@@ -307,7 +233,7 @@ The model server starts with the first question and stays for a while. Conversat
         except Exception as error:  # shown to the user, whatever it is
             for seat in seats:
                 self._end(turn, seat, Stage.FAILED, keeper, position, str(error).partition("\n")[0])
-            self._show_error(error, "The models could not answer")
+            self.show_error(error, "The models could not answer")
         finally:
             pool.on_status = None
             self._answering = None
@@ -336,7 +262,7 @@ The model server starts with the first question and stays for a while. Conversat
         try:
             return await asyncio.to_thread(write)
         except Exception as error:  # a full disk must not end a conversation
-            self._show_error(error, "This conversation is not kept")
+            self.show_error(error, "This conversation is not kept")
             return None
 
     def _say(self, line: str) -> None:
@@ -357,8 +283,8 @@ The model server starts with the first question and stays for a while. Conversat
 
     def _show_status(self) -> None:
         status = self.query_one("#status", Static)
-        status.set_class(self._busy, "-busy")
-        if not self._busy:
+        status.set_class(self.busy, "-busy")
+        if not self.busy:
             status.update(self._settings.words)
             return
         took = fmt_duration(int(time.monotonic() - self._since))
@@ -366,12 +292,6 @@ The model server starts with the first question and stays for a while. Conversat
         writing = any(answer.stage is not Stage.WAITING for answer in answers)
         words = "writing" if writing else f"{self._at} …" if self._at else "waiting for the first words …"
         status.update(f"{words}  {took}")
-
-    def _show_error(self, error: BaseException, title: str) -> None:
-        from tui.errors import show_error
-
-        if self.is_running:
-            show_error(self.app, error, title)
 
     # Settings and history
 
@@ -386,9 +306,9 @@ The model server starts with the first question and stays for a while. Conversat
 
     def action_new(self) -> None:
         """Begin a new conversation with the same models. The old one is in the history."""
-        seats = [replace(seat, place=place) for place, seat in enumerate(self._seats) if seat.pane is not None]
-        self._begin(seats or self._seats, [], None)
-        self._prompt.focus()
+        seats = [replace(seat, place=place) for place, seat in enumerate(self.seats) if seat.pane is not None]
+        self.begin(seats or self.seats)
+        self.focus_prompt()
 
     def action_history(self) -> None:
         """Pick a conversation that was kept."""
@@ -408,9 +328,9 @@ The model server starts with the first question and stays for a while. Conversat
 
     def _opened(self, opened: OpenedChat) -> None:
         self._settings = opened.settings
-        self._begin(opened.seats, opened.turns, opened.keeper)
+        self._open_turns(opened.seats, opened.turns, opened.keeper)
         if opened.problems:
-            self._show_error(opened.problems[0], "Not every model can go on")
+            self.show_error(opened.problems[0], "Not every model can go on")
 
     # Keys
 
@@ -418,8 +338,11 @@ The model server starts with the first question and stays for a while. Conversat
         """Leave the input: the keys of the app work again."""
         self._conversation.focus()
 
-    def action_write(self) -> None:
+    def focus_prompt(self) -> None:
         self._prompt.focus()
+
+    def action_write(self) -> None:
+        self.focus_prompt()
 
     def action_page(self, pages: int) -> None:
         height = max(1, self._conversation.size.height - 2)
@@ -428,7 +351,7 @@ The model server starts with the first question and stays for a while. Conversat
     def action_copy(self) -> None:
         """Copy the last question and what each answered."""
         turn = self._turns[-1]
-        answers = [(seat.label, turn.answers[seat.place].text) for seat in self._seats if seat.place in turn.answers]
+        answers = [(seat.label, turn.answers[seat.place].text) for seat in self.seats if seat.place in turn.answers]
         self.app.copy_to_clipboard(clean("\n\n".join([turn.prompt, *(f"{label}: {text}" for label, text in answers)])))
         self.notify("Copied.")
 
@@ -437,21 +360,21 @@ The model server starts with the first question and stays for a while. Conversat
             return action not in ("add", "remove", "again", "history", "stop", "copy", "leave", "settings", "new")
         match action:
             case "stop":
-                return self._busy
+                return self.busy
             case "leave":
-                return self._prompt.has_focus and not self._busy
+                return self._prompt.has_focus and not self.busy
             case "write":
-                return bool(self._seats) and not self._prompt.has_focus
+                return bool(self.seats) and not self._prompt.has_focus
             case "copy" | "again":
-                return bool(self._turns) and not self._busy
+                return bool(self._turns) and not self.busy
             case "new":
-                return bool(self._turns) and not self._busy
+                return bool(self._turns) and not self.busy
             case "remove":
-                return len(self._seats) > 1 and not self._busy
+                return len(self.seats) > 1 and not self.busy
             case "add" | "history":
-                return not self._busy
+                return not self.busy
             case "settings":
-                return bool(self._seats)
+                return bool(self.seats)
         return super().check_action(action, parameters)
 
 
@@ -466,31 +389,3 @@ def _take(answer: Answer, delta: "Delta") -> None:
         answer.tokens_per_s = delta.tokens_per_s
     elif delta.text:
         answer.stage = Stage.WRITING
-
-
-def _choices(store: "Store", home: "Home", taken: set[str]) -> list[Option]:
-    """Who may take a seat: base models where there is none yet, then runs that have an adapter."""
-    from engine.models import list_models
-
-    options = []
-    if BASE not in taken:
-        ready = [info for info in list_models(home) if info.ready]
-        options = [Option(f"{BASE}:{info.name}", info.name, "base model") for info in ready]
-    for run in runs_with_adapter(store):
-        if run.id not in taken:
-            loss, _, _ = eval_loss_of(run)
-            words = [state_of(run).word, f"eval {loss}" if loss else "", clean_line(run.model)]
-            options.append(Option(run.id, run.name, " · ".join(filter(None, words))))
-    return options
-
-
-def _seat_of(store: "Store", home: "Home", key: str) -> Seat:
-    """The seat of what was picked. Raises `FinetuiError` where it cannot answer."""
-    if key.startswith(f"{BASE}:"):
-        found = base_seat(key.removeprefix(f"{BASE}:"), home)
-    else:
-        run = store.runs.get(key)
-        found = run_seat(run) if run is not None else FinetuiError(f"Run {key} is gone.")
-    if isinstance(found, FinetuiError):
-        raise found
-    return found
