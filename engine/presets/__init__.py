@@ -1,5 +1,6 @@
 """Presets: recipes to start from. Three come with finetui; `<home>/presets/*.toml` holds the user's own."""
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -43,6 +44,25 @@ def get_preset(name: str, home: Home | None = None) -> Preset:
     if preset.problem:
         raise BadInput(f"The preset {name!r} cannot be used.", why=preset.problem, fix="Mend or remove its file.")
     return preset
+
+
+def save_preset(home: Home, name: str, values: dict[str, Any], description: str = "") -> Path:
+    """Keep fields of a recipe as a preset of the user's; one of the same name is replaced. Raises `BadInput`."""
+    import tomli_w
+
+    if not re.fullmatch(r"\w[\w.-]{0,59}", name):
+        raise BadInput(
+            f"A preset cannot be called {name[:80]!r}.", fix="Take letters, digits, dots, - and _, at most 60."
+        )
+    path = home.root / "presets" / f"{name}.toml"
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        draft.write_text(tomli_w.dumps({"description": description, "recipe": values}), encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise BadInput(f"The preset cannot be kept at {path}.", why=f"The system says: {error.strerror}.") from error
+    return path
 
 
 def _load(name: str, path: Path) -> Preset:

@@ -28,7 +28,7 @@ class RunTrainer(SFTTrainer):
     def __init__(self, *args: Any, run: RunDir, keep: int, on_checkpoint: OnCheckpoint, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not (self.args.bf16 or self.args.fp16):
-            # TRL turns a QLoRA adapter into bfloat16; where the rest computes in float32 (a CPU) that is ten times slower.
+            # TRL turns a QLoRA adapter into bfloat16; beside a float32 compute (a CPU) that is ten times slower.
             for weight in self.model.parameters():
                 if weight.requires_grad:
                     weight.data = weight.data.float()

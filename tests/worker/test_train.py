@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -107,7 +108,7 @@ def test_checkpoints_are_marked_and_rotated_around_the_best(chat_model: Path, tm
 def test_a_resumed_run_repeats_the_losses_of_an_uninterrupted_one(
     chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, packing: bool, steps: int
 ) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "method": method,
         "packing": packing,
         "max_steps": 12,

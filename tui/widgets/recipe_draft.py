@@ -1,5 +1,6 @@
 """A recipe being written: what it starts from, what was changed, what is wrong with it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ class RecipeDraft:
         """The name of the preset or the run."""
         self.base: dict[str, Any] = {name: spec.default for name, spec in field_specs().items()}
         self.values: dict[str, Any] = dict(self.base)
-        self.problems: dict[str, str] = recipe_problems(self.values)
+        self.problems: dict[str, str] = find_problems(self.values)
         """What is wrong, by field."""
 
     def start_from(self, source: str, values: Mapping[str, Any], *, keep: tuple[str, ...] = KEPT) -> None:
@@ -65,7 +66,17 @@ class RecipeDraft:
         }
 
     def _check(self) -> None:
-        self.problems = recipe_problems(self.values)
+        self.problems = find_problems(self.values)
+
+
+def find_problems(values: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with a recipe's fields, in few words: `must be a valid number (got '64x')`."""
+    return {name: _plain(text) for name, text in recipe_problems(dict(values)).items()}
+
+
+def _plain(text: str) -> str:
+    text = re.sub(r", unable to parse string as an? \w+", "", text)
+    return re.sub(r"^input should be", "must be", text)
 
 
 def _frozen(value: Any) -> Any:
@@ -73,4 +84,4 @@ def _frozen(value: Any) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return type(one) is not bool and type(other) is not bool and one == other or one is other
+    return one is other if isinstance(one, bool) or isinstance(other, bool) else bool(one == other)

@@ -17,7 +17,7 @@ from tui.widgets.recipe_fields import EMPTY, FieldSpec, cycled, field_specs, rea
 from tui.widgets.row_list import Cells, RowList, fitted
 
 NAME, PRESET = "name", "preset"
-HEAD = (NAME, "model", "dataset", PRESET)
+HEAD = ("model", "dataset", PRESET, NAME)
 """The lines on top: what the run is called, and what is picked from lists."""
 LABEL_WIDTH = 28
 VALUE_AT = LABEL_WIDTH + 3
@@ -114,7 +114,7 @@ class FormLines(RowList):
         line = self.lines[row]
         if line.heading:
             return [(f" {line.heading} ", "dim"), ("─" * max(0, width - len(line.heading) - 3), "dim")]
-        problem = self.draft.problems.get(line.field) or self.extra.get(line.field, "")
+        problem = self.extra.get(line.field) or self.draft.problems.get(line.field, "")
         if line.field in HEAD:
             head = self.head.get(line.field, Head())
             value, note, tone = head.value, head.note, head.tone
@@ -137,7 +137,7 @@ class FormLines(RowList):
         rest = max(0, room - len(shown) - 2)
         return [
             mark,
-            (fitted(line.field, LABEL_WIDTH) + " ", "" if line.field in HEAD else ""),
+            (fitted(line.field, LABEL_WIDTH) + " ", ""),
             (shown, value_tone),
             ("  " + fitted(clean_line(note), rest) if note else "", tone),
         ]
@@ -265,6 +265,7 @@ class RecipeForm(Container):
         editor.value = text
         editor.cursor_position = len(text)
         editor.focus()
+        self.post_message(self.Moved())
 
     @on(Input.Submitted, "#editor")
     def _take(self, event: Input.Submitted) -> None:
@@ -285,3 +286,4 @@ class RecipeForm(Container):
             self.lines.focus()
         if keep and field:
             self.change(field, read_typed(field_specs()[field], editor.value))
+        self.post_message(self.Moved())

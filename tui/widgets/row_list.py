@@ -31,6 +31,8 @@ class RowList(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     RowList {
         height: 1fr;
+        overflow-x: hidden;
+        scrollbar-size-vertical: 1;
         .row-list--header { color: $text-muted; }
         .row-list--cursor { background: $block-cursor-blurred-background; color: $block-cursor-blurred-foreground; }
         .row-list--mark { color: $text-accent; text-style: bold; }
