@@ -1,0 +1,24 @@
+"""How long a run will be, in steps, before it is launched: the arithmetic of the trainer, without torch."""
+
+import math
+
+from engine.recipe import Recipe
+
+EVALUATIONS_PER_RUN = 10
+"""What `eval_steps = "auto"` aims at."""
+
+
+def planned_steps(recipe: Recipe, train_rows: int) -> int:
+    """Optimiser steps of the whole run on one device. With packing it is the most that it can be."""
+    if recipe.max_steps > 0:
+        return recipe.max_steps
+    batches = math.ceil(train_rows / recipe.per_device_train_batch_size)
+    steps_per_epoch = max(1, math.ceil(batches / recipe.gradient_accumulation_steps))
+    return math.ceil(steps_per_epoch * recipe.num_train_epochs)
+
+
+def planned_interval(recipe: Recipe, steps: int) -> int:
+    """Steps between two evaluations of a run of `steps`."""
+    if isinstance(recipe.eval_steps, int):
+        return min(recipe.eval_steps, steps)
+    return max(1, steps // EVALUATIONS_PER_RUN)

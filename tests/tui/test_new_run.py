@@ -1,0 +1,352 @@
+"""New run: the form filled by keys, what it says before a launch, and runs really launched."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.datasets.library import DatasetLibrary
+from engine.home import Home
+from engine.insight.steps import planned_interval, planned_steps
+from engine.recipe import make_recipe
+from engine.runs.manager import RunManager
+from engine.runs.rundir import write_json
+from store import Store
+from store.records import Dataset, Run, Status
+from tests.engine.runs_at_work import put_away, stand_in
+from tests.tui.conftest import Driver, MakeApp
+from tests.tui.sample_runs import SampleRuns
+from tui.widgets.launch_plan import next_name
+from tui.widgets.recipe_draft import RecipeDraft
+from tui.widgets.recipe_fields import field_specs, read_typed, show_field, show_value
+
+TEMPLATE = "{% for message in messages %}{% generation %}{{ message.content }}{% endgeneration %}{% endfor %}"
+
+
+def make_model(folder: Path, *, template: bool = True) -> None:
+    """A folder that looks like a base model."""
+    folder.mkdir(parents=True)
+    write_json(folder / "config.json", {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]})
+    write_json(folder / "tokenizer_config.json", {"chat_template": TEMPLATE} if template else {})
+    header = json.dumps({"weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
+
+
+def write_rows(path: Path, rows: int) -> Path:
+    lines = [json.dumps({"prompt": f"question {row}", "response": f"answer {row}"}) for row in range(rows)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def machine(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No GPU, a starter model that is there, a stand-in for the worker, and a folder with one file to import."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(RunManager.__init__, "__kwdefaults__", {"worker": tuple(stand_in("--steps", "4"))})
+    make_model(home.starter)
+    work = tmp_path / "work"
+    work.mkdir()
+    write_rows(work / "chats.jsonl", 40)
+    monkeypatch.chdir(work)
+    with put_away(home.runs):
+        yield
+
+
+@pytest.fixture
+def support(home: Home, store: Store, tmp_path: Path) -> Dataset:
+    """A dataset of 180 rows."""
+    return DatasetLibrary(home, store).import_file(write_rows(tmp_path / "support.jsonl", 180))
+
+
+def told(driver: Driver) -> list[str]:
+    """The messages that appeared in the corner; tests do not draw them."""
+    return [one.message for one in driver.app._notifications]
+
+
+async def go_to(driver: Driver, field: str) -> None:
+    """Move the cursor down the form to a field."""
+    await driver.press("g")
+    for _ in range(60):
+        if driver.app.screen.query_one("FormLines").field == field:  # type: ignore[attr-defined]
+            return
+        await driver.press("j")
+    raise AssertionError(f"there is no field {field}")
+
+
+async def launched(driver: Driver, store: Store, count: int = 1) -> Run:
+    """The newest run, once there are `count` and it has ended."""
+    await driver.wait(lambda: store.runs.count() == count)
+    newest = store.runs.list(limit=1)[0].id
+
+    def over() -> Run | None:
+        run = store.runs.get(newest)
+        return run if run is not None and not run.status.live else None
+
+    run: Run = await driver.wait(over)
+    return run
+
+
+async def test_first_run_from_an_empty_home(make_app: MakeApp, store: Store) -> None:
+    async with make_app() as driver:
+        keys = ["3", "i", "enter", "enter", "l"]
+        assert len(keys) < 10
+        await driver.press(keys[0])
+        await driver.sees("before you launch", "dataset: none yet: d picks one, i")
+        await driver.press(keys[1])
+        await driver.sees("chats.jsonl", "support.jsonl", "sample of finetui")
+        await driver.press(keys[2])
+        await driver.sees("40 rows", "prompt-response", "question 0", "answer 2")
+        await driver.press(keys[3])
+        await driver.sees("36 to train, 4 to evaluate", "ready to launch")
+        await driver.press(keys[4])
+        run = await launched(driver, store)
+        assert (run.status, run.dataset, run.model, run.name) == (
+            Status.SUCCEEDED,
+            "chats",
+            "starter",
+            "chats-qlora-r16",
+        )
+        assert (run.recipe["max_steps"], run.recipe["max_length"]) == (40, 512), "the quick look is preselected"
+        await driver.sees("chats-qlora-r16", "✓ done")
+        assert type(driver.app.screen).__name__ == "RunScreen"
+
+
+async def test_variant_of_a_run_in_three_keys(
+    make_app: MakeApp, store: Store, runs: SampleRuns, support: Dataset
+) -> None:
+    runs.add("r1", "support-r64", learning_rate=1e-3, lora_r=64)
+    async with make_app() as driver:
+        await driver.sees("support-r64")
+        await driver.press("n")
+        await driver.sees("support-r64-2", "ready to launch")
+        await go_to(driver, "learning_rate")
+        await driver.type("5e-4")
+        await driver.press("enter")
+        await driver.sees("was 0.001", "1 changed")
+        await driver.press("l")
+        run = await launched(driver, store, 2)
+        old = store.runs.get("r1")
+        assert old is not None
+        assert run.name == "support-r64-2"
+        assert {name for name, value in run.recipe.items() if value != old.recipe[name]} == {"learning_rate"}
+        assert run.recipe["learning_rate"] == 5e-4
+
+
+async def test_what_cannot_work_is_said_and_not_launched(make_app: MakeApp, store: Store, support: Dataset) -> None:
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees("ready to launch")
+        await go_to(driver, "lora_dropout")
+        await driver.press("enter", "end", "ctrl+u")
+        await driver.type("1.5")
+        await driver.press("enter")
+        await driver.sees("1 thing stands in the way")
+        assert "✗ must be less than 1" in driver.line("✱ lora_dropout")
+        await driver.press("g", "l")
+        assert told(driver) == ["lora_dropout: must be less than 1 (got 1.5)"]
+        assert driver.app.screen.query_one("FormLines").field == "lora_dropout"  # type: ignore[attr-defined]
+        await driver.press("u")
+        await driver.sees("ready to launch")
+        assert "✱" not in driver.text()
+        assert store.runs.count() == 0
+
+
+async def test_every_kind_of_field_by_keys(make_app: MakeApp, support: Dataset) -> None:
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees("ready to launch")
+        await go_to(driver, "packing")
+        await driver.press("space")
+        await driver.wait(lambda: " on " in driver.line("packing") and "was off" in driver.line("packing"))
+        await go_to(driver, "method")
+        await driver.sees("qlora · lora · full")
+        await driver.press("right")
+        await driver.wait(lambda: "was qlora" in driver.line(" method  "))
+        await driver.press("left", "left")
+        await driver.wait(lambda: " full " in driver.line(" method  "))
+        await driver.press("enter")
+        await driver.sees("type to filter", "enter take it")
+        await driver.type("qlo")
+        await driver.press("enter")
+        await driver.wait(lambda: "✱" not in driver.line(" method  "))
+        await go_to(driver, "target_modules")
+        await driver.press("enter", "ctrl+u")
+        await driver.type("q_proj,v_proj")
+        await driver.press("enter")
+        await driver.sees("q_proj, v_proj")
+        await go_to(driver, "eval_steps")
+        await driver.press("enter", "ctrl+u")
+        await driver.type("l")
+        await driver.press("escape")
+        await driver.wait(lambda: " 10" in driver.line(" eval_steps"))
+        assert "✱" not in driver.line(" eval_steps"), "Esc leaves the field as it was; l was text"
+        await driver.press("e")
+        await driver.sees("packing = true", 'model = "starter"')
+
+
+async def test_digits_edit_numbers_and_change_modes_elsewhere(make_app: MakeApp, support: Dataset) -> None:
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees("ready to launch")
+        await go_to(driver, "lora_r")
+        await driver.press("6", "4", "enter")
+        await driver.wait(lambda: "64" in driver.line("lora_r") and "was 16" in driver.line("lora_r"))
+        await go_to(driver, "model")
+        await driver.press("6")
+        await driver.sees("Nothing is running")
+        await driver.press("3")
+        await driver.sees("✓ ready to launch · 1 changed")
+
+
+async def test_presets_are_applied_and_saved(make_app: MakeApp, home: Home, support: Dataset) -> None:
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees("ready to launch")
+        await go_to(driver, "lora_r")
+        await driver.type("99")
+        await driver.press("enter", "p")
+        await driver.sees("Small datasets, least overfitting")
+        await driver.type("cons")
+        await driver.press("enter")
+        await driver.wait(lambda: "conservative" in driver.line("preset  ") and " 8" in driver.line("lora_r "))
+        assert "support" in driver.line("dataset "), "a preset keeps the dataset"
+        await go_to(driver, "lora_alpha")
+        await driver.type("77")
+        await driver.press("enter", "s")
+        await driver.type("mine/../x")
+        await driver.press("enter")
+        await driver.sees("cannot be called")
+        await driver.press("escape", "s")
+        await driver.type("mine")
+        await driver.press("enter")
+        await driver.wait(lambda: "mine" in driver.line("preset  ") and "✱" not in driver.text())
+        kept = (home.root / "presets" / "mine.toml").read_text()
+        assert "lora_alpha = 77" in kept
+        assert "support" not in kept
+        await driver.press("p")
+        await driver.sees("mine", "Saved from conservative")
+
+
+async def test_plan_of_a_launch(make_app: MakeApp, support: Dataset, runs: SampleRuns) -> None:
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees(
+            "162 to train, 18 to evaluate", "40 · 0.988 passes", "4 times, every 10 steps", "cpu, free now"
+        )
+        await driver.press("p")
+        await driver.type("aggressive")
+        await driver.press("enter")
+        await driver.sees(
+            "16 rows a step (4 × 4)", "55 · 5.43 passes", "1 times, every 50 steps", "after 3 without gain"
+        )
+        runs.add("busy", "long-one", status="training", steps=5)
+        driver.app.tracker.announce("busy")
+        await driver.sees("cpu, in turn after long-one")
+
+
+async def test_models_by_name_and_why_not(make_app: MakeApp, home: Home, tmp_path: Path, support: Dataset) -> None:
+    make_model(home.models / "mine")
+    (home.models / "broken").mkdir()
+    make_model(tmp_path / "plain", template=False)
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees("before you launch")
+        await driver.wait(lambda: "mine" in driver.line("model  "))
+        await driver.press("m")
+        await driver.wait(lambda: "cannot be trained: has no config.json" in driver.line("broken"))
+        await driver.type("~[b]/nothing")
+        await driver.press("enter")
+        await driver.wait(lambda: "~[b]/nothing" in driver.line("model  "))
+        await driver.sees("1 thing stands in the way", "There is no model '~[b]/nothing'.")
+        await driver.press("m")
+        await driver.type(str(tmp_path / "plain"))
+        await driver.press("enter")
+        await driver.sees("it has no chat template")
+        await driver.press("m")
+        await driver.type("starter")
+        await driver.press("enter")
+        await driver.sees("ready to launch")
+
+
+async def test_dataset_that_went_away(make_app: MakeApp, home: Home, store: Store, support: Dataset) -> None:
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees("ready to launch")
+        DatasetLibrary(home, store).remove(support.id)
+        await driver.press("l")
+        await driver.sees("The run was not launched", "There is no dataset 'support'.")
+        await driver.press("escape")
+        await driver.sees("1 thing stands in the way")
+        assert store.runs.count() == 0
+
+
+@pytest.mark.parametrize(("size", "theme"), [((80, 24), "finetui-dark"), ((200, 60), "finetui-light")])
+async def test_fits_small_and_large_terminals(
+    make_app: MakeApp, support: Dataset, size: tuple[int, int], theme: str
+) -> None:
+    async with make_app(size, theme=theme) as driver:
+        await driver.press("3")
+        await driver.sees("model", "lora_r", "before you launch", "✓ ready to launch", "l launch", "? help")
+        assert all(len(line) <= size[0] for line in driver.text().splitlines())
+        await go_to(driver, "backend")
+        await driver.sees("where the run is started")
+
+
+# Without an app
+
+
+def test_values_are_typed_as_they_are_shown() -> None:
+    values = make_recipe({"dataset": "d", "sample_prompts": ("a, b", "c"), "target_modules": ("q", "v")}).model_dump()
+    for name, spec in field_specs().items():
+        if spec.kind in ("number", "text", "names", "lines"):
+            assert read_typed(spec, show_field(spec, values[name])) == values[name], name
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(2e-4, "2e-4"), (1.5e-5, "1.5e-5"), (0.05, "0.05"), (3.0, "3"), (0.001, "0.001"), (True, "on"), (None, "–")],
+)
+def test_values_in_few_characters(value: object, text: str) -> None:
+    assert show_value(value) == text
+
+
+def test_draft_knows_what_changed() -> None:
+    draft = RecipeDraft()
+    draft.set("dataset", "support")
+    draft.start_from("p", {"num_train_epochs": 5, "packing": True})
+    assert draft.values["dataset"] == "support"
+    assert draft.changed == []
+    draft.set("num_train_epochs", 5.0)
+    assert draft.changed == []
+    draft.set("packing", 1)
+    assert draft.changed == ["packing"], "1 is not what was there, even where it means the same"
+    draft.set("lora_r", 0)
+    assert draft.problems.keys() == {"lora_r"}
+    assert draft.recipe() is None
+    draft.reset("lora_r")
+    draft.reset("packing")
+    assert draft.preset_values() == {"num_train_epochs": 5.0, "packing": True}
+
+
+def test_names_of_variants(make_app: MakeApp, home: Home, store: Store, runs: SampleRuns) -> None:
+    from tui.services import open_services
+
+    runs.add("r1", "a-run")
+    runs.add("r2", "a-run-2")
+    services = open_services(home)
+    assert next_name(services, "a-run") == next_name(services, "a-run-2") == "a-run-3"
+    assert next_name(services, "support-r16") == "support-r16-2"
+    services.store.close()
+
+
+@pytest.mark.train
+def test_steps_agree_with_the_trainer() -> None:
+    settings = pytest.importorskip("engine.worker.settings")
+    for rows in (1, 7, 162):
+        for fields in ({}, {"max_steps": 9}, {"num_train_epochs": 0.5}, {"eval_steps": 3}, {"eval_steps": 500}):
+            recipe = make_recipe({"dataset": "d", **fields})
+            steps = planned_steps(recipe, rows)
+            assert steps == settings.total_steps(recipe, rows)
+            assert planned_interval(recipe, steps) == settings.evaluation_interval(recipe, steps)

@@ -1,0 +1,435 @@
+"""New run: will this work, what will it do, what is wrong with it?"""
+
+import re
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Input, Static
+
+from tui.messages import OpenRun
+from tui.screens.dialogs import ConfirmDialog, Option, PickDialog, TextDialog
+from tui.screens.page import Page
+from tui.text import clean_line, shorten
+from tui.widgets.launch_plan import (
+    Found,
+    Plan,
+    Surroundings,
+    dataset_reference,
+    dataset_words,
+    live_names,
+    look_up,
+    make_plan,
+    model_words,
+    next_name,
+    plan_content,
+    read_surroundings,
+    split_words,
+)
+from tui.widgets.recipe_draft import KEPT, RecipeDraft
+from tui.widgets.recipe_fields import field_specs
+from tui.widgets.recipe_form import NAME, PRESET, Head, RecipeForm
+
+if TYPE_CHECKING:
+    from engine.presets import Preset
+    from store.records import Dataset, Run
+    from tui.services import Services
+
+LOOK_UP_S = 0.1
+NARROW = 110
+FIRST_PRESET = "quick-look"
+
+
+class NewRunScreen(Page):
+    """A recipe as a form, and beside it what a launch would do."""
+
+    MODE = "new_run"
+    TITLE = "New run"
+    CSS_PATH = "new_run.tcss"
+    AUTO_FOCUS = "FormLines"
+    HELP = """
+**Will this work, what will it do, what is wrong with it?** Pick a model, a dataset and a preset, change what you
+like, press `l`. The panel says what the run would do and what stands in its way, at every change.
+
+`Enter` edits a field, digits start a new number at once, `Space` or `←` `→` go through choices, `u` takes a change
+back. ✱ marks what differs from the preset, or from the run that this one starts from. Applying a preset keeps the
+model and the dataset. Digits elsewhere go to the other screens as everywhere.
+
+A launched run goes on when you leave. It trains at once where a device is free, else when its turn comes.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "launch", "launch", id="new_run.launch", tooltip="Launch the run"),
+        Binding("d", "pick('dataset')", "dataset", id="new_run.dataset", tooltip="Pick the dataset"),
+        Binding("m", "pick('model')", "model", id="new_run.model", tooltip="Pick the base model"),
+        Binding("p", "pick('preset')", "preset", id="new_run.preset", tooltip="Start from a preset"),
+        Binding("i", "import_file", "import", id="new_run.import", tooltip="Import a file as a dataset"),
+        Binding("s", "save_preset", "save preset", id="new_run.save", show=False, tooltip="Keep this as a preset"),
+        Binding("e", "show_toml", "toml", id="new_run.toml", show=False, tooltip="The recipe as TOML"),
+        Binding("r", "pick('name')", "name", id="new_run.name", show=False, tooltip="Name the run"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.draft = RecipeDraft()
+        self._around: Surroundings | None = None
+        self._found = Found()
+        self._run_name = ""
+        self._like: tuple[str | None, str | None] | None = None
+        self._launching = False
+        self._timer: Timer | None = None
+
+    def compose_body(self) -> ComposeResult:
+        with Container(id="body"):
+            with Vertical(id="fields"):
+                yield RecipeForm(self.draft)
+                yield Static("", id="about", markup=False)
+            with VerticalScroll(id="plan", classes="panel", can_focus=False):
+                yield Static("", id="plan-text", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#plan").border_title = "before you launch"
+        self._show_about()
+        self.when_ready(self._start)
+
+    def _start(self) -> None:
+        self.on_runs_changed(lambda _: self._read_live())
+        self._reload()
+
+    def on_screen_resume(self) -> None:
+        """What there is to choose from may have changed while another screen was shown."""
+        if self.finetui.is_ready:
+            self._reload()
+
+    def show_like(self, run_id: str | None, dataset_id: str | None) -> None:
+        """Start from a run's recipe, or with a dataset."""
+        self._like = (run_id, dataset_id)
+        self.when_ready(self._reload)
+
+    # What there is
+
+    def _reload(self) -> None:
+        like, first = self._like, self._around is None
+        if like is None:
+            self.in_thread(partial(read_surroundings, self.services), partial(self._show_around, first), group="around")
+        else:
+            read = partial(_read_like, self.services, *like)
+            self.in_thread(read, partial(self._show_like, first), group="around", title="The run cannot be read")
+
+    def _read_live(self) -> None:
+        """Runs came or went: how long a new one waits may be another."""
+        if self._around is not None and self.is_current:
+            self.in_thread(partial(live_names, self.services), self._show_live, group="live")
+
+    def _show_live(self, live: tuple[str, ...]) -> None:
+        if self._around is not None and live != self._around.live:
+            self._around = replace(self._around, live=live)
+            self._show_plan()
+
+    def _show_around(self, first: bool, around: Surroundings) -> None:
+        self._around = around
+        if first:
+            self._choose_first(around)
+        self._look_up()
+
+    def _show_like(self, first: bool, found: "tuple[Surroundings, Run | None, str, Dataset | None]") -> None:
+        around, run, name, dataset = found
+        self._like = None
+        self._show_around(first, around)
+        if run is not None:
+            self.draft.start_from(run.name, run.recipe, keep=())
+            self._run_name = name
+        if dataset is not None:
+            self.draft.set("dataset", dataset_reference(dataset, around.datasets))
+        form = self.query_one(RecipeForm)
+        form.lines.go_to("model" if run is not None else "dataset")
+        form.lines.focus()
+        self._look_up()
+
+    def _choose_first(self, around: Surroundings) -> None:
+        """Sensible beginnings: the newest dataset, the model used last, the quick look."""
+        preset = next((one for one in around.presets if one.name == FIRST_PRESET and not one.problem), None)
+        if preset is not None:
+            self.draft.start_from(preset.name, _without_kept(preset.values))
+        usable = [model.name for model in around.models if model.ready and model.kind != "starter"]
+        if around.last_model:
+            self.draft.set("model", around.last_model)
+        elif usable:
+            self.draft.set("model", usable[0])
+        if around.datasets:
+            self.draft.set("dataset", dataset_reference(around.datasets[0], around.datasets))
+
+    def _look_up(self) -> None:
+        """Find the model and the dataset that the draft names, then say what a launch would do."""
+        self._show_plan()
+        model, dataset = str(self.draft.values["model"]), str(self.draft.values["dataset"])
+        self.in_thread(partial(look_up, self.services, model, dataset), self._show_found, group="look-up")
+
+    def _show_found(self, found: Found) -> None:
+        self._found = found
+        self._show_plan()
+
+    @property
+    def plan(self) -> Plan:
+        """What a launch would do now."""
+        return make_plan(self.draft, self._around or Surroundings(), self._found)
+
+    def _show_plan(self) -> None:
+        if self._around is None:
+            return
+        plan, draft, found = self.plan, self.draft, self._found
+        width = self.query_one("#plan").content_size.width
+        content = plan_content(plan, draft, compact=self.has_class("-narrow"), width=width)
+        self.query_one("#plan-text", Static).update(content)
+        changed = len(draft.changed)
+        lines = self.query_one(RecipeForm).lines
+        lines.extra = plan.problems
+        lines.head = {
+            NAME: Head(self._run_name or self._default_name(), "" if self._run_name else "by itself"),
+            "model": Head(str(draft.values["model"]), model_words(found.model)),
+            "dataset": Head(str(draft.values["dataset"]) or "none", dataset_words(found.dataset)),
+            PRESET: Head(draft.source or "none", f"{changed} changed" if changed else "", "mark"),
+        }
+        lines.refresh()
+        self._show_about()
+        self.refresh_bindings()
+
+    def _default_name(self) -> str:
+        from engine.runs.launcher import default_name
+
+        recipe, dataset = self.draft.recipe(), self._found.dataset
+        return default_name(recipe, dataset.name) if recipe is not None and dataset is not None else ""
+
+    # The field under the cursor
+
+    @on(RecipeForm.Moved)
+    def _show_about(self) -> None:
+        lines = self.query_one(RecipeForm).lines
+        spec = lines.spec
+        words = {
+            NAME: "what the run is called; a name that is taken gets a number",
+            "model": field_specs()["model"].help,
+            "dataset": field_specs()["dataset"].help,
+            PRESET: "where the fields below start from; applying one keeps model and dataset",
+        }
+        help_text = words[lines.field] if spec is None else spec.help
+        hint = "enter edits" if lines.field == NAME else "enter picks"
+        if spec is not None:
+            editing = self.query_one(RecipeForm).editing
+            hint = f"{spec.hint}; enter takes it, esc leaves it as it was" if editing else spec.hint
+        problem = lines.extra.get(lines.field) or self.draft.problems.get(lines.field, "")
+        second = (f"✗ {clean_line(problem)}", "$text-error") if problem else (hint, "$text-muted")
+        about = Content.assemble(help_text, "\n", second)
+        self.query_one("#about", Static).update(about)
+        self.refresh_bindings()
+
+    @on(RecipeForm.Changed)
+    def _field_changed(self) -> None:
+        self._changed()
+
+    def _changed(self) -> None:
+        """Show the plan at once; look at the files when the typing pauses."""
+        self._show_plan()
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(LOOK_UP_S, lambda: self._look_up() if self.finetui.is_ready else None)
+
+    @on(RecipeForm.PickWanted)
+    def _pick_wanted(self, event: RecipeForm.PickWanted) -> None:
+        self.action_pick(event.field)
+
+    def action_pick(self, field: str) -> None:
+        """Open the list, or the line, that a field is chosen by."""
+        form = self.query_one(RecipeForm)
+        form.lines.go_to(field)
+        if self._around is None:
+            return
+        if field == NAME:
+            hint = "empty: finetui names it after the dataset and the method"
+            self.app.push_screen(TextDialog("Name of the run", self._run_name, hint=hint), self._named)
+        elif field == "model":
+            from tui.screens.pick_model import PickModel
+
+            chosen = str(self.draft.values["model"])
+            self.app.push_screen(PickModel(self._around.models, chosen), partial(self._picked, field))
+        elif field == "dataset":
+            self._pick_dataset(self._around.datasets)
+        elif field == PRESET:
+            presets = [Option(one.name, one.name, _preset_words(one)) for one in self._around.presets]
+            self.app.push_screen(PickDialog("Preset", presets, selected=self.draft.source), self._preset_picked)
+        else:
+            choices = [Option(choice, choice) for choice in field_specs()[field].choices]
+            dialog = PickDialog(field, choices, selected=str(self.draft.values[field]))
+            self.app.push_screen(dialog, partial(self._picked, field))
+
+    def _pick_dataset(self, datasets: "list[Dataset]") -> None:
+        if not datasets:
+            self.action_import_file()
+            return
+        options = [Option(one.id, f"{one.name} v{one.version}", split_words(one)) for one in datasets]
+        selected = self._found.dataset.id if self._found.dataset else None
+        self.app.push_screen(PickDialog("Dataset", options, selected=selected), self._dataset_picked)
+
+    def _named(self, name: str | None) -> None:
+        if name is not None:
+            self._run_name = name
+            self._show_plan()
+
+    def _picked(self, field: str, value: str | None) -> None:
+        if value is not None:
+            self.query_one(RecipeForm).change(field, value)
+
+    def _dataset_picked(self, dataset_id: str | None) -> None:
+        datasets = self._around.datasets if self._around else []
+        for dataset in datasets:
+            if dataset.id == dataset_id:
+                self.query_one(RecipeForm).change("dataset", dataset_reference(dataset, datasets))
+
+    def _preset_picked(self, name: str | None) -> None:
+        preset = next((one for one in (self._around or Surroundings()).presets if one.name == name), None)
+        if preset is None:
+            return
+        if preset.problem:
+            from engine.errors import BadInput
+            from tui.errors import show_error
+
+            fix = "Mend or remove its file."
+            show_error(self.app, BadInput(f"The preset {name} cannot be used.", why=preset.problem, fix=fix))
+            return
+        self.draft.start_from(preset.name, _without_kept(preset.values))
+        self._changed()
+
+    def action_import_file(self) -> None:
+        """Import a file and train on it."""
+        from tui.screens.import_dialog import ImportDialog
+
+        if self.finetui.is_ready:
+            self.app.push_screen(ImportDialog(self.services.library), self._imported)
+
+    def _imported(self, dataset: "Dataset | None") -> None:
+        if dataset is not None:
+            self._like = (None, dataset.id)
+            self._reload()
+
+    # What is done with the recipe
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "launch":
+            return not self._launching
+        return super().check_action(action, parameters)
+
+    def action_launch(self) -> None:
+        """Launch the run, or go to the first field that stands in the way."""
+        recipe = self.draft.recipe()
+        problems = self.plan.problems
+        if self._around is None or self._launching:
+            return
+        if recipe is None or problems:
+            field = next(iter(problems), "dataset")
+            if field in field_specs():
+                self.query_one(RecipeForm).lines.go_to(field)
+            self.notify(f"{field}: {problems.get(field, '')}", title="Not launched", severity="error", markup=False)
+            return
+        self._launching = True
+        self.refresh_bindings()
+        launch = partial(self.services.manager.launch, recipe, name=self._run_name or None)
+        self.in_thread(launch, self._launched, group="launch", failed=self._not_launched)
+
+    def _launched(self, run: "Run") -> None:
+        self._launching = False
+        self._run_name = ""
+        self.tracker.poll_now()
+        self.post_message(OpenRun(run.id))
+
+    def _not_launched(self, error: Exception) -> None:
+        from tui.errors import show_error
+
+        self._launching = False
+        self.refresh_bindings()
+        show_error(self.app, error, "The run was not launched")
+        self._reload()
+
+    def action_show_toml(self) -> None:
+        """The recipe as the TOML that `finetui train` takes."""
+        from tui.screens.reading import ReadingDialog
+
+        recipe = self.draft.recipe()
+        if recipe is None:
+            problems = "\n".join(f"{name}: {text}" for name, text in self.draft.problems.items())
+            self.app.push_screen(ReadingDialog("No recipe yet", problems))
+            return
+        self.app.push_screen(ReadingDialog("Recipe · finetui train FILE launches it too", recipe.to_toml()))
+
+    def action_save_preset(self) -> None:
+        """Keep the fields as a preset of the user's."""
+        problems = {name: text for name, text in self.draft.problems.items() if name not in KEPT}
+        if problems:
+            name, text = next(iter(problems.items()))
+            self.notify(f"{name}: {text}", title="Not saved", severity="error", markup=False)
+            return
+        hint = "all fields but the model and the dataset are kept"
+        self.app.push_screen(TextDialog("Save as a preset called", "", hint=hint), self._preset_named)
+
+    def _preset_named(self, name: str | None) -> None:
+        if not name:
+            return
+        taken = {one.name for one in (self._around or Surroundings()).presets}
+        if name not in taken:
+            self._save_preset(name)
+            return
+        body = "There is a preset of that name. The new one takes its place."
+        dialog = ConfirmDialog(f"Replace {name}?", body, "replace it")
+        self.app.push_screen(dialog, lambda yes: self._save_preset(name) if yes else None)
+
+    def _save_preset(self, name: str) -> None:
+        from engine.presets import save_preset
+
+        values = self.draft.preset_values()
+        save = partial(save_preset, self.services.home, name, values, f"Saved from {self.draft.source or 'the form'}.")
+        self.in_thread(save, lambda _: self._preset_saved(name), group="save", title="The preset was not saved")
+
+    def _preset_saved(self, name: str) -> None:
+        self.draft.start_from(name, self.draft.preset_values())
+        self.notify(f"Saved. finetui train --preset {name} takes it too.", title=name, markup=False)
+        self._reload()
+
+    def action_back(self) -> None:
+        """Leave the field that is being edited as it was."""
+        form = self.query_one(RecipeForm)
+        if form.editing:
+            form.finish_edit(keep=False)
+
+    @on(Input.Changed, "#editor")
+    def _typing(self, event: Input.Changed) -> None:
+        event.stop()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width < NARROW, "-narrow")
+        self.call_after_refresh(self._show_plan)
+
+
+def _preset_words(preset: "Preset") -> str:
+    """What a preset is for, in one line."""
+    if preset.problem:
+        return "cannot be used: " + shorten(clean_line(preset.problem), 40)
+    return shorten(re.split(r"(?<=[.?!]) ", preset.description)[0], 56)
+
+
+def _without_kept(values: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if name not in KEPT}
+
+
+def _read_like(
+    services: "Services", run_id: str | None, dataset_id: str | None
+) -> "tuple[Surroundings, Run | None, str, Dataset | None]":
+    """The surroundings, the run to start from with a name for its variant, and the dataset to train on."""
+    around = read_surroundings(services)
+    run = services.store.runs.get(run_id) if run_id else None
+    wanted = dataset_id or (run.dataset_id if run else "")
+    dataset = services.store.datasets.get(wanted) if wanted else None
+    return around, run, next_name(services, run.name) if run else "", dataset

@@ -1,0 +1,98 @@
+"""The rows of a dataset as a list, a page at a time: a million rows cost what is on the screen."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from tui.widgets.conversation_preview import first_words
+from tui.widgets.row_list import Cells, RowList, fitted
+
+if TYPE_CHECKING:
+    from engine.datasets.rows import Row
+
+PAGE_ROWS = 100
+PAGES_KEPT = 30
+SPLIT_WORDS = {"train": "train", "validation": "val", "test": "test"}
+
+
+class DatasetRows(RowList):
+    """Number, split and first words of each row. Asks its screen for pages with `PageWanted`."""
+
+    class PageWanted(Message):
+        """The rows from `offset` on are to be shown; `give` takes them."""
+
+        def __init__(self, offset: int, limit: int) -> None:
+            super().__init__()
+            self.offset = offset
+            self.limit = limit
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._pages: OrderedDict[int, Sequence[Row]] = OrderedDict()
+        self._asked: set[int] = set()
+        self._hits: Sequence[Row] | None = None
+        self._total = 0
+
+    def show_all(self, total: int) -> None:
+        """All rows of a dataset that has `total`."""
+        self._total = total
+        self._hits = None
+        self.set_count(total)
+
+    def show_hits(self, rows: "Sequence[Row]") -> None:
+        """These rows alone."""
+        self._hits = rows
+        self.cursor = 0
+        self.set_count(len(rows))
+
+    @property
+    def filtered(self) -> bool:
+        return self._hits is not None
+
+    def give(self, offset: int, rows: "Sequence[Row]") -> None:
+        """Take a page that was asked for."""
+        page = offset // PAGE_ROWS
+        self._asked.discard(page)
+        self._pages[page] = rows
+        while len(self._pages) > PAGES_KEPT:
+            self._pages.popitem(last=False)
+        self.refresh()
+        if self._hits is None and self.cursor // PAGE_ROWS == page:
+            self.post_message(self.Highlighted(self))
+
+    @property
+    def highlighted(self) -> "Row | None":
+        """The row under the cursor, once it has been read."""
+        return self.row(self.cursor) if self.count else None
+
+    def row(self, place: int) -> "Row | None":
+        """The row at a place of the list; `None` while it is being read."""
+        if self._hits is not None:
+            return self._hits[place] if place < len(self._hits) else None
+        page = place // PAGE_ROWS
+        if page not in self._pages:
+            if page not in self._asked:
+                self._asked.add(page)
+                self.post_message(self.PageWanted(page * PAGE_ROWS, PAGE_ROWS))
+            return None
+        self._pages.move_to_end(page)
+        within = place - page * PAGE_ROWS
+        return self._pages[page][within] if within < len(self._pages[page]) else None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "open"  # what a row holds is beside it already
+
+    def cells(self, row: int, width: int) -> Cells:
+        found = self.row(row)
+        digits = len(f"{max(self._total, 1):,}")
+        if found is None:
+            return [(f" {row + 1:>{digits},}", "dim"), ("  …", "dim")]
+        split = SPLIT_WORDS.get(found.split, found.split)
+        room = max(0, width - digits - 9)
+        return [
+            (f" {found.index + 1:>{digits},} ", "dim"),
+            (fitted(split, 5) + " ", "dim" if found.split == "train" else "live"),
+            (fitted(first_words(found), room), ""),
+        ]
