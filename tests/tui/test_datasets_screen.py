@@ -1,7 +1,10 @@
 """Datasets: imported, found, read and removed by keys."""
 
 import json
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +111,33 @@ async def test_files_that_are_no_data(make_app: MakeApp, work: Path) -> None:
         await driver.sees("No datasets yet.")
 
 
+async def test_import_that_is_given_up(
+    make_app: MakeApp, work: Path, library: DatasetLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_file, gate = DatasetLibrary.import_file, threading.Event()
+
+    def held(self: DatasetLibrary, source: Path, *, progress: Callable[[float], None], **options: Any) -> Dataset:
+        def when_open(share: float) -> None:
+            gate.wait(20)
+            progress(share)
+
+        return import_file(self, source, progress=when_open, **options)
+
+    monkeypatch.setattr(DatasetLibrary, "import_file", held)
+    write_rows(work / "large.jsonl", 500)
+    async with make_app() as driver:
+        await driver.press("2", "i", "enter")
+        await driver.sees("500 rows", "enter import")
+        await driver.press("enter")
+        await driver.sees("importing", "esc give up")
+        await driver.press("escape")
+        gate.set()
+        await driver.sees("enter import")
+        assert library.list() == []
+        await driver.press("enter")
+        await driver.wait(lambda: "450 / 50 / –" in driver.line("large"))
+
+
 async def test_list_filter_and_new_run(make_app: MakeApp, tmp_path: Path, library: DatasetLibrary) -> None:
     for name, rows in (("support", 20), ("emoji", 30), ("emoji", 40)):
         library.import_file(write_rows(tmp_path / "rows.jsonl", rows), name=name)
@@ -124,7 +154,7 @@ async def test_list_filter_and_new_run(make_app: MakeApp, tmp_path: Path, librar
         await driver.wait(lambda: driver.app.screen.current_dataset.version == 1)  # type: ignore[attr-defined]
         await driver.press("n")
         await driver.wait(lambda: "emoji@1" in driver.line("dataset  "))
-        await driver.sees("27 to train, 3 to evaluate")
+        await driver.sees("27 train, 3 validation")
 
 
 async def test_rows_are_read_as_they_come_into_view(
@@ -142,7 +172,7 @@ async def test_rows_are_read_as_they_come_into_view(
     async with make_app() as driver:
         await driver.press("2", "enter")
         await driver.wait(lambda: "row 1 of 3,000" in side(driver))
-        await driver.sees("many v1", "2,700 to train, 300 to evaluate", "question number 20", "answer 1", "topic")
+        await driver.sees("many v1", "2,700 train, 300 validation", "question number 20", "answer 1", "topic")
         await driver.press("j", "j")
         await driver.wait(lambda: "row 3 of 3,000" in side(driver))
         await driver.press("G")

@@ -99,7 +99,7 @@ async def test_first_run_from_an_empty_home(make_app: MakeApp, store: Store) -> 
         await driver.press(keys[2])
         await driver.sees("40 rows", "prompt-response", "question 0", "answer 2")
         await driver.press(keys[3])
-        await driver.sees("36 to train, 4 to evaluate", "ready to launch")
+        await driver.sees("36 train, 4 validation", "ready to launch")
         await driver.press(keys[4])
         run = await launched(driver, store)
         assert (run.status, run.dataset, run.model, run.name) == (
@@ -232,9 +232,7 @@ async def test_presets_are_applied_and_saved(make_app: MakeApp, home: Home, supp
 async def test_plan_of_a_launch(make_app: MakeApp, support: Dataset, runs: SampleRuns) -> None:
     async with make_app() as driver:
         await driver.press("3")
-        await driver.sees(
-            "162 to train, 18 to evaluate", "40 · 0.988 passes", "4 times, every 10 steps", "cpu, free now"
-        )
+        await driver.sees("162 train, 18 validation", "40 · 0.988 passes", "4 times, every 10 steps", "cpu, free now")
         await driver.press("p")
         await driver.type("aggressive")
         await driver.press("enter")

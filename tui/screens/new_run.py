@@ -135,6 +135,8 @@ A launched run goes on when you leave. It trains at once where a device is free,
         self._around = around
         if first:
             self._choose_first(around)
+        if not self.draft.values["dataset"] and around.datasets:
+            self.draft.set("dataset", dataset_reference(around.datasets[0], around.datasets))
         self._look_up()
 
     def _show_like(self, first: bool, found: "tuple[Surroundings, Run | None, str, Dataset | None]") -> None:
@@ -142,7 +144,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
         self._like = None
         self._show_around(first, around)
         if run is not None:
-            self.draft.start_from(run.name, run.recipe, keep=())
+            self.draft.start_from(f"run {run.name}", run.recipe, keep=())
             self._run_name = name
         if dataset is not None:
             self.draft.set("dataset", dataset_reference(dataset, around.datasets))
@@ -152,7 +154,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
         self._look_up()
 
     def _choose_first(self, around: Surroundings) -> None:
-        """Sensible beginnings: the newest dataset, the model used last, the quick look."""
+        """Sensible beginnings: the model used last, the quick look."""
         preset = next((one for one in around.presets if one.name == FIRST_PRESET and not one.problem), None)
         if preset is not None:
             self.draft.start_from(preset.name, _without_kept(preset.values))
@@ -161,8 +163,6 @@ A launched run goes on when you leave. It trains at once where a device is free,
             self.draft.set("model", around.last_model)
         elif usable:
             self.draft.set("model", usable[0])
-        if around.datasets:
-            self.draft.set("dataset", dataset_reference(around.datasets[0], around.datasets))
 
     def _look_up(self) -> None:
         """Find the model and the dataset that the draft names, then say what a launch would do."""
@@ -215,7 +215,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
             NAME: "what the run is called; a name that is taken gets a number",
             "model": field_specs()["model"].help,
             "dataset": field_specs()["dataset"].help,
-            PRESET: "where the fields below start from; applying one keeps model and dataset",
+            PRESET: "where the fields below start from; it keeps model and dataset",
         }
         help_text = words[lines.field] if spec is None else spec.help
         hint = "enter edits" if lines.field == NAME else "enter picks"

@@ -132,17 +132,17 @@ def model_words(info: "ModelInfo | None") -> str:
 
 
 def dataset_words(dataset: "Dataset | None") -> str:
-    """A dataset in a few words: `v2 · 162 to train, 18 to evaluate`."""
+    """A dataset in a few words: `v2 · 162 train, 18 validation`."""
     if dataset is None:
         return ""
     return f"v{dataset.version} · {split_words(dataset)}"
 
 
 def split_words(dataset: "Dataset") -> str:
-    """Rows by what they are for: `162 to train, 18 to evaluate`."""
+    """Rows by what they are for: `162 train, 18 validation`."""
     train, rest = dataset.splits.get("train", 0), dataset.splits.get("validation", 0)
-    words = f"{train:,} to train, " + (f"{rest:,} to evaluate" if rest else "none to evaluate")
-    return words + (f", {dataset.splits['test']:,} to test" if dataset.splits.get("test") else "")
+    words = f"{train:,} train, " + (f"{rest:,} validation" if rest else "no validation")
+    return words + (f", {dataset.splits['test']:,} test" if dataset.splits.get("test") else "")
 
 
 def make_plan(draft: RecipeDraft, around: Surroundings, found: Found) -> Plan:

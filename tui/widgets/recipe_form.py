@@ -19,7 +19,7 @@ from tui.widgets.row_list import Cells, RowList, fitted
 NAME, PRESET = "name", "preset"
 HEAD = ("model", "dataset", PRESET, NAME)
 """The lines on top: what the run is called, and what is picked from lists."""
-LABEL_WIDTH = 28
+LABEL_WIDTH = 27
 VALUE_AT = LABEL_WIDTH + 3
 
 

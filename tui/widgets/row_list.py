@@ -171,11 +171,13 @@ class RowList(ScrollView, can_focus=True):
         row = y - self.HEADER_ROWS + int(self.scroll_offset.y)
         if row >= self.count:
             return Strip.blank(width, base)
+        cells = self.cells(row, width)
         if row == self.cursor:
             base += self._style("cursor")
+            cells = [(text, "" if tone == "dim" else tone) for text, tone in cells]  # dim is not seen on the cursor
         segments = [
             Segment(text, base + self._style(tone) + Style(bgcolor=base.bgcolor) if tone else base)
-            for text, tone in self.cells(row, width)
+            for text, tone in cells
         ]
         return Strip(segments).adjust_cell_length(width, base)
 
