@@ -83,7 +83,7 @@ def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
     root = str(Path(__file__).parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "TOKENIZERS_PARALLELISM": "false"}
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait starve a run on the CPU
+    environment.setdefault("GOMP_SPINCOUNT", "5000")  # as for a run: see the supervisor
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""How long a run will be, in steps, before it is launched: the arithmetic of the trainer, without torch."""
+"""How long a run is, in steps: the arithmetic of the trainer, without torch. The form shows it, the worker goes by it."""
 
 import math
 
@@ -9,7 +9,7 @@ EVALUATIONS_PER_RUN = 10
 
 
 def planned_steps(recipe: Recipe, train_rows: int) -> int:
-    """Optimiser steps of the whole run on one device. With packing it is the most that it can be."""
+    """Optimiser steps of the whole run on one device. Of rows not packed yet, the most that it can be."""
     if recipe.max_steps > 0:
         return recipe.max_steps
     batches = math.ceil(train_rows / recipe.per_device_train_batch_size)

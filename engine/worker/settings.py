@@ -1,15 +1,11 @@
 """A recipe as the settings of TRL and PEFT."""
 
-import math
-
 import torch
 from peft import LoraConfig
 from trl import SFTConfig
 
 from engine.recipe import Recipe
 from engine.runs.rundir import RunDir
-
-EVALUATIONS_PER_RUN = 10
 
 
 def trainer_settings(recipe: Recipe, run: RunDir, *, precision: str, evaluates: bool, resumes: bool) -> SFTConfig:
@@ -63,19 +59,3 @@ def adapter_settings(recipe: Recipe) -> LoraConfig | None:
         bias="none",
         task_type="CAUSAL_LM",
     )
-
-
-def total_steps(recipe: Recipe, rows: int, world_size: int = 1) -> int:
-    """Optimiser steps of the whole run, `rows` being those that the trainer iterates over (packed ones count once)."""
-    if recipe.max_steps > 0:
-        return recipe.max_steps
-    batches = math.ceil(rows / (recipe.per_device_train_batch_size * world_size))
-    steps_per_epoch = max(1, math.ceil(batches / recipe.gradient_accumulation_steps))
-    return math.ceil(steps_per_epoch * recipe.num_train_epochs)
-
-
-def evaluation_interval(recipe: Recipe, steps: int) -> int:
-    """Steps between two evaluations (and checkpoints), at most the whole run."""
-    if isinstance(recipe.eval_steps, int):
-        return min(recipe.eval_steps, steps)
-    return max(1, steps // EVALUATIONS_PER_RUN)

@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from engine.insight.steps import planned_interval, planned_steps
 from engine.recipe import Recipe, load_recipe_values, make_recipe
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir, checkpoint_step, read_json
@@ -122,8 +123,8 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     )
     trainer.remove_callback(PrinterCallback)
     tokens = check_supervision(trainer.train_dataset, writer)
-    steps = settings.total_steps(recipe, len(trainer.train_dataset))
-    interval = settings.evaluation_interval(recipe, steps)
+    steps = planned_steps(recipe, len(trainer.train_dataset))
+    interval = planned_interval(recipe, steps)
     trainer.args.eval_steps = trainer.args.save_steps = interval
     versions = library_versions()
     trained = sum(weight.numel() for weight in trainer.model.parameters() if weight.requires_grad)

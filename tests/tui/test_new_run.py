@@ -9,7 +9,6 @@ import pytest
 
 from engine.datasets.library import DatasetLibrary
 from engine.home import Home
-from engine.insight.steps import planned_interval, planned_steps
 from engine.recipe import make_recipe
 from engine.runs.manager import RunManager
 from engine.runs.rundir import write_json
@@ -337,14 +336,3 @@ def test_names_of_variants(make_app: MakeApp, home: Home, store: Store, runs: Sa
     assert next_name(services, "a-run") == next_name(services, "a-run-2") == "a-run-3"
     assert next_name(services, "support-r16") == "support-r16-2"
     services.store.close()
-
-
-@pytest.mark.train
-def test_steps_agree_with_the_trainer() -> None:
-    settings = pytest.importorskip("engine.worker.settings")
-    for rows in (1, 7, 162):
-        for fields in ({}, {"max_steps": 9}, {"num_train_epochs": 0.5}, {"eval_steps": 3}, {"eval_steps": 500}):
-            recipe = make_recipe({"dataset": "d", **fields})
-            steps = planned_steps(recipe, rows)
-            assert steps == settings.total_steps(recipe, rows)
-            assert planned_interval(recipe, steps) == settings.evaluation_interval(recipe, steps)

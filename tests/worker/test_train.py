@@ -129,6 +129,23 @@ def test_a_resumed_run_repeats_the_losses_of_an_uninterrupted_one(
     assert events(cut, "state")[1]["from_step"] == steps
 
 
+@pytest.mark.parametrize(("epochs", "accumulation"), [(1.0, 1), (1.5, 2), (0.3, 1)])
+def test_the_steps_said_before_are_those_the_trainer_counts(
+    chat_model: Path, tmp_path: Path, epochs: float, accumulation: int
+) -> None:
+    run = make_run(
+        tmp_path / "run",
+        chat_model,
+        max_steps=-1,
+        num_train_epochs=epochs,
+        gradient_accumulation_steps=accumulation,
+        eval_steps="auto",
+        early_stopping_patience=0,
+    )
+    assert train.main(str(run.path)) == 0
+    assert events(run, "plan")[0]["total_steps"] == events(run, "metrics")[-1]["total_steps"] == max(losses(run))
+
+
 def test_a_half_saved_checkpoint_is_not_resumed_from(chat_model: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", chat_model)
     torn = run.checkpoints / "checkpoint-3"
