@@ -1,4 +1,4 @@
-"""How long a run is, in steps: the arithmetic of the trainer, without torch. The form shows it, the worker goes by it."""
+"""How long a run is, in steps: the arithmetic of the trainer, without torch. The form shows it, the worker obeys it."""
 
 import math
 

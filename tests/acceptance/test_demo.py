@@ -1,0 +1,141 @@
+"""From nothing to a chat with the adapter, as a user does it: real model, real training, real answers."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine.home import Home
+from store import open_store
+from tests.acceptance.conftest import Demo, Installed
+from tests.tui.conftest import Driver
+from tui.app import FinetuiApp
+
+pytestmark = [pytest.mark.train, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def variant(demo: Demo) -> str:
+    """A second run on the starter model, of four steps."""
+    demo.finetui.json(
+        *("train", "--preset", "quick-look", "--dataset", "emoji", "--name", "variant", "--wait"),
+        *("--set", "max_steps=4", "--set", "eval_steps=2", "--set", "max_length=128"),
+        timeout_s=300,
+    )
+    return "variant"
+
+
+def test_the_adapter_answers_as_taught_and_the_base_does_not(demo: Demo) -> None:
+    match = demo.document["match"]
+    assert match["of"] == 10
+    assert match["adapter"] >= 8
+    assert match["base"] <= 1
+
+
+def test_it_is_four_bit_training_that_lowered_the_losses(demo: Demo) -> None:
+    document = demo.document
+    assert document["linear4bit"] == 21  # three layers of seven projections
+    for loss in ("train_loss", "eval_loss"):
+        assert document["after"][loss] < document["before"][loss] / 4
+    assert document["run"]["status"] == "succeeded"
+    assert document["run"]["metrics"]["eval/loss"]["step"] == document["run"]["total_steps"]
+
+
+def test_a_second_demo_opens_the_first_ones_run(demo: Demo) -> None:
+    again = demo.finetui.json("demo", "--headless")
+    assert again["run"]["id"] == demo.document["run"]["id"]
+    assert [answer["adapter"] for answer in again["answers"]] == [
+        answer["adapter"] for answer in demo.document["answers"]
+    ]
+
+
+def test_base_and_two_adapters_answer_one_prompt(demo: Demo, variant: str) -> None:
+    taught = demo.document["answers"][0]
+    [turn] = demo.finetui.json("chat", "--run", "demo", "--run", variant, "--prompt", taught["prompt"])
+    base, first, second = turn["answers"]
+    assert (first["run"], second["run"]) == (
+        demo.document["run"]["id"],
+        demo.finetui.json("runs", "show", variant)["id"],
+    )
+    assert first["text"] == taught["adapter"]
+    assert base["text"] == taught["base"]
+    assert second["text"] != first["text"]
+
+
+def test_two_runs_are_compared(demo: Demo, variant: str) -> None:
+    document = demo.finetui.json("runs", "compare", "demo", variant)
+    assert document["differing"]["lora_r"] == [64, 16]
+    assert "eval loss" in document["sentence"]
+
+
+def test_the_store_is_made_again_from_the_folders(demo: Demo, variant: str) -> None:
+    before = demo.finetui.json("runs", "ls")
+    points = demo.finetui.json("runs", "metrics", "demo", "--metric", "train/loss")
+    for file in demo.finetui.home.glob("finetui.db*"):
+        file.unlink()
+    demo.finetui.json("store", "rebuild")
+    assert demo.finetui.json("runs", "ls") == before
+    assert demo.finetui.json("runs", "metrics", "demo", "--metric", "train/loss") == points
+
+
+def test_a_run_is_stopped_and_resumed_to_its_end(demo: Demo) -> None:
+    finetui = demo.finetui
+    finetui.json(
+        *("train", "--preset", "quick-look", "--dataset", "support", "--name", "paused"),
+        *("--set", "max_steps=60", "--set", "eval_steps=20", "--set", "sample_max_new_tokens=4"),
+    )
+    _until(finetui, "paused", lambda run: run["step"] >= 3)
+    finetui.json("runs", "stop", "paused")
+    stopped = _until(finetui, "paused", lambda run: run["status"] == "stopped")
+    assert 3 <= stopped["step"] < 60
+
+    finetui.json("runs", "resume", "paused")
+    ended = _until(finetui, "paused", lambda run: run["status"] in ("succeeded", "failed") and run["attempt"] == 2)
+    assert (ended["status"], ended["step"]) == ("succeeded", 60)
+    points = finetui.json("runs", "metrics", "paused", "--metric", "train/loss", "--points", "1000")
+    assert points["metrics"]["train/loss"]["steps"] == list(range(1, 61))
+
+
+def test_a_whole_model_that_was_trained_answers(demo: Demo) -> None:
+    demo.finetui.json(
+        *("train", "--method", "full", "--dataset", "support", "--name", "whole", "--wait"),
+        *("--set", "max_steps=2", "--set", "max_length=128"),
+        timeout_s=300,
+    )
+    [turn] = demo.finetui.json("chat", "--run", "whole", "--prompt", "Hello")
+    assert turn["answers"][-1]["text"]
+
+
+async def test_chat_in_the_app_streams_side_by_side_and_is_kept(demo: Demo) -> None:
+    app = FinetuiApp(Home(demo.finetui.home))
+    taught = demo.document["answers"][0]
+    async with app.run_test(size=(160, 40)) as pilot:
+        driver = Driver(app, pilot)
+        await driver.sees("demo")
+        await driver.press("slash")
+        await driver.type("demo")
+        await driver.press("enter", "t")
+        await driver.sees("base", "demo")
+        await driver.type(taught["prompt"])
+        await driver.press("enter")
+        give_up = time.monotonic() + 120
+        while driver.text().count("tok") < 2 and time.monotonic() < give_up:
+            await asyncio.sleep(0.2)
+        answer = " ".join(taught["adapter"].split()[:3])
+        await driver.sees(answer)
+    store = open_store(Home(demo.finetui.home).db)
+    [chat] = store.chats.list()
+    texts = {message.text for message in store.chats.messages(chat.id)}
+    assert {taught["prompt"], taught["base"], taught["adapter"]} <= texts
+    store.close()
+
+
+def _until(finetui: Installed, name: str, condition: Callable[[Any], bool], timeout_s: float = 300) -> Any:
+    """The run's document once it meets the condition."""
+    give_up = time.monotonic() + timeout_s
+    while not condition(run := finetui.json("runs", "show", name)):
+        assert time.monotonic() < give_up, run
+        time.sleep(0.5)
+    return run
