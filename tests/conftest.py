@@ -1,10 +1,15 @@
 """What every test gets: a home of its own, so that no test sees the user's files."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from engine.home import Home
+
+# Tests run side by side, one a core: a model's threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -65,6 +66,13 @@ async def collect(pool: ServerPool, panes: Sequence[Pane], sampling: Sampling = 
             if delta.done:
                 last[delta.pane] = delta
     return texts, [last[index] for index in range(len(panes))]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a short path: sockets lie in the home only where their paths fit."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def servers(home: Path) -> list[psutil.Process]:
