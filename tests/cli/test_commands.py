@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Cli
+from tui.cli import recipe_reference
 from tui.cli.reference import commands, reference
 from tui.cli.root import app
 
@@ -82,3 +83,10 @@ def test_usage_errors_have_status_2(cli: Cli) -> None:
     for words in (("runs", "frobnicate"), ("runs", "ls", "--nope"), ("runs", "ls", "--limit", "0"), ("runs", "show")):
         shown = cli(*words)
         assert shown.status == 2 and "Error" in shown.stderr and shown.stdout == ""
+
+
+def test_the_recipe_reference_is_current() -> None:
+    page = Path(__file__).parents[2] / "docs" / "recipe.md"
+    assert page.read_text(encoding="utf-8") == recipe_reference.reference(), (
+        "python -m tui.cli.recipe_reference > docs/recipe.md"
+    )
