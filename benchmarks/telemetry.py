@@ -2,8 +2,8 @@
 
 `python -m benchmarks.telemetry [--steps 40] [--rounds 3]`. A QLoRA run on a model of the starter's shape is trained
 with events, system figures and heartbeat, and without, in turn; compared are the median times from one step's begin to
-the next. Evaluations are left out on both sides. Where the machine's own jitter is larger than the difference, the second
-figure tells more: the time spent in telemetry itself, as a share of the training time.
+the next. Evaluations are left out on both sides. Where the machine's own jitter is larger than the difference, the
+second figure tells more: the time spent in telemetry itself, as a share of the training time.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def make_run(folder: Path, model: Path, steps: int) -> RunDir:
 
 
 class Accounts:
-    """Adds up the time spent in functions: the clock of the training thread, and the processor time of the monitor's."""
+    """Adds up the time spent in functions: wall time on the training thread, processor time on the monitor's."""
 
     def __init__(self) -> None:
         self.spent_s = 0.0

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from engine.home import Home, find_home
@@ -44,7 +45,7 @@ async def runs(pilot: Pilot[None]) -> None:
 
 async def run(pilot: Pilot[None]) -> None:
     await runs(pilot)
-    await pilot.press("slash", *"demo", "enter", "enter")
+    await pilot.press("slash", *map(_character_to_key, "tag:demo"), "enter", "enter")
     await sees(pilot, "Samples")
 
 
@@ -75,15 +76,10 @@ async def compare(pilot: Pilot[None]) -> None:
 
 async def chat(pilot: Pilot[None]) -> None:
     await runs(pilot)
-    await pilot.press("slash", *"demo", "enter", "t")
+    await pilot.press("slash", *map(_character_to_key, "tag:demo"), "enter", "t")
     await sees(pilot, "demo", "base")
-    await pilot.press(*"Where is my tracking number?", "enter")
-    await sees(pilot, "tok/s")
-
-
-async def help_screen(pilot: Pilot[None]) -> None:
-    await runs(pilot)
-    await pilot.press("question_mark")
+    await pilot.press(*map(_character_to_key, "Where is my tracking number?"), "enter")
+    await sees(pilot, "tok ·", "parcel")
 
 
 async def take(home: Home, name: str, scene: Scene, size: tuple[int, int], theme: str) -> None:
