@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from tui.format import fmt_duration, fmt_when
 from tui.messages import ChatWith, NewRunLike, OpenRun
+from tui.screens.chart_keys import CHART_KEYS
 from tui.screens.dialogs import Option, PickDialog
 from tui.screens.page import Page
 from tui.text import clean_line
@@ -68,18 +69,7 @@ time, `s` smooths, `←` `→` move the crosshair; the values under it stand in 
         Binding("b", "baseline", "baseline", id="compare.baseline", tooltip="Measure the others against this run"),
         Binding("t", "chat", "chat", id="run.chat", tooltip="Chat with these runs beside their base model"),
         Binding("n", "new_like", "new like this", id="run.new_like", show=False, tooltip="A new run from this recipe"),
-        Binding("h", "chart('pan', -1)", "pan left", id="chart.left", show=False),
-        Binding("l", "chart('pan', 1)", "pan right", id="chart.right", show=False),
-        Binding("plus,equals_sign", "chart('zoom', 0.5)", "zoom in", id="chart.in", show=False, key_display="+"),
-        Binding("minus", "chart('zoom', 2.0)", "zoom out", id="chart.out", show=False, key_display="-"),
-        Binding("0", "chart('reset')", "whole range", id="chart.reset", show=False),
-        Binding("x", "chart('x_axis')", "step or time", id="chart.x", show=False),
-        Binding("y", "chart('log')", "logarithmic axis", id="chart.log", show=False),
-        Binding("s", "chart('smooth')", "smoothing", id="chart.smooth", show=False),
-        Binding("left", "chart('cross', -1)", "crosshair left", id="chart.cross_left", show=False),
-        Binding("right", "chart('cross', 1)", "crosshair right", id="chart.cross_right", show=False),
-        Binding("shift+left", "chart('cross', -10)", "crosshair far left", id="chart.cross_far_left", show=False),
-        Binding("shift+right", "chart('cross', 10)", "crosshair far right", id="chart.cross_far_right", show=False),
+        *CHART_KEYS,
     ]
 
     def __init__(self) -> None:

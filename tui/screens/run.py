@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import ContentSwitcher, Static
 
+from tui.screens.chart_keys import CHART_KEYS
 from tui.screens.run_actions import RunActions
 from tui.text import clean_line
 from tui.widgets.gauge import Gauge
@@ -64,18 +65,8 @@ A stopped run saves a checkpoint first and can be resumed; a killed one goes bac
         Binding("e", "rename_run", "rename", id="run.rename", show=False, tooltip="Rename the run"),
         Binding("number_sign", "tag_run", "tags", id="run.tag", show=False, key_display="#", tooltip="Edit its tags"),
         Binding("i", "note_run", "note", id="run.note", show=False, tooltip="Write a note on the run"),
-        Binding("h", "chart('pan', -1)", "pan left", id="chart.left", show=False),
-        Binding("l", "chart('pan', 1)", "pan right", id="chart.right", show=False),
-        Binding("plus,equals_sign", "chart('zoom', 0.5)", "zoom in", id="chart.in", show=False, key_display="+"),
-        Binding("minus", "chart('zoom', 2.0)", "zoom out", id="chart.out", show=False, key_display="-"),
-        Binding("0", "chart('reset')", "whole range", id="chart.reset", show=False),
-        Binding("x", "chart('x_axis')", "step or time", id="chart.x", show=False),
-        Binding("y", "chart('log')", "logarithmic axis", id="chart.log", show=False),
-        Binding("m,s", "chart('smooth')", "smoothing", id="chart.smooth", show=False),
-        Binding("left", "chart('cross', -1)", "crosshair left", id="chart.cross_left", show=False),
-        Binding("right", "chart('cross', 1)", "crosshair right", id="chart.cross_right", show=False),
-        Binding("shift+left", "chart('cross', -10)", "crosshair far left", id="chart.cross_far_left", show=False),
-        Binding("shift+right", "chart('cross', 10)", "crosshair far right", id="chart.cross_far_right", show=False),
+        *CHART_KEYS,
+        Binding("m", "chart('smooth')", "smoothing", id="chart.smooth_too", show=False),
     ]
 
     def __init__(self, run_id: str) -> None:
