@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.datasets.library import DatasetLibrary
+    from engine.home import Home
     from engine.inference.pool import ServerPool
     from engine.runs.manager import RunManager
-
-    from engine.home import Home
     from store import Store
 
 
@@ -31,7 +30,6 @@ def open_services(home: "Home") -> Services:
     from engine.datasets.library import DatasetLibrary
     from engine.inference.pool import ServerPool
     from engine.runs.manager import RunManager
-
     from store import open_store
 
     home.ensure()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from textual.signal import Signal
 
 if TYPE_CHECKING:
-    from engine.runs.manager import RunManager
     from textual.app import App
+
+    from engine.runs.manager import RunManager
 
 POLL_S = 0.5
 
