@@ -10,22 +10,58 @@ LISTED = 20
 """How many problems are listed one by one; the rest are counted."""
 
 
+_KINDS = {"text": "text", "preference": "preference", "kto": "kto", "prompts": "prompts"}
+
+
+def kind_of(shape: str) -> str:
+    """What rows of a shape are for: `conversation`, `text`, `preference`, `kto` (answers with a verdict) or `prompts`."""
+    return _KINDS.get(shape, "conversation")
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn; `role` is system, user, assistant or tool."""
+    """One turn; `role` is system, user, assistant, tool, or text for a row that is plain text.
+
+    `calls` is a JSON list of the tools that an assistant's turn calls, each `{"name", "arguments"}`; empty for none.
+    """
 
     role: str
     content: str
+    calls: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One conversation of a dataset. `index` counts from 0 over all splits."""
+    """One row of a dataset. `index` counts from 0 over all splits.
+
+    `messages` is the conversation. Of a preference pair it is what both answers, `chosen` and `rejected`, answer to.
+    `label` is the verdict on the answer, where there is one. `tools` is a JSON list of tools on offer, or empty.
+    """
 
     index: int
     split: str
     messages: tuple[Turn, ...]
     metadata: dict[str, Any]
+    chosen: tuple[Turn, ...] = ()
+    rejected: tuple[Turn, ...] = ()
+    label: bool | None = None
+    tools: str = ""
+
+
+def all_turns(row: Row) -> tuple[Turn, ...]:
+    """Every turn of the row, both answers of a preference pair included."""
+    return (*row.messages, *row.chosen, *row.rejected)
+
+
+def prompt_text(row: Row) -> str:
+    """What the user says, all turns."""
+    return "\n".join(turn.content for turn in row.messages if turn.role == "user")
+
+
+def answer_text(row: Row) -> str:
+    """What is to be learnt: the assistant's words; of a preference pair the chosen ones; of plain text all of it."""
+    turns = row.chosen or row.messages
+    return "\n".join(turn.content for turn in turns if turn.role in ("assistant", "text"))
 
 
 class RowError(Exception):
