@@ -27,3 +27,10 @@ class BadInput(FinetuiError):
 
 class NotFound(BadInput):
     """No run, dataset, model or preset of that name."""
+
+
+class Cancelled(FinetuiError):
+    """The user gave up waiting; nothing was kept."""
+
+    def __init__(self, what: str = "Cancelled; nothing was kept.") -> None:
+        super().__init__(what)

@@ -13,7 +13,7 @@ from store.records import Dataset
 
 _SELECT = (
     "SELECT d.id, d.name, d.version, d.shape, d.rows, d.splits, d.tokens, d.parent, d.source, d.created, d.dir, "
-    "d.warnings FROM datasets d"
+    "d.warnings, d.grade FROM datasets d"
 )
 _NEWEST = "ORDER BY d.created DESC, d.version DESC, d.key DESC"
 
@@ -33,7 +33,7 @@ class DatasetStore:
             try:
                 connection.execute(
                     "INSERT INTO datasets (id, name, version, shape, rows, splits, tokens, parent, source, created, "
-                    "dir, warnings, search) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "dir, warnings, grade, search) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         dataset.id,
                         dataset.name,
@@ -47,6 +47,7 @@ class DatasetStore:
                         dataset.created,
                         dataset.dir,
                         json.dumps(dataset.warnings),
+                        dataset.grade,
                         filters.searchable(dataset.name, dataset.id, dataset.source),
                     ),
                 )
@@ -59,6 +60,14 @@ class DatasetStore:
         """Forget the version. Its folder is not touched."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM datasets WHERE id = ?", (dataset_id,))
+
+    def learnt(self, dataset_id: str, *, grade: str | None = None, tokens: int | None = None) -> None:
+        """Keep what was found out about a version; `None` leaves what is known."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE datasets SET grade = ifnull(?, grade), tokens = ifnull(?, tokens) WHERE id = ?",
+                (grade, tokens, dataset_id),
+            )
 
     # reading
 
@@ -86,6 +95,10 @@ class DatasetStore:
         )
         return [run_id for (run_id,) in rows]
 
+    def children(self, dataset_id: str) -> "list[Dataset]":
+        """Versions that were made from it, newest first."""
+        return self._select(f"WHERE d.parent = ? {_NEWEST}", [dataset_id])
+
     def next_version(self, name: str) -> int:
         row = self._database.one("SELECT ifnull(max(version), 0) + 1 FROM datasets WHERE name = ?", (name,))
         return int(row[0]) if row else 1
@@ -105,6 +118,7 @@ class DatasetStore:
                 created,
                 folder,
                 tuple(json.loads(warnings)),
+                grade,
             )
             for (
                 dataset_id,
@@ -119,6 +133,7 @@ class DatasetStore:
                 created,
                 folder,
                 warnings,
+                grade,
             ) in self._database.all(f"{_SELECT} {clauses}", tuple(parameters))
         ]
 

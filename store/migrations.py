@@ -182,7 +182,13 @@ def m001_first_schema(db: "sqlite_utils.Database") -> None:
         db.execute(statement)
 
 
-STEPS: tuple[Step, ...] = (m001_first_schema,)
+def m002_what_is_known_of_datasets(db: "sqlite_utils.Database") -> None:
+    """The grade of a dataset's report, so that lists show it without opening the report."""
+    db.execute("ALTER TABLE datasets ADD COLUMN grade TEXT NOT NULL DEFAULT ''")
+    db.execute("CREATE INDEX datasets_by_parent ON datasets (parent)")
+
+
+STEPS: tuple[Step, ...] = (m001_first_schema, m002_what_is_known_of_datasets)
 
 
 def prepare(database: Database, steps: Sequence[Step] = STEPS) -> None:

@@ -198,7 +198,7 @@ class IngestBatch:
 
 @dataclass(frozen=True)
 class Dataset:
-    """An immutable version of a dataset."""
+    """An immutable version of a dataset. `tokens` and `grade` are what has been found out about it since."""
 
     id: str
     name: str
@@ -212,6 +212,8 @@ class Dataset:
     created: float
     dir: str
     warnings: tuple[str, ...] = ()
+    grade: str = ""
+    """A to F, once the dataset has a report."""
 
 
 @dataclass(frozen=True)
