@@ -121,7 +121,7 @@ def convert_file(
     if bad and (not skip_bad or not tally.groups):
         raise BadRows(source.name, problems, total=bad, rows=total)
     splits = split_rows(tally.groups, validation, seed)
-    parquet.add_splits(unsplit, folder / "data.parquet", splits)
+    parquet.rewrite(unsplit, folder / "data.parquet", splits=splits)
     unsplit.unlink()
     tally.digest.update(f"{name}\n{''.join(split[0] for split in splits)}".encode())
     count = len(splits)

@@ -1,41 +1,52 @@
-"""The datasets of a home: import, look up, read rows, remove."""
+"""The datasets of a home: import, look up, read rows, make versions, remove."""
 
 import difflib
-import fcntl
-import os
 import re
 import shutil
-import tempfile
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.datasets.importing import ImportPreview, convert_file, preview_file
-from engine.datasets.parquet import RowReader
+from engine.datasets.reader import RowReader
 from engine.datasets.rows import Row
+from engine.datasets.versions import CARD, DATA, Made, Versions, record
 from engine.errors import BadInput, FinetuiError, NotFound
 from engine.home import Home
 from engine.runs.rundir import read_json, write_json
 from store import Store
 from store.records import Dataset
 
+# `list` is also a method's name below.
 Rows = list[Row]
+Datasets = list[Dataset]
+Hashes = list[bytes]
 
+REPORT = "report.json"
+TOKENS = "tokens.json"
 _READERS_OPEN = 8
-_ABANDONED_S = 24 * 3600
 _LARGEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class SearchStep:
+    """A part of a search: the rows found in it, and how many of all rows have been looked at by now."""
+
+    hits: Rows
+    searched: int
+    total: int
 
 
 class DatasetLibrary:
     """All dataset versions of one home. Safe to share between threads."""
 
     def __init__(self, home: Home, store: Store) -> None:
-        self._home = home
+        self.home = home
         self._store = store
+        self._versions = Versions(home, store)
         self._readers: OrderedDict[str, RowReader] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -71,7 +82,7 @@ class DatasetLibrary:
             raise BadInput(f"{seed} is no seed.", fix=f"Give 0 to {_LARGEST_SEED}.")
         if system is not None and (not system.strip() or "\0" in system):
             raise BadInput("The system prompt is empty.", fix="Give a text, or leave it out.")
-        with self._workspace() as folder:
+        with self._versions.workspace() as folder:
             card = convert_file(
                 source,
                 folder,
@@ -83,8 +94,45 @@ class DatasetLibrary:
                 skip_bad=skip_bad,
                 progress=progress or (lambda _share: None),
             )
-            with self._one_at_a_time():
-                return self._keep(card, folder)
+            return self._versions.keep(card, folder)[0]
+
+    def derive(
+        self,
+        parent: Dataset,
+        rows: Iterable[Row],
+        operation: dict[str, Any],
+        *,
+        name: str | None = None,
+        shape: str | None = None,
+        parents: Sequence[Dataset] = (),
+        progress: Callable[[float], None] | None = None,
+    ) -> Made:
+        """A version with `rows` as they are, each in its split: the next of the parent's name, or the first of `name`.
+
+        `operation` says how it was made and goes into the card: `kind`, and what belongs to it. `parents` are all that
+        it was made from, where there are several. Raises `BadInput` where no row is left.
+        """
+        name = _checked_name(name) if name is not None else None
+        return self._versions.derive(
+            parent, rows, operation, name=name, shape=shape, parents=parents, progress=progress
+        )
+
+    def derive_selection(
+        self,
+        parent: Dataset,
+        rows: Sequence[int] | None,
+        operation: dict[str, Any],
+        *,
+        name: str | None = None,
+        splits: Sequence[str] | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Made:
+        """As `derive`, of the parent's rows at `rows` (ascending, from 0; `None`: all), copied without decoding them.
+
+        `splits` are their new splits, in that order; without, each stays in its own.
+        """
+        name = _checked_name(name) if name is not None else None
+        return self._versions.derive_selection(parent, rows, operation, name=name, splits=splits, progress=progress)
 
     def remove(self, dataset_id: str) -> None:
         """Remove a dataset version. Raises `BadInput` where runs were trained on it."""
@@ -106,15 +154,17 @@ class DatasetLibrary:
 
     def rebuild(self) -> int:
         """Enter datasets that are on disk but not in the store, oldest first; returns how many."""
-        cards = [card for path in self._home.datasets.glob("d*/card.json") if (card := read_json(path))]
+        cards = [card for path in self.home.datasets.glob("d*/card.json") if (card := read_json(path))]
         new = [card for card in cards if self._store.datasets.get(card["id"]) is None]
         for card in sorted(new, key=lambda card: float(card["created"])):
-            self._store.datasets.add(_record(card, self._home.datasets / card["id"]))
+            self._store.datasets.add(record(card, self.home.datasets / card["id"]))
+            if report := read_json(self.home.datasets / card["id"] / REPORT):
+                self._store.datasets.learnt(card["id"], grade=report.get("grade"))
         return len(new)
 
     # reading
 
-    def list(self, query: str = "") -> list[Dataset]:
+    def list(self, query: str = "") -> Datasets:
         return self._store.datasets.list(query)
 
     def resolve(self, text: str) -> Dataset:
@@ -145,6 +195,41 @@ class DatasetLibrary:
         dataset = self._known(dataset_id)
         return dataset.splits.get(split, 0) if split else dataset.rows
 
+    def path(self, dataset_id: str) -> Path:
+        """The version's data file."""
+        return Path(self._known(dataset_id).dir) / DATA
+
+    def take(self, dataset_id: str, indices: Iterable[int]) -> Rows:
+        """The rows at `indices`, in their order. Raises `IndexError` for one that is not there."""
+        return self._reader(dataset_id).take(indices)
+
+    def iterate(self, dataset_id: str) -> Iterator[Row]:
+        """All rows in order, read as they are taken."""
+        reader = self._reader(dataset_id)
+        for group in range(reader.groups):
+            yield from reader.group_rows(group)
+
+    def hashes(self, dataset_id: str) -> Hashes:
+        """The content hash of every row: equal for rows with the same turns."""
+        return self._reader(dataset_id).hashes()
+
+    def search_stream(self, dataset_id: str, text: str) -> Iterator[SearchStep]:
+        """All rows with `text` in a turn, whatever the case, as they are found."""
+        reader = self._reader(dataset_id)
+        for hits, searched in reader.matching(text):
+            yield SearchStep(reader.take(hits), searched, reader.total)
+
+    def lineage(self, dataset_id: str) -> Datasets:
+        """This version, then what it was made from, up to the import; of several parents the first."""
+        found = [self._known(dataset_id)]
+        while (parent := found[-1].parent) and (known := self._store.datasets.get(parent)) and known not in found:
+            found.append(known)
+        return found
+
+    def children(self, dataset_id: str) -> Datasets:
+        """Versions that were made from this one, newest first."""
+        return self._store.datasets.children(self._known(dataset_id).id)
+
     def search(self, dataset_id: str, text: str, limit: int = 100, *, split: str | None = None) -> Rows:
         """The first `limit` rows with `text` in a turn, whatever the case."""
         return self._reader(dataset_id).search(text, split, limit)
@@ -157,7 +242,7 @@ class DatasetLibrary:
         problems [{row, field, problem}], warnings, created, finetui.
         """
         dataset = self._known(dataset_id)
-        card = read_json(Path(dataset.dir) / "card.json")
+        card = read_json(Path(dataset.dir) / CARD)
         if not isinstance(card, dict):
             raise FinetuiError(
                 f"The card of {dataset.name} v{dataset.version} is missing or damaged.",
@@ -174,59 +259,31 @@ class DatasetLibrary:
         for reader in readers:
             reader.close()
 
+    # what is found out about a version
+
+    def report(self, dataset_id: str) -> dict[str, Any] | None:
+        """The report that was kept last, or `None`."""
+        found = read_json(Path(self._known(dataset_id).dir) / REPORT)
+        return found if isinstance(found, dict) else None
+
+    def save_report(self, dataset_id: str, report: dict[str, Any]) -> None:
+        """Keep a report, which has a `grade`, beside the version; it is no part of it."""
+        dataset = self._known(dataset_id)
+        write_json(Path(dataset.dir) / REPORT, report)
+        self._store.datasets.learnt(dataset.id, grade=str(report["grade"]))
+
+    def tokens(self, dataset_id: str) -> dict[str, dict[str, Any]]:
+        """Token figures that were kept, by the tokenizer's key."""
+        found = read_json(Path(self._known(dataset_id).dir) / TOKENS)
+        return found if isinstance(found, dict) else {}
+
+    def save_tokens(self, dataset_id: str, key: str, figures: dict[str, Any]) -> None:
+        """Keep token figures, which have a `total`, beside the version."""
+        dataset = self._known(dataset_id)
+        write_json(Path(dataset.dir) / TOKENS, self.tokens(dataset.id) | {key: figures})
+        self._store.datasets.learnt(dataset.id, tokens=int(figures["total"]))
+
     # inside
-
-    def _keep(self, card: dict[str, Any], folder: Path) -> Dataset:
-        """Move the finished `folder` to its place and enter it, or return the dataset that already is the same."""
-        target = self._home.datasets / str(card["id"])
-        known = self._store.datasets.get(str(card["id"]))
-        if known and (target / "card.json").exists():
-            return known
-        version = known.version if known else self._store.datasets.next_version(str(card["name"]))
-        card |= {"version": version, "created": time.time(), "finetui": _own_version()}
-        with (folder / "data.parquet").open("rb") as file:
-            os.fsync(file.fileno())
-        write_json(folder / "card.json", card)
-        if target.exists():  # left by an import that was killed before it was entered
-            shutil.rmtree(target)
-        folder.replace(target)
-        dataset = _record(card, target)
-        if known is None:
-            try:
-                self._store.datasets.add(dataset)
-            except BaseException:
-                shutil.rmtree(target, ignore_errors=True)
-                raise
-        return known or dataset
-
-    @contextmanager
-    def _workspace(self) -> Iterator[Path]:
-        """An empty folder beside the datasets, gone at the end whatever happens."""
-        home = self._home.ensure()
-        for left in home.datasets.glob(".import-*"):
-            if time.time() - left.stat().st_mtime > _ABANDONED_S:
-                shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=".import-", dir=home.datasets))
-        try:
-            yield folder
-        except OSError as error:
-            raise FinetuiError(
-                f"The dataset cannot be written to {home.datasets}.",
-                why=f"The system says: {error.strerror or error}.",
-                fix="Free space there, or choose another home with --home DIR.",
-            ) from error
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        """Two imports must not take the same version number, nor the same folder."""
-        descriptor = os.open(self._home.datasets / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
     def _known(self, dataset_id: str) -> Dataset:
         return self._store.datasets.get(dataset_id) or self.resolve(dataset_id)
@@ -236,28 +293,11 @@ class DatasetLibrary:
         with self._lock:
             reader = self._readers.get(dataset.id)
             if reader is None:
-                reader = self._readers[dataset.id] = RowReader(Path(dataset.dir) / "data.parquet")
+                reader = self._readers[dataset.id] = RowReader(Path(dataset.dir) / DATA)
                 if len(self._readers) > _READERS_OPEN:
                     self._readers.popitem(last=False)
             self._readers.move_to_end(dataset.id)
             return reader
-
-
-def _record(card: dict[str, Any], folder: Path) -> Dataset:
-    return Dataset(
-        id=card["id"],
-        name=card["name"],
-        version=card["version"],
-        shape=card["shape"],
-        rows=card["rows"],
-        splits=card["splits"],
-        tokens=None,
-        parent=None,
-        source=card["source"]["file"],
-        created=card["created"],
-        dir=str(folder),
-        warnings=tuple(card["warnings"]),
-    )
 
 
 def _default_name(source: Path) -> str:
@@ -273,12 +313,3 @@ def _checked_name(name: str) -> str:
             fix="Take letters, digits, spaces, dots, - and _, at most 80, without a version at the end.",
         )
     return name
-
-
-def _own_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("finetui")
-    except PackageNotFoundError:
-        return "unknown"

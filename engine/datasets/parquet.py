@@ -1,54 +1,102 @@
-"""A dataset version's rows on disk: one Parquet file in row groups of about a thousand, read by row number."""
+"""A dataset version's rows on disk: one Parquet file in row groups of about a thousand. Writing it."""
 
 import json
-import threading
-from bisect import bisect_right
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from engine.datasets.rows import Row, Turn
-from engine.errors import FinetuiError
+from engine.datasets.reader import TURNS, rows_of
+from engine.datasets.rows import Row, Turn, content_hash
 
 GROUP_ROWS = 1_000
 GROUP_CHARS = 16 << 20
 """A row group is closed at either: memory stays bounded whatever the rows are."""
 
-_GROUPS_CACHED = 4
+
+def schema() -> Any:
+    """Columns of `data.parquet`. `calls` and `tools` are JSON or empty, `hash` is `content_hash`."""
+    import pyarrow as pa
+
+    turns = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string()), ("calls", pa.string())]))
+    return pa.schema(
+        [
+            ("messages", turns),
+            ("split", pa.string()),
+            ("metadata", pa.string()),
+            ("chosen", turns),
+            ("rejected", turns),
+            ("label", pa.bool_()),
+            ("tools", pa.string()),
+            ("hash", pa.binary(16)),
+        ]
+    )
 
 
 class RowWriter:
-    """Writes rows that have no split yet, a row group at a time. Use as a context manager."""
+    """Writes rows, a row group at a time. Use as a context manager."""
 
-    def __init__(self, path: Path) -> None:
-        import pyarrow as pa
+    def __init__(self, path: Path, *, compression: str = "zstd") -> None:
         import pyarrow.parquet as pq
 
-        turn = pa.struct([("role", pa.string()), ("content", pa.string())])
-        self._schema = pa.schema([("messages", pa.list_(turn)), ("metadata", pa.string())])
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
-        self._messages: list[list[dict[str, str]]] = []
-        self._metadata: list[str] = []
+        self._schema = schema()
+        self._writer = pq.ParquetWriter(path, self._schema, compression=compression)
+        self._start()
+
+    def _start(self) -> None:
+        self._turns = {name: _TurnBuffer() for name in TURNS}
+        self._columns: dict[str, list[Any]] = {name: [] for name in ("split", "metadata", "label", "tools", "hash")}
         self._chars = 0
 
-    def write(self, messages: Sequence[Turn], metadata: str) -> None:
+    def write(
+        self,
+        messages: Sequence[Turn],
+        metadata: str,
+        *,
+        split: str = "",
+        chosen: Sequence[Turn] = (),
+        rejected: Sequence[Turn] = (),
+        label: bool | None = None,
+        tools: str = "",
+    ) -> None:
         """Add one row; `metadata` is JSON."""
-        self._messages.append([{"role": turn.role, "content": turn.content} for turn in messages])
-        self._metadata.append(metadata)
-        self._chars += sum(len(turn.content) for turn in messages) + len(metadata)
-        if len(self._messages) >= GROUP_ROWS or self._chars >= GROUP_CHARS:
+        chars = self._turns["messages"].add(messages) + len(metadata) + len(tools)
+        chars += self._turns["chosen"].add(chosen) + self._turns["rejected"].add(rejected)
+        columns = self._columns
+        columns["split"].append(split)
+        columns["metadata"].append(metadata)
+        columns["label"].append(label)
+        columns["tools"].append(tools)
+        columns["hash"].append(content_hash(messages, chosen, rejected, label, tools))
+        self._chars += chars
+        if len(columns["split"]) >= GROUP_ROWS or self._chars >= GROUP_CHARS:
             self._flush()
+
+    def write_row(self, row: Row) -> None:
+        """Add one row as it is; its index is not kept."""
+        self.write(
+            row.messages,
+            json.dumps(row.metadata),
+            split=row.split,
+            chosen=row.chosen,
+            rejected=row.rejected,
+            label=row.label,
+            tools=row.tools,
+        )
 
     def _flush(self) -> None:
         import pyarrow as pa
 
-        if self._messages:
-            columns = {"messages": self._messages, "metadata": self._metadata}
-            self._writer.write_table(pa.table(columns, schema=self._schema))
-        self._messages, self._metadata, self._chars = [], [], 0
+        if self._columns["split"]:
+            arrays = [
+                self._turns[field.name].array(field.type)
+                if field.name in TURNS
+                else pa.array(self._columns[field.name], field.type)
+                for field in self._schema
+            ]
+            self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        self._start()
 
     def __enter__(self) -> "RowWriter":
         return self
@@ -61,124 +109,120 @@ class RowWriter:
         self._writer.close()
 
 
-def add_splits(source: Path, target: Path, splits: Sequence[str]) -> None:
-    """Copy `source` to `target` with the column `split`, row group by row group."""
+class _TurnBuffer:
+    """A column of lists of turns while it grows."""
+
+    def __init__(self) -> None:
+        self._roles: list[str] = []
+        self._contents: list[str] = []
+        self._calls: list[str] = []
+        self._offsets = [0]
+
+    def add(self, turns: Sequence[Turn]) -> int:
+        """Add one row's turns; returns their characters."""
+        chars = 0
+        for turn in turns:
+            self._roles.append(turn.role)
+            self._contents.append(turn.content)
+            self._calls.append(turn.calls)
+            chars += len(turn.content) + len(turn.calls)
+        self._offsets.append(len(self._roles))
+        return chars
+
+    def array(self, kind: Any) -> Any:
+        import pyarrow as pa
+
+        text = pa.string()
+        columns = [pa.array(values, text) for values in (self._roles, self._contents, self._calls)]
+        turns = pa.StructArray.from_arrays(columns, fields=list(kind.value_type))
+        return pa.ListArray.from_arrays(pa.array(self._offsets, pa.int32()), turns, type=kind)
+
+
+def rewrite(
+    source: Path,
+    target: Path,
+    *,
+    rows: Sequence[int] | None = None,
+    splits: Sequence[str] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> None:
+    """Copy `source` to `target` without decoding its rows: those at `rows` (ascending, counted from 0), all by default.
+
+    `splits` are the new splits of the rows that are copied, in their order.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(source) as file:
-        schema = file.schema_arrow.insert(1, pa.field("split", pa.string()))
-        done = 0
-        with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
+    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, schema(), compression="zstd") as writer:
+        kept = _Kept(rows, [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
+        held: list[Any] = []
+        done = waiting = 0
+
+        def write(tables: list[Any]) -> None:
+            nonlocal done
+            table = pa.concat_tables(tables)
+            if splits is not None:
                 part = pa.array(splits[done : done + table.num_rows], pa.string())
-                writer.write_table(table.add_column(1, "split", part))
-                done += table.num_rows
+                table = table.set_column(table.schema.get_field_index("split"), "split", part)
+            writer.write_table(table, row_group_size=GROUP_ROWS)
+            done += table.num_rows
+
+        for group in range(file.num_row_groups):
+            wanted = kept.within(group)
+            if wanted is None or len(wanted):
+                table = _whole(file.read_row_group(group))
+                held.append(table if wanted is None else table.take(pa.array(wanted)))
+                waiting += held[-1].num_rows
+            # small leftovers of many groups are joined: a row group a row would be slow to read
+            if held and (rows is None or waiting >= GROUP_ROWS or sum(one.nbytes for one in held) >= GROUP_CHARS):
+                write(held)
+                held, waiting = [], 0
+            if progress:
+                progress((group + 1) / file.num_row_groups)
+        if held:
+            write(held)
 
 
-class RowReader:
-    """Random access to the rows of `data.parquet`. Safe to share between threads."""
+class _Kept:
+    """Which rows of each group are wanted."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises `FinetuiError` for a file that is missing or damaged."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    def __init__(self, rows: Sequence[int] | None, sizes: Sequence[int]) -> None:
+        self._rows = rows
+        self._starts = [0, *accumulate(sizes)]
+        self._at = 0
 
-        self._path = path
-        self._lock = threading.Lock()
-        try:
-            self._file = pq.ParquetFile(path, memory_map=True)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise self._damaged(error) from error
-        layout = self._file.metadata
-        sizes = [layout.row_group(group).num_rows for group in range(layout.num_row_groups)]
-        self._ends = list(accumulate(sizes))
-        self._by_split: dict[str, Any] = {}
-        self._groups: OrderedDict[int, Any] = OrderedDict()
-
-    def count(self, split: str | None = None) -> int:
-        with self._lock:
-            return len(self._positions(split)) if split else self._total
-
-    def rows(self, split: str | None, offset: int, limit: int) -> list[Row]:
-        """At most `limit` rows from `offset` on, both counted within `split` where one is given."""
-        with self._lock:
-            if split:
-                return self._take(self._positions(split).slice(max(0, offset), max(0, limit)).to_pylist())
-            return self._take(range(max(0, offset), min(self._total, max(0, offset) + max(0, limit))))
-
-    def search(self, text: str, split: str | None, limit: int) -> list[Row]:
-        """The first `limit` rows with `text` in a turn, whatever the case."""
-        import pyarrow.compute as pc
-
-        found: list[int] = []
-        with self._lock:
-            for group, end in enumerate(self._ends):
-                if len(found) >= limit:
-                    break
-                table = self._group(group)
-                messages = table["messages"].combine_chunks()
-                contents = messages.flatten().field("content")
-                hits = pc.filter(
-                    pc.list_parent_indices(messages), pc.match_substring(contents, text, ignore_case=True)
-                ).unique()
-                if split:
-                    hits = pc.filter(hits, _is_split(table["split"].take(hits), split))
-                found += [end - table.num_rows + hit for hit in hits.to_pylist()]
-            return self._take(found[:limit])
-
-    def close(self) -> None:
-        with self._lock:
-            self._file.close()
-
-    @property
-    def _total(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    def _positions(self, split: str) -> Any:
-        """Row numbers of `split`, in order, as an Arrow array; found once."""
-        import pyarrow.compute as pc
-
-        if split not in self._by_split:
-            column = self._file.read(columns=["split"])["split"]
-            self._by_split[split] = pc.indices_nonzero(_is_split(column, split))
-        return self._by_split[split]
-
-    def _take(self, positions: Sequence[int]) -> list[Row]:
-        rows = []
-        for position in positions:
-            group = bisect_right(self._ends, position)
-            table = self._group(group)
-            row = table.slice(position - (self._ends[group] - table.num_rows), 1).to_pylist()[0]
-            turns = tuple(Turn(turn["role"], turn["content"]) for turn in row["messages"])
-            rows.append(Row(position, row["split"], turns, json.loads(row["metadata"])))
-        return rows
-
-    def _group(self, group: int) -> Any:
-        import pyarrow as pa
-
-        if group in self._groups:
-            self._groups.move_to_end(group)
-        else:
-            try:
-                self._groups[group] = self._file.read_row_group(group)
-            except (OSError, pa.ArrowInvalid) as error:
-                raise self._damaged(error) from error
-            if len(self._groups) > _GROUPS_CACHED:
-                self._groups.popitem(last=False)
-        return self._groups[group]
-
-    def _damaged(self, error: Exception) -> FinetuiError:
-        return FinetuiError(
-            f"The rows of the dataset at {self._path} cannot be read.",
-            why=str(error),
-            fix="Remove the dataset and import its source again.",
-        )
+    def within(self, group: int) -> list[int] | None:
+        """Places within the group, asked group by group; `None` for all of it."""
+        if self._rows is None:
+            return None
+        start, end = self._starts[group], self._starts[group + 1]
+        first = self._at
+        while self._at < len(self._rows) and self._rows[self._at] < end:
+            self._at += 1
+        return [row - start for row in self._rows[first : self._at]]
 
 
-def _is_split(column: Any, split: str) -> Any:
-    """Where `column` equals `split`. `pc.equal` would do, but making its scalar imports pandas, 0.3 s."""
-    import pyarrow.compute as pc
+def _whole(table: Any) -> Any:
+    """`table` with every column of today's schema: earlier versions lack some."""
+    wanted = schema()
+    if table.schema.equals(wanted):
+        return table
+    import pyarrow as pa
 
-    return pc.match_like(column, split)
+    with_rows = rows_of(table, 0)
+    buffers = {name: _TurnBuffer() for name in TURNS}
+    for row in with_rows:
+        for name in TURNS:
+            buffers[name].add(getattr(row, name))
+    plain = {
+        "split": [row.split for row in with_rows],
+        "metadata": table["metadata"].to_pylist(),
+        "label": [row.label for row in with_rows],
+        "tools": [row.tools for row in with_rows],
+        "hash": [content_hash(row.messages, row.chosen, row.rejected, row.label, row.tools) for row in with_rows],
+    }
+    arrays = [
+        buffers[field.name].array(field.type) if field.name in TURNS else pa.array(plain[field.name], field.type)
+        for field in wanted
+    ]
+    return pa.Table.from_arrays(arrays, schema=wanted)

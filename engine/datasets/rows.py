@@ -1,5 +1,6 @@
 """A conversation, and what can be wrong with one."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ _KINDS = {"text": "text", "preference": "preference", "kto": "kto", "prompts": "
 
 
 def kind_of(shape: str) -> str:
-    """What rows of a shape are for: `conversation`, `text`, `preference`, `kto` (answers with a verdict) or `prompts`."""
+    """What rows of a shape are: `conversation`, `text`, `preference`, `kto` (answers with a verdict) or `prompts`."""
     return _KINDS.get(shape, "conversation")
 
 
@@ -62,6 +63,24 @@ def answer_text(row: Row) -> str:
     """What is to be learnt: the assistant's words; of a preference pair the chosen ones; of plain text all of it."""
     turns = row.chosen or row.messages
     return "\n".join(turn.content for turn in turns if turn.role in ("assistant", "text"))
+
+
+def content_hash(
+    messages: Sequence[Turn],
+    chosen: Sequence[Turn] = (),
+    rejected: Sequence[Turn] = (),
+    label: bool | None = None,
+    tools: str = "",
+) -> bytes:
+    """16 bytes that are equal for rows with the same content, whatever their metadata and split."""
+    # No text holds a NUL, and no role is empty: nothing can be told in two ways.
+    parts: list[str] = []
+    for turns in (messages, chosen, rejected):
+        for turn in turns:
+            parts += (turn.role, turn.content, turn.calls)
+        parts.append("")
+    parts += ("" if label is None else str(label), tools)
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
 
 
 class RowError(Exception):

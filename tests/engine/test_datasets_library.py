@@ -137,16 +137,16 @@ def test_rows_are_reached_by_number_across_row_groups(library: DatasetLibrary, t
 
 
 def test_reading_a_row_does_not_read_the_file(library: DatasetLibrary, tmp_path: Path) -> None:
-    from engine.datasets import parquet
+    from engine.datasets.reader import RowReader
 
     dataset = library.import_file(written(tmp_path, [pair(index) for index in range(9_000)]))
-    reader = parquet.RowReader(Path(dataset.dir) / "data.parquet")
+    reader = RowReader(Path(dataset.dir) / "data.parquet")
     read: list[int] = []
     whole_group = reader._file.read_row_group
 
-    def counted(group: int) -> Any:
+    def counted(group: int, columns: list[str] | None = None) -> Any:
         read.append(group)
-        return whole_group(group)
+        return whole_group(group, columns=columns)
 
     reader._file.read_row_group = counted
     assert reader.rows(None, 8_999, 5)[0].metadata == {"number": 8_999}
