@@ -3,7 +3,8 @@
 import pytest
 
 from store import QueryError, Store
-from store.query import MOST_TERMS, compile
+from store.language import MOST_TERMS
+from store.query import compile
 from store.records import Status
 from tests.store.builders import new_run
 
