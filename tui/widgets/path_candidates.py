@@ -6,14 +6,20 @@ from pathlib import Path
 
 from tui.format import fmt_bytes
 
-DATA_ENDINGS = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz")
+_PLAIN_ENDINGS = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".txt")
+DATA_ENDINGS = (*_PLAIN_ENDINGS, *(f"{ending}.gz" for ending in _PLAIN_ENDINGS))
+HUB = "hub:"
+"""How a name on the hub begins."""
 MOST = 200
 MOST_READ = 5_000
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A path to complete to. `text` is what is put into the input; a folder's ends with a slash."""
+    """A path to complete to. `text` is what is put into the input.
+
+    A folder's ends with a slash while one looks into it, and with `/.` where all its files are meant.
+    """
 
     text: str
     label: str
@@ -26,6 +32,8 @@ class Candidate:
 
 def candidates(text: str, samples: Path, cwd: Path | None = None) -> list[Candidate]:
     """Completions of `text`, data files first; with nothing typed also finetui's own sample files. Reads folders."""
+    if text.startswith(HUB):
+        return []
     typed = Path(text).expanduser()
     folder = typed if text.endswith("/") or not text else typed.parent
     part = "" if text.endswith("/") or not text else typed.name
@@ -35,6 +43,24 @@ def candidates(text: str, samples: Path, cwd: Path | None = None) -> list[Candid
         return found
     files = [one for one in found if not one.is_folder]
     return files + _samples(samples) + [one for one in found if one.is_folder]
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a typed path stands for all files that fit it: `data/*.jsonl`."""
+    return any(one in text for one in "*?[") and not Path(text).expanduser().exists()
+
+
+def folders_like(text: str) -> list[str]:
+    """The folders that a half-typed path could go on with, each with a slash at its end. Reads a folder."""
+    head, slash, part = text.rpartition("/")
+    folder = Path(f"{head}{slash}" or ".").expanduser()
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry, _ in zip(entries, range(MOST_READ), strict=False) if entry.is_dir()]
+    except OSError:  # no such folder, or not ours to read
+        return []
+    names = [name for name in names if part and name.startswith(part)]
+    return [f"{head}{slash}{name}/" for name in sorted(names)]
 
 
 def common_start(found: list[Candidate], text: str) -> str:
@@ -67,7 +93,13 @@ def _in_folder(folder: Path, head: str, part: str) -> list[Candidate]:
         return []
     files.sort(key=lambda one: one.label.lower())
     folders.sort(key=lambda one: one.label.lower())
-    return (files + folders)[:MOST]
+    together = [] if part or len(files) < 2 else _together(head, len(files))
+    return files[: MOST - 1] + together + folders[: max(0, MOST - len(files))]
+
+
+def _together(head: str, count: int) -> list[Candidate]:
+    """All files of a folder as one dataset."""
+    return [Candidate(f"{head}.", f"all {count:,} files here", "as one dataset")]
 
 
 def _samples(folder: Path) -> list[Candidate]:

@@ -1,0 +1,83 @@
+"""Two versions of a text as one, word by word: what went is struck, what came is green."""
+
+import json
+import re
+from difflib import SequenceMatcher
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from tui.text import clean
+from tui.widgets.conversation_preview import ROLE_STYLES
+
+if TYPE_CHECKING:
+    from engine.datasets.rows import Row, Turn
+
+GONE = "strike $text-error"
+CAME = "bold $text-success"
+SAME = "$text-muted"
+
+MOST_WORDS = 6_000
+"""Longer texts are shown one after the other: comparing them word by word would take seconds."""
+MOST_CHARS = 60_000
+"""What is drawn of one text."""
+
+_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+
+
+def word_diff(before: str, after: str) -> Content:
+    """Both texts in one; what they share is plain. Text is cleaned."""
+    before, after = clean(before)[:MOST_CHARS], clean(after)[:MOST_CHARS]
+    old, new = _WORDS.findall(before), _WORDS.findall(after)
+    if len(old) + len(new) > MOST_WORDS:
+        return Content.assemble((before, GONE), "\n", (after, CAME))
+    parts: list[tuple[str, str]] = []
+    for kind, old_from, old_to, new_from, new_to in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            parts.append(("".join(old[old_from:old_to]), ""))
+            continue
+        gone, came = "".join(old[old_from:old_to]), "".join(new[new_from:new_to])
+        parts += [(gone, GONE)] if gone else []
+        parts += [(came, CAME)] if came else []
+    return Content.assemble(*parts)
+
+
+def row_diff(before: "Row", after: "Row") -> Content:
+    """Two rows turn by turn: turns that are the same are dim, the others are compared word by word."""
+    parts: list[Content] = []
+    if before.split != after.split:
+        parts.append(Content.assemble(("split  ", SAME), (before.split, GONE), " ", (after.split, CAME)))
+        parts.append(Content(""))
+    for old, new in zip_longest(_pieces(before), _pieces(after)):
+        if old is not None and new is not None and old[0] == new[0]:
+            same = old[1] == new[1]
+            body = Content(clean(new[1])[:MOST_CHARS]).stylize(SAME) if same else word_diff(old[1], new[1])
+            parts += [_head(new[0], "" if same else "~"), body, Content("")]
+            continue
+        if old is not None:
+            parts += [_head(old[0], "-"), Content(clean(old[1])[:MOST_CHARS]).stylize(GONE), Content("")]
+        if new is not None:
+            parts += [_head(new[0], "+"), Content(clean(new[1])[:MOST_CHARS]).stylize(CAME), Content("")]
+    return Content("\n").join(parts)
+
+
+def _pieces(row: "Row") -> list[tuple[str, str]]:
+    """All that a row says, in pieces with a head each."""
+    pieces = [(turn.role, _said(turn)) for turn in row.messages]
+    pieces += [(f"chosen {turn.role}", _said(turn)) for turn in row.chosen]
+    pieces += [(f"rejected {turn.role}", _said(turn)) for turn in row.rejected]
+    pieces += [("label", "good" if row.label else "bad")] if row.label is not None else []
+    pieces += [("tools", row.tools)] if row.tools else []
+    if row.metadata:
+        pieces.append(("metadata", json.dumps(row.metadata, ensure_ascii=False, indent=2)))
+    return pieces
+
+
+def _said(turn: "Turn") -> str:
+    return "\n".join(part for part in (turn.content, turn.calls) if part)
+
+
+def _head(name: str, mark: str) -> Content:
+    style = ROLE_STYLES.get(name.split()[-1], "bold $text-muted")
+    return Content.assemble((f"{mark} " if mark else "", "bold"), (name, style))
