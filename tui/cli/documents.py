@@ -1,11 +1,14 @@
 """Records as the JSON documents that scripts rely on. Keys are a contract: more may be added, none taken away."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.datasets.rows import Row
+    from engine.datasets.importing import ImportPreview
+    from engine.datasets.rows import Row, Turn
+    from engine.datasets.versions import Made
     from engine.insight.doctor import Check
     from engine.models import ModelInfo
     from engine.presets import Preset
@@ -91,22 +94,28 @@ def series_document(series: "Series", latest: "Latest | None") -> dict[str, Any]
     }
 
 
-def dataset_document(dataset: "Dataset", problems: Iterable[Any] = ()) -> dict[str, Any]:
-    """A dataset version. `grade` is null until it has been graded."""
+def dataset_document(dataset: "Dataset", card: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A dataset version, with what its card says where that is given. `grade` is null until it has been graded."""
+    from engine.datasets.rows import kind_of
+
+    card = card or {}
     return {
         "id": dataset.id,
         "name": dataset.name,
         "version": dataset.version,
         "shape": dataset.shape,
+        "kind": kind_of(dataset.shape),
         "rows": dataset.rows,
         "splits": dataset.splits,
         "tokens": dataset.tokens,
         "parent": dataset.parent,
+        "parents": card.get("parents") or [],
+        "operation": card.get("operation") or (None if dataset.parent else {"kind": "import"}),
         "source": dataset.source,
         "created": dataset.created,
-        "problems": problem_documents(problems),
+        "problems": card.get("problems") or [],
         "warnings": list(dataset.warnings),
-        "grade": None,
+        "grade": dataset.grade or None,
         "dir": dataset.dir,
     }
 
@@ -117,13 +126,59 @@ def problem_documents(problems: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def row_document(row: "Row") -> dict[str, Any]:
-    """One conversation of a dataset."""
-    return {
+    """One row of a dataset: `row` counts from 1, `index` from 0. What a row does not have is left out."""
+    document: dict[str, Any] = {
+        "row": row.index + 1,
         "index": row.index,
         "split": row.split,
-        "messages": [{"role": turn.role, "content": turn.content} for turn in row.messages],
-        "metadata": row.metadata,
+        "messages": [turn_document(turn) for turn in row.messages],
     }
+    if row.chosen or row.rejected:
+        document["chosen"] = [turn_document(turn) for turn in row.chosen]
+        document["rejected"] = [turn_document(turn) for turn in row.rejected]
+    if row.label is not None:
+        document["label"] = row.label
+    if row.tools:
+        document["tools"] = _parsed(row.tools)
+    return document | {"metadata": row.metadata}
+
+
+def turn_document(turn: "Turn") -> dict[str, Any]:
+    """One turn; `tool_calls` are `{"name", "arguments"}` each."""
+    document: dict[str, Any] = {"role": turn.role, "content": turn.content}
+    return document | {"tool_calls": _parsed(turn.calls)} if turn.calls else document
+
+
+def _parsed(text: str) -> Any:
+    """What a text of JSON holds; the text itself where it holds none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def preview_document(preview: "ImportPreview", first: int) -> dict[str, Any]:
+    """What an import would make of a source; `problems` are of the first `checked` rows."""
+    return {
+        "shape": preview.shape,
+        "confidence": preview.confidence,
+        "unsure": preview.unsure,
+        "reasons": preview.reasons,
+        "mapping": preview.mapping,
+        "columns": [asdict(column) for column in preview.columns],
+        "format": preview.format,
+        "rows": preview.rows_total,
+        "checked": preview.checked,
+        "splits": preview.splits,
+        "placeholders": preview.placeholders,
+        "problems": problem_documents(preview.problems),
+        "first": [row_document(row) for row in preview.first[:first]],
+    }
+
+
+def made_document(made: "Made", card: Mapping[str, Any]) -> dict[str, Any]:
+    """A version that was made of others: its rows `before` and `after`, and whether it is `new`."""
+    return dataset_document(made.dataset, card) | {"before": made.before, "after": made.after, "new": made.new}
 
 
 def model_document(model: "ModelInfo") -> dict[str, Any]:
