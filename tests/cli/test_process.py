@@ -140,7 +140,14 @@ def test_ctrl_c_leaves_the_run_going(wait: bool, home: Home, cli: Cli, chats: Pa
         assert subprocess.run(command, env=environment, capture_output=True, timeout=60).returncode == 0
         command = [sys.executable, "-c", MAIN, "runs", "log", "patient", "-f"]
     follower = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # a background job of a shell ignores Ctrl+C, and its children would, too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         if wait:

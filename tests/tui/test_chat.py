@@ -311,7 +311,7 @@ async def test_digits_are_text_in_the_input_and_change_the_screen_outside(open_c
         driver = chat.driver
         await driver.sees("A emoji-r16")
         await driver.wait(lambda: chat.writing)
-        assert "esc keys 1-6" in driver.text().splitlines()[-1]
+        await driver.wait(lambda: "esc keys 1-6" in driver.text().splitlines()[-1])
         await driver.press("1", "q")
         assert driver.app.current_mode == "chat"
         assert driver.app.screen.query_one(Prompt).text == "1q"
