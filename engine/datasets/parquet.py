@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from engine.datasets.reader import TURNS, rows_of
-from engine.datasets.rows import Row, Turn, content_hash
+from engine.datasets.rows import Row, Turn, content_bytes, content_hash, hash_of
 
 GROUP_ROWS = 1_000
 GROUP_CHARS = 16 << 20
@@ -34,18 +34,29 @@ def schema() -> Any:
     )
 
 
+def _open(path: Path, compression: str) -> Any:
+    """A writer of such a file. Texts that differ from row to row are not worth a dictionary."""
+    import pyarrow.parquet as pq
+
+    repeating = [f"{name}.list.element.{field}" for name in TURNS for field in ("role", "calls")]
+    return pq.ParquetWriter(
+        path, schema(), compression=compression, use_dictionary=[*repeating, "split", "tools"], write_statistics=False
+    )
+
+
 class RowWriter:
-    """Writes rows, a row group at a time. Use as a context manager."""
+    """Writes rows, a row group at a time. Use as a context manager.
+
+    A file that is only a step to another is quicker written without `compression`.
+    """
 
     def __init__(self, path: Path, *, compression: str = "zstd") -> None:
-        import pyarrow.parquet as pq
-
         self._schema = schema()
-        self._writer = pq.ParquetWriter(path, self._schema, compression=compression)
+        self._writer = _open(path, compression)
         self._start()
 
     def _start(self) -> None:
-        self._turns = {name: _TurnBuffer() for name in TURNS}
+        self._turns: dict[str, list[Sequence[Turn]]] = {name: [] for name in TURNS}
         self._columns: dict[str, list[Any]] = {name: [] for name in ("split", "metadata", "label", "tools", "hash")}
         self._chars = 0
 
@@ -61,15 +72,17 @@ class RowWriter:
         tools: str = "",
     ) -> None:
         """Add one row; `metadata` is JSON."""
-        chars = self._turns["messages"].add(messages) + len(metadata) + len(tools)
-        chars += self._turns["chosen"].add(chosen) + self._turns["rejected"].add(rejected)
-        columns = self._columns
+        content = content_bytes(messages, chosen, rejected, label, tools)
+        turns, columns = self._turns, self._columns
+        turns["messages"].append(messages)
+        turns["chosen"].append(chosen)
+        turns["rejected"].append(rejected)
         columns["split"].append(split)
         columns["metadata"].append(metadata)
         columns["label"].append(label)
         columns["tools"].append(tools)
-        columns["hash"].append(content_hash(messages, chosen, rejected, label, tools))
-        self._chars += chars
+        columns["hash"].append(hash_of(content))
+        self._chars += len(content) + len(metadata)
         if len(columns["split"]) >= GROUP_ROWS or self._chars >= GROUP_CHARS:
             self._flush()
 
@@ -90,7 +103,7 @@ class RowWriter:
 
         if self._columns["split"]:
             arrays = [
-                self._turns[field.name].array(field.type)
+                _turn_array(self._turns[field.name], field.type)
                 if field.name in TURNS
                 else pa.array(self._columns[field.name], field.type)
                 for field in self._schema
@@ -109,33 +122,17 @@ class RowWriter:
         self._writer.close()
 
 
-class _TurnBuffer:
-    """A column of lists of turns while it grows."""
+def _turn_array(rows: Sequence[Sequence[Turn]], kind: Any) -> Any:
+    """A column of lists of turns."""
+    import pyarrow as pa
 
-    def __init__(self) -> None:
-        self._roles: list[str] = []
-        self._contents: list[str] = []
-        self._calls: list[str] = []
-        self._offsets = [0]
-
-    def add(self, turns: Sequence[Turn]) -> int:
-        """Add one row's turns; returns their characters."""
-        chars = 0
-        for turn in turns:
-            self._roles.append(turn.role)
-            self._contents.append(turn.content)
-            self._calls.append(turn.calls)
-            chars += len(turn.content) + len(turn.calls)
-        self._offsets.append(len(self._roles))
-        return chars
-
-    def array(self, kind: Any) -> Any:
-        import pyarrow as pa
-
-        text = pa.string()
-        columns = [pa.array(values, text) for values in (self._roles, self._contents, self._calls)]
-        turns = pa.StructArray.from_arrays(columns, fields=list(kind.value_type))
-        return pa.ListArray.from_arrays(pa.array(self._offsets, pa.int32()), turns, type=kind)
+    turns = [turn for row in rows for turn in row]
+    texts = ([turn.role for turn in turns], [turn.content for turn in turns], [turn.calls for turn in turns])
+    columns = [pa.array(values, pa.string()) for values in texts]
+    offsets = pa.array([0, *accumulate(map(len, rows))], pa.int32())
+    return pa.ListArray.from_arrays(
+        offsets, pa.StructArray.from_arrays(columns, fields=list(kind.value_type)), type=kind
+    )
 
 
 def rewrite(
@@ -153,7 +150,7 @@ def rewrite(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, schema(), compression="zstd") as writer:
+    with pq.ParquetFile(source, memory_map=True) as file, _open(target, "zstd") as writer:
         kept = _Kept(rows, [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
         held: list[Any] = []
         done = waiting = 0
@@ -209,20 +206,18 @@ def _whole(table: Any) -> Any:
         return table
     import pyarrow as pa
 
-    with_rows = rows_of(table, 0)
-    buffers = {name: _TurnBuffer() for name in TURNS}
-    for row in with_rows:
-        for name in TURNS:
-            buffers[name].add(getattr(row, name))
+    rows = rows_of(table, 0)
     plain = {
-        "split": [row.split for row in with_rows],
+        "split": [row.split for row in rows],
         "metadata": table["metadata"].to_pylist(),
-        "label": [row.label for row in with_rows],
-        "tools": [row.tools for row in with_rows],
-        "hash": [content_hash(row.messages, row.chosen, row.rejected, row.label, row.tools) for row in with_rows],
+        "label": [row.label for row in rows],
+        "tools": [row.tools for row in rows],
+        "hash": [content_hash(row) for row in rows],
     }
     arrays = [
-        buffers[field.name].array(field.type) if field.name in TURNS else pa.array(plain[field.name], field.type)
+        _turn_array([getattr(row, field.name) for row in rows], field.type)
+        if field.name in TURNS
+        else pa.array(plain[field.name], field.type)
         for field in wanted
     ]
     return pa.Table.from_arrays(arrays, schema=wanted)

@@ -117,11 +117,7 @@ class RowReader:
         column = self.column("hash")
         if column is not None:
             return [bytes(value) for value in column.to_pylist()]
-        return [
-            content_hash(row.messages, row.chosen, row.rejected, row.label, row.tools)
-            for group in range(self.groups)
-            for row in self.group_rows(group)
-        ]
+        return [content_hash(row) for group in range(self.groups) for row in self.group_rows(group)]
 
     def matching(self, text: str, split: str | None = None) -> Iterator[tuple[list[int], int]]:
         """Rows with `text` in a turn, whatever the case: row group by row group, the indices and the rows seen."""

@@ -65,22 +65,35 @@ def answer_text(row: Row) -> str:
     return "\n".join(turn.content for turn in turns if turn.role in ("assistant", "text"))
 
 
-def content_hash(
+def content_bytes(
     messages: Sequence[Turn],
     chosen: Sequence[Turn] = (),
     rejected: Sequence[Turn] = (),
     label: bool | None = None,
     tools: str = "",
 ) -> bytes:
-    """16 bytes that are equal for rows with the same content, whatever their metadata and split."""
+    """The content of a row, metadata and split aside, in a form that no other content has."""
     # No text holds a NUL, and no role is empty: nothing can be told in two ways.
     parts: list[str] = []
-    for turns in (messages, chosen, rejected):
-        for turn in turns:
-            parts += (turn.role, turn.content, turn.calls)
-        parts.append("")
-    parts += ("" if label is None else str(label), tools)
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
+    for turn in messages:
+        parts += (turn.role, turn.content, turn.calls)
+    if chosen or rejected or label is not None or tools:
+        for turns in (chosen, rejected):
+            parts.append("")
+            for turn in turns:
+                parts += (turn.role, turn.content, turn.calls)
+        parts += ("", "" if label is None else str(label), tools)
+    return "\0".join(parts).encode()
+
+
+def hash_of(content: bytes) -> bytes:
+    """16 bytes for a content, as `data.parquet` keeps them."""
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def content_hash(row: Row) -> bytes:
+    """Equal for rows with the same content, whatever their metadata and split."""
+    return hash_of(content_bytes(row.messages, row.chosen, row.rejected, row.label, row.tools))
 
 
 class RowError(Exception):
