@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from engine.models import ModelInfo
     from engine.presets import Preset
     from engine.runs.compare import Comparison
+    from engine.tokens import Rendered
     from store.records import Attempt, Dataset, EventRow, Latest, Run, Series
 
 
@@ -173,6 +174,27 @@ def preview_document(preview: "ImportPreview", first: int) -> dict[str, Any]:
         "placeholders": preview.placeholders,
         "problems": problem_documents(preview.problems),
         "first": [row_document(row) for row in preview.first[:first]],
+    }
+
+
+def rendered_document(rendered: "Rendered") -> dict[str, Any]:
+    """A row as the model sees it: its text, and every token with whether it is trained, cut off, or special."""
+    return {
+        "text": rendered.text,
+        "total": rendered.total,
+        "trained": rendered.trained,
+        "cut": rendered.cut,
+        "warnings": list(rendered.warnings),
+        "tokens": [
+            {
+                "id": token.id,
+                "text": token.text,
+                "trained": token.trained,
+                "truncated": token.truncated,
+                "special": token.special,
+            }
+            for token in rendered.tokens
+        ],
     }
 
 

@@ -1,6 +1,7 @@
 """Work that may take long: its progress on stderr, and Ctrl+C that ends it with nothing left behind."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,8 @@ def working(session: Session, label: str) -> Iterator[Work]:
         here = threading.current_thread() is threading.main_thread()
         before = signal.signal(signal.SIGINT, work.interrupt) if here else None
         try:
-            line.update(label)
+            if sys.stderr.isatty():  # in a file it is said with the first progress: not above the error of a typo
+                line.update(label)
             yield work
         except Exception as error:
             # What the work raises once it was given up is the interruption, whatever it looks like.

@@ -1,0 +1,41 @@
+"""Whose tokens are counted: the model that was named, else the one that is nearest at hand."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.errors import BadInput
+from tui.cli.command import Session
+from tui.text import clean_line
+from tui.widgets.dataset_words import title_of
+
+if TYPE_CHECKING:
+    from store.records import Dataset
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="Whose tokens: a model; else that of the newest run on the dataset, else the starter.",
+        show_default=False,
+    ),
+]
+
+
+def model_for(session: Session, dataset: "Dataset", asked: str | None) -> str:
+    """The model whose tokenizer and template are used. Raises `BadInput` where none is named nor at hand."""
+    if asked is not None:
+        return asked
+    from engine.models import STARTER, resolve_model
+
+    for run_id in session.store.datasets.runs_using(dataset.id):
+        if run := session.store.runs.get(run_id):
+            return run.model
+    if resolve_model(STARTER, session.home).ready:
+        return STARTER
+    raise BadInput(
+        f"No model is named whose tokens are to be counted in {clean_line(title_of(dataset))}.",
+        why="No run was trained on it, and the starter model is not built yet.",
+        fix="Give --model MODEL; `finetui models ls` lists those on this machine.",
+    )
