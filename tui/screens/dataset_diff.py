@@ -184,8 +184,8 @@ def _read_diff(
     found = diff(services.library, before, after, progress=progress, cancelled=cancelled)
     differences = [Difference(one, None) for one in found.removed]
     differences += [Difference(None, one) for one in found.added]
-    differences += [Difference(*pair) for pair in found.changed]
-    differences += [Difference(*pair, moved=True) for pair in found.moved]
+    differences += [Difference(old, new) for old, new in found.changed]
+    differences += [Difference(old, new, moved=True) for old, new in found.moved]
     differences.sort(key=lambda one: (one.after if one.after is not None else one.before or 0, one.after is not None))
     made = made_words(after, services.library.card(after.id)) if after.parent == before.id else ""
     return found, differences, made

@@ -1,56 +1,44 @@
-"""Imports a file as a dataset: the path completed while it is typed, the rows shown before anything is kept."""
+"""Imports files as a dataset: the path completed while it is typed, the rows shown before anything is kept."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import shutil
+import tempfile
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.errors import explain
-from tui.screens.dialogs import Dialog
+from tui.screens.dialogs import Dialog, key_words
+from tui.screens.import_look import Asked, Look, Reading, look_at
+from tui.screens.working import GivenUp, Progress, run_long
 from tui.text import clean_line, shorten
-from tui.widgets.conversation_preview import turn_lines
-from tui.widgets.gauge import styled_bar
-from tui.widgets.path_candidates import Candidate, candidates, common_start
+from tui.widgets.import_preview import problem_lines, row_lines, verdict_lines
+from tui.widgets.path_candidates import HUB, Candidate, common_start
+from tui.widgets.toggle import Toggle
 
 if TYPE_CHECKING:
-    from engine.datasets.importing import ImportPreview
     from engine.datasets.library import DatasetLibrary
     from engine.datasets.rows import BadRows
     from store.records import Dataset
 
-LOOK_S = 0.12
-PROGRESS_S = 0.1
-SHOWN_ROWS = 3
-
-
-class Cancelled(Exception):
-    """The import was given up; nothing was kept."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a typed path leads to."""
-
-    text: str
-    found: list[Candidate] = field(default_factory=list)
-    is_file: bool = False
-    preview: "ImportPreview | None" = None
-    problem: tuple[str, str, str] | None = None
+LOOK_S = 0.15
+OFFER = "import the others without them"
+PATH_HINT = "a file, a folder, data/*.jsonl, or hub:NAME"
+ON_HUB = "A name on the hub, as hub:NAME or hub:NAME:split. Enter fetches its rows; then they are shown here."
+NOTHING = "nothing of that name: JSONL, JSON, CSV, TSV, Parquet and text are read, each also gzipped"
 
 
 class ImportDialog(Dialog["Dataset | None"]):
-    """Asks for a file and what becomes of it. Answers with the dataset, or `None`."""
+    """Asks for files and what becomes of them. Answers with the dataset, or `None`."""
 
     CSS_PATH: ClassVar[str | list[str | PurePath]] = ["dialogs.tcss", "import_dialog.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -59,79 +47,118 @@ class ImportDialog(Dialog["Dataset | None"]):
         Binding("shift+tab", "field(-1)", "field before", id="import.previous_field", priority=True),
         Binding("down", "down(1)", "down", id="import.down", priority=True),
         Binding("up", "down(-1)", "up", id="import.up", priority=True),
-        Binding("ctrl+o", "problems", "problems", id="import.problems", priority=True),
+        Binding("ctrl+o", "map", "map columns", id="import.map", priority=True),
+        Binding("ctrl+r", "problems", "problems", id="import.problems", priority=True),
     ]
-    FIELDS = ("path", "name", "share", "system")
+    FIELDS = ("path", "name", "share", "bad", "system", "where")
 
     def __init__(self, library: "DatasetLibrary") -> None:
         super().__init__()
         self.title_text = "Import a dataset"
         self._library = library
-        self._look = Look("")
+        self._look = Look(Asked(""))
+        self._reading = Reading()
         self._timer: Timer | None = None
-        self._progress: float | None = None
-        self._given_up = False
+        self._fetched: dict[str, Path] = {}
+        """Where the rows of hub names are that were fetched."""
+        self._fetched_folders: list[Path] = []
+        """Gone when this closes."""
 
     def compose(self) -> ComposeResult:
         with self.box("-wide"):
             with Horizontal(classes="line"):
-                yield Static("file", classes="label")
-                yield Input(id="path", compact=True, placeholder="path of a .jsonl or .json file, also gzipped")
+                yield Static("from", classes="label")
+                yield Input(id="path", compact=True, placeholder=PATH_HINT)
             listing = OptionList(id="candidates", markup=False)
             listing.can_focus = False
             yield listing
-            for name, label, value, hint in (
-                ("name", "name", "", "by itself: the file's"),
-                ("share", "validation", "10 %", "share of the rows kept back to evaluate on"),
-                ("system", "system", "", "system prompt for rows that have none"),
-            ):
-                with Horizontal(classes="line"):
-                    yield Static(label, classes="label")
-                    yield Input(value, id=name, compact=True, placeholder=hint)
-            yield Static("", id="preview", markup=False)
+            with Horizontal(classes="line"):
+                yield Static("name", classes="label")
+                yield Input(id="name", compact=True, placeholder="by itself: the file's")
+            with Horizontal(classes="line"):
+                yield Static("validation", classes="label")
+                yield Input("10 %", id="share", compact=True, placeholder="none")
+                yield Toggle("leave out rows that cannot be used", id="bad")
+            with Horizontal(classes="line"):
+                yield Static("system", classes="label")
+                yield Input(id="system", compact=True, placeholder="system prompt for rows that have none")
+            with Horizontal(classes="line"):
+                yield Static("only where", classes="label")
+                yield Input(id="where", compact=True, placeholder="all rows; or a filter: answer.chars > 20")
+            with VerticalScroll(id="preview", can_focus=False):
+                yield Static("", id="lines", markup=False)
             yield Static("", classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one("#preview").styles.max_height = max(4, self.app.size.height * 9 // 10 - 11)
-        self._look_at("")
+        self._look_again()
         self._show_keys()
 
-    # The path
+    def on_resize(self, _: events.Resize) -> None:
+        self.call_after_refresh(self._show_look, self._look)
+
+    # The source
 
     @on(Input.Changed, "#path")
-    def _typed(self, event: Input.Changed) -> None:
+    def _typed(self) -> None:
+        self._reading = Reading()
+        self._look_soon()
+
+    @on(Input.Changed, "#where")
+    def _look_soon(self) -> None:
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(LOOK_S, partial(self._look_at, event.value))
+        self._timer = self.set_timer(LOOK_S, self._look_again)
+
+    def _asked(self) -> Asked:
+        text = self._value("path")
+        return Asked(text, self._reading, self._value("where").strip(), self._fetched.get(text.strip()))
+
+    def _value(self, name: str) -> str:
+        return self.query_one(f"#{name}", Input).value
 
     @work(exclusive=True, group="look")
-    async def _look_at(self, text: str) -> None:
-        look = await asyncio.to_thread(look_at, text, self._library.preview)
+    async def _look_again(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        look = await asyncio.to_thread(look_at, self._asked(), self._library.preview, self._look)
         if self.is_running:
             self._show_look(look)
 
     def _show_look(self, look: Look) -> None:
+        if not self.is_running:
+            return
+        new = look is not self._look
         self._look = look
         listing = self.query_one("#candidates", OptionList)
+        box = self.query_one("#box")
+        if new:
+            self._list_candidates(listing, look.found, box.size.width - 22)
+        listing.display = bool(look.found)
+        width = max(30, box.content_size.width - 1)
+        lines = look_lines(look, width, self._room(look))
+        self.query_one("#preview").display = bool(lines)
+        self.query_one("#lines", Static).update(Content("\n").join(lines))
+        self._show_keys()
+
+    def _room(self, look: Look) -> int:
+        """Lines for the preview: what the frame, the fields, the candidates and the keys leave of the screen."""
+        taken = min(len(look.found), 6) + 1 if look.found else 0
+        return max(4, self.app.size.height * 95 // 100 - 2 - len(self.FIELDS) + 1 - 1 - 2 - taken)
+
+    @staticmethod
+    def _list_candidates(listing: OptionList, found: list[Candidate], room: int) -> None:
         listing.clear_options()
-        room = self.query_one("#box").size.width - 22
-        for one in look.found:
+        for one in found:
             label = shorten(clean_line(one.label), room)
             detail = (f"  {shorten(one.detail, max(0, room - len(label) - 2))}", "$text-muted")
             listing.add_option(Option(Content.assemble(label, detail)))
-        listing.display = bool(look.found) and not look.is_file
-        if look.found:
+        if found:
             listing.highlighted = 0
-        preview = self.query_one("#preview", Static)
-        content = _look_content(look, self.query_one("#box").size.width - 6)
-        preview.update(content)
-        preview.display = bool(content.plain)
-        self._show_keys()
 
     def action_complete(self) -> None:
         """Complete the path as far as it is certain; else take the marked one; else go to the next field."""
         path = self.query_one("#path", Input)
-        if not path.has_focus or self._look.is_file or not self._look.found:
+        if not path.has_focus or not self._look.found:
             self.action_field(1)
             return
         shared = common_start(self._look.found, path.value) if path.value else ""
@@ -144,9 +171,7 @@ class ImportDialog(Dialog["Dataset | None"]):
         path = self.query_one("#path", Input)
         path.value = text
         path.cursor_position = len(text)
-        if self._timer is not None:
-            self._timer.stop()
-        self._look_at(text)
+        self._look_again()
 
     def action_down(self, rows: int) -> None:
         """Another candidate while the path is typed; else another field."""
@@ -165,73 +190,94 @@ class ImportDialog(Dialog["Dataset | None"]):
     def _clicked(self, event: OptionList.OptionSelected) -> None:
         self._put(self._look.found[event.option_index].text)
 
+    # From the hub
+
+    def _fetch(self, text: str) -> None:
+        name = text.removeprefix(HUB).strip()
+        folder = Path(tempfile.mkdtemp(prefix=".import-hub-", dir=self._library.home.ensure().datasets))
+        self._fetched_folders.append(folder)
+
+        def fetched(path: Path) -> None:
+            self._fetched[text] = path
+            self._look_again()
+
+        def failed(error: Exception) -> None:
+            self._show_look(Look(self._look.asked, problem=explain(error)))
+
+        run_long(
+            self, f"Fetching {clean_line(name)} from the hub", partial(_fetch, name, folder), fetched, failed=failed
+        )
+
+    # Which column is what
+
+    def action_map(self) -> None:
+        """Say which column is what."""
+        from tui.screens.mapping import MappingScreen
+
+        look = self._look
+        if look.preview is not None and look.source is not None:
+            screen = MappingScreen(look.source, look.preview, self._library.preview)
+            self.app.push_screen(screen, self._mapped)
+
+    def _mapped(self, reading: Reading | None) -> None:
+        if reading is not None:
+            self._reading = reading
+            self._look_again()
+
     # The import
 
     @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
+    @on(Toggle.Submitted)
+    def _submitted(self, event: Input.Submitted | Toggle.Submitted) -> None:
         event.stop()
-        path = self.query_one("#path", Input).value
-        if self._progress is not None or path != self._look.text:
-            return
-        if self._look.is_file:
-            if self._look.problem is None:
-                self._import(skip_bad=False)
-        elif self._look.found:
+        look = self._look
+        if look.asked != self._asked():  # typed since: what is shown is not what would be imported
+            self._look_again()
+        elif look.on_hub:
+            self._fetch(look.asked.text)
+        elif look.found:
             self._put(self._marked().text)
+        elif look.unsure:
+            self.action_map()
+        elif look.ready:
+            self._import(skip_bad=self.query_one(Toggle).value)
 
-    @work(exclusive=True, group="import")
-    async def _import(self, *, skip_bad: bool) -> None:
+    def _import(self, *, skip_bad: bool) -> None:
         from engine.datasets.rows import BadRows
 
-        self._given_up = False
-        self._set_progress(0.0)
-        try:
-            run = partial(self._import_file, self._values(), skip_bad)
-            dataset = await asyncio.to_thread(run)
-        except Cancelled:
-            self._set_progress(None)
-        except BadRows as error:
-            self._set_progress(None)
-            self._show_bad_rows(error)
-        except Exception as error:  # shown to the user, whatever it is
+        def failed(error: Exception) -> None:
+            if isinstance(error, BadRows) and not skip_bad:
+                self._show_bad_rows(error)
+                return
             from tui.errors import show_error
 
-            self._set_progress(None)
             show_error(self.app, error, "Nothing was imported")
-        else:
-            self.dismiss(dataset)
 
-    def _values(self) -> dict[str, str]:
-        return {name: self.query_one(f"#{name}", Input).value.strip() for name in self.FIELDS}
-
-    def _import_file(self, values: dict[str, str], skip_bad: bool) -> "Dataset":
-        """In a thread."""
-        import time
-
-        shown = time.monotonic()
-
-        def progress(share: float) -> None:
-            nonlocal shown
-            if self._given_up:
-                raise Cancelled
-            if time.monotonic() - shown >= PROGRESS_S:
-                shown = time.monotonic()
-                self.app.call_from_thread(self._set_progress, share)
-
-        return self._library.import_file(
-            Path(values["path"]).expanduser(),
-            name=values["name"] or None,
-            system=values["system"] or None,
-            validation=read_share(values["share"]),
-            skip_bad=skip_bad,
-            progress=progress,
-        )
-
-    def _set_progress(self, share: float | None) -> None:
-        if not self.is_running:
+        try:
+            options = self._options(skip_bad)
+        except Exception as error:  # shown to the user, whatever it is
+            failed(error)
             return
-        self._progress = share
-        self._show_keys()
+        look = self._look
+        if look.source is None:
+            return
+        name = options["name"] or clean_line(PurePath(look.asked.text.rstrip("/.")).name or "the folder")
+        work = partial(_import, self._library, look.source, options)
+        run_long(self, f"Importing {name}", work, self.dismiss, failed=failed)
+
+    def _options(self, skip_bad: bool) -> dict[str, Any]:
+        """What is said to the import. Raises `BadInput` for a share that is no number."""
+        look = self._look
+        name = self._value("name").strip() or (hub_name(look.asked.text) if look.asked.fetched else None)
+        return {
+            "name": name or None,
+            "system": self._value("system").strip() or None,
+            "validation": read_share(self._value("share").strip()),
+            "where": look.asked.where,
+            "skip_bad": skip_bad,
+            "shape": look.asked.reading.shape,
+            "mapping": look.asked.reading.mapping,
+        }
 
     def _show_bad_rows(self, error: "BadRows") -> None:
         from tui.screens.reading import problems_dialog
@@ -257,49 +303,49 @@ class ImportDialog(Dialog["Dataset | None"]):
         self._ask_about(problems_dialog("Rows with problems", head, preview.problems, count, OFFER))
 
     def action_cancel(self) -> None:
-        """Give an import up; else close."""
-        if self._progress is not None:
-            self._given_up = True
-        else:
-            self.dismiss(None)
+        self.dismiss(None)
 
     def on_unmount(self, _: events.Unmount) -> None:
-        self._given_up = True
+        """Throw away what was fetched; imported rows are kept elsewhere."""
+        for folder in self._fetched_folders:
+            self.app.run_worker(partial(shutil.rmtree, folder, ignore_errors=True), thread=True, exit_on_error=False)
 
     def _show_keys(self) -> None:
-        line = self.query_one(".keys", Static)
-        if self._progress is not None:
-            bar = styled_bar(self._progress, 30)
-            line.update(Content.assemble("importing  ", bar, f"  {self._progress:.0%}   ", *_key("esc", "give up")))
-            return
         look = self._look
         keys: list[tuple[str, str]] = []
-        if look.is_file and look.problem is None:
-            keys.append(("enter", "import"))
-            if look.preview is not None and look.preview.problems:
-                keys.append(("^o", "problems"))
-            keys.append(("tab", "next field"))
+        if look.on_hub:
+            keys.append(("enter", "fetch it"))
         elif look.found:
             keys += [("enter", "take it"), ("tab", "complete"), ("↑↓", "move")]
-        keys.append(("esc", "cancel"))
-        line.update(Content.assemble(*(part for key, words in keys for part in _key(key, words))))
+        elif look.preview is not None:
+            keys.append(("enter", "map columns" if look.unsure else "import"))
+            keys += [] if look.unsure else [("^o", "map columns")]
+            keys += [("^r", "problems")] if look.preview.problems else []
+            keys.append(("tab", "next field"))
+        self.query_one(".keys", Static).update(key_words(*keys, ("esc", "cancel")))
 
 
-OFFER = "import the others without them"
+def look_lines(look: Look, width: int, room: int) -> list[Content]:
+    """What a look came to, in at most `room` lines."""
+    if look.problem is not None:
+        return problem_lines(look.problem)[:room]
+    if look.preview is None:
+        if look.on_hub:
+            return [Content(ON_HUB).stylize("$text-muted")]
+        return [] if look.found or not look.asked.text else [Content(NOTHING).stylize("$text-warning")]
+    lines = verdict_lines(look.preview, width, told=look.asked.reading.told)
+    if look.where_problem is not None:
+        lines += problem_lines(look.where_problem)
+    elif look.matching is not None:
+        words = f"the filter keeps {look.matching} of the first {len(look.preview.first)} rows"
+        lines.append(Content(words).stylize("$text-muted" if look.matching else "$text-warning"))
+    return [*lines, *row_lines(look.preview.first, width, max(3, room - len(lines)))]
 
 
-def look_at(text: str, preview: "Callable[[Path], ImportPreview]") -> Look:
-    """Follow a typed path: the rows of a file, or what the path could become. Reads files: use it from a thread."""
-    from engine.runs.backends.local import SAMPLES
-
-    try:
-        path = Path(text).expanduser()
-        if text and path.is_file():
-            return Look(text, is_file=True, preview=preview(path))
-        found = candidates(text, SAMPLES)
-    except Exception as error:  # shown in the place of the preview
-        return Look(text, is_file=True, problem=explain(error))
-    return Look(text, found)
+def hub_name(text: str) -> str:
+    """What the rows of `hub:owner/name:split` are called: `name-split`."""
+    name = text.removeprefix(HUB).strip().rpartition("/")[2]
+    return "".join(one if one.isalnum() or one in "._-" else "-" for one in name).strip("-.")[:80] or "hub"
 
 
 def read_share(text: str) -> float:
@@ -314,35 +360,13 @@ def read_share(text: str) -> float:
     return value / 100 if text.endswith("%") or value >= 1 else value
 
 
-def _look_content(look: Look, width: int) -> Content:
-    if look.problem is not None:
-        what, why, fix = look.problem
-        parts = [Content.assemble((f"✗ {clean_line(what)}", "$text-error"))]
-        parts += [Content(clean_line(why)).stylize("$text-muted")] if why else []
-        parts += [Content(clean_line(fix))] if fix else []
-        return Content("\n").join(parts)
-    preview = look.preview
-    if preview is None:
-        if look.found or not look.text:
-            return Content("")
-        return Content.assemble(("nothing of that name: a .jsonl or .json file is wanted", "$text-warning"))
-    mapping = ", ".join(f"{key} from {value}" for key, value in preview.mapping.items() if key != "metadata")
-    rows = f"{preview.rows_total:,} {'row' if preview.rows_total == 1 else 'rows'}"
-    mapping = shorten(mapping, max(20, width - len(rows) - len(preview.shape) - 10))
-    shape = f" · {preview.shape} · "
-    lines = [Content.assemble(("✓ ", "$text-success"), (rows, "bold"), shape, (mapping, "$text-muted"))]
-    if preview.problems:
-        many = "20 or more" if len(preview.problems) >= 20 else str(len(preview.problems))
-        first = shorten(clean_line(str(preview.problems[0])), max(20, width - 40))
-        lines.append(
-            Content.assemble((f"✗ {many} of the first {preview.checked:,} cannot be used: ", "$text-error"), first)
-        )
-    for row in preview.first[:SHOWN_ROWS]:
-        turns = turn_lines(row.messages, width - 7)
-        labels = [f"row {row.index + 1}".ljust(7), *[" " * 7] * (len(turns) - 1)]
-        lines += [Content.assemble((label, "$text-muted"), turn) for label, turn in zip(labels, turns, strict=True)]
-    return Content("\n").join(lines)
+def _fetch(name: str, folder: Path, progress: Progress, cancelled: GivenUp) -> Path:
+    from engine.datasets.hub import fetch_hub
+
+    return fetch_hub(name, folder, progress=progress, cancelled=cancelled)
 
 
-def _key(key: str, words: str) -> list[tuple[str, str]]:
-    return [(key, "bold $footer-key-foreground"), (f" {words}   ", "")]
+def _import(
+    library: "DatasetLibrary", source: Path | str, options: dict[str, Any], progress: Progress, _: GivenUp
+) -> "Dataset":
+    return library.import_file(source, progress=progress, **options)
