@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-GRADES = {"A": "green", "B": "green", "C": "yellow", "D": "red", "E": "red", "F": "red"}
+GRADES = {"A": "green", "B": "green", "C": "yellow", "D": "red", "F": "red"}
 
 
 @command(app, "ls", example=["datasets ls", "datasets ls --filter emoji"])
@@ -93,11 +93,12 @@ def show(
     lineage = session.library.lineage(found.id)
     children = session.library.children(found.id)
     used_by = session.store.datasets.runs_using(found.id)
+    report = session.library.report(found.id)
     document = dataset_document(found, card) | {
         "lineage": [one.id for one in lineage],
         "children": [one.id for one in children],
         "used_by": used_by,
-        "reasons": (session.library.report(found.id) or {}).get("reasons", []),
+        "report": report,
         "token_figures": session.library.tokens(found.id),
         "first": [row_document(one) for one in sample],
     }
@@ -113,7 +114,7 @@ def show(
                 ("made", f"{fmt_when(found.created)}, {operation_words(card)}"),
                 ("from", "\n".join(map(called, lineage[1:]))),
                 ("made of it", ", ".join(map(called, children))),
-                ("grade", "\n".join([found.grade, *document["reasons"]]) if found.grade else ""),
+                ("grade", "\n".join([found.grade, *(report or {}).get("reasons", [])])),
                 ("tokens", "\n".join(_token_words(document["token_figures"]))),
                 ("used by", ", ".join(used_by)),
                 ("warnings", "\n".join(found.warnings)),

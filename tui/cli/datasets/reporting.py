@@ -63,34 +63,58 @@ def validate(
     with working(session, f"validating {title_of(found)}") as work:
         report = validated(session.library, found, near=near or None, progress=work.progress, cancelled=work.cancelled)
     document = dataset_document(found, card_of(session, found)) | report.to_json()
+    document["warnings"] = [*found.warnings, *report.warnings]
     session.answer(document, lambda: _report_text(found, report))
 
 
 def _report_text(dataset: "Dataset", report: "Report") -> str:
     grade = paint(report.grade, GRADES.get(report.grade, "bold"))
-    lines = [f"grade {grade} · {called(dataset)}, {count_words(dataset.rows, 'row')}"]
-    lines += [f"  {clean(reason)}" for reason in report.reasons]
-    checks = [_check_text(check) for check in report.checks if check.count]
-    return "\n\n".join(["\n".join(lines), *checks, fields(_figures(report.figures))]).rstrip()
+    head = [f"grade {grade} ({report.score} of 100) · {called(dataset)}, {count_words(dataset.rows, 'row')}"]
+    head += [f"  {clean_line(reason)}" for reason in report.reasons]
+    checks = [_check_text(check) for check in report.checks]
+    parts = ["\n".join(head), "\n".join(checks), fields(_figures(report.figures)), clean("\n".join(report.notes))]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _check_text(check: "Check") -> str:
+    """What was found, in which rows, and what to do; what is only worth knowing on one line."""
     mark, style = MARKS[check.level]
     rows = ", ".join(f"{row:,}" for row in check.rows[:FIRST])
     more = check.count - min(len(check.rows), FIRST)
     where = f"rows {rows}" + (f" and {more:,} more" if more > 0 else "") if rows else ""
-    lines = [f"{paint(mark, style)} {paint(clean_line(check.title), 'bold')}: {clean_line(check.message)}"]
-    return "\n".join(lines + [f"  {clean_line(text)}" for text in (where, check.fix) if text])
+    said = f"{paint(mark, style)} {paint(clean_line(check.title), 'bold')}: {clean_line(check.message)}"
+    if check.level == "info":
+        return said + (f" ({where})" if where else "")
+    return "\n".join([said, *(f"  {clean_line(text)}" for text in (where, check.fix) if text)])
 
 
 def _figures(figures: dict[str, Any]) -> list[tuple[str, object]]:
-    return [(clean_line(name).replace("_", " "), _figure(value)) for name, value in figures.items()]
+    from engine.datasets.quality import language_name
+
+    shown: list[tuple[str, object]] = [
+        (name, _lengths(figures[key]))
+        for name, key in (
+            ("prompt chars", "prompt_chars"),
+            ("answer chars", "answer_chars"),
+            ("row chars", "row_chars"),
+        )
+        if figures.get(key, {}).get("max")
+    ]
+    for name, key in (("turns a row", "turns_mean"), ("emoji an answer", "emoji_mean")):
+        shown.append((name, f"{figures[key]:g}" if figures.get(key) else ""))
+    languages = [f"{language_name(code)} {share:.0%}" for code, share in figures.get("languages", {}).items()]
+    shown.append(
+        ("languages", ", ".join(languages[:6]) + (f" and {len(languages) - 6} more" if len(languages) > 6 else ""))
+    )
+    if tokens := figures.get("tokens"):
+        shown.append(
+            ("tokens", f"{_lengths(tokens)}, by {tokens['tokenizer']}" if "tokenizer" in tokens else _lengths(tokens))
+        )
+    return shown
 
 
-def _figure(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_figure(one)}" for name, one in value.items())
-    return f"{value:,}" if isinstance(value, (int, float)) else str(value)
+def _lengths(figures: dict[str, float]) -> str:
+    return f"mean {figures['mean']:,.0f}, p50 {figures['p50']:,}, p95 {figures['p95']:,}, longest {figures['max']:,}"
 
 
 @command(
