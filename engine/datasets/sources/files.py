@@ -163,7 +163,7 @@ def _check_entries(path: Path, entries: int) -> None:
 
 def _too_many(path: Path, what: str) -> BadInput:
     fix = "Name the folder that holds the data, or fewer files by a pattern."
-    return BadInput(f"{shown(path)} holds {what}.", why="That is more than one data set.", fix=fix)
+    return BadInput(f"{shown(path)} holds {what}.", why="That is more than one dataset.", fix=fix)
 
 
 def _none(what: str, found: Found) -> BadInput:

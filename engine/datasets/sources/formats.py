@@ -5,7 +5,7 @@ import re
 from pathlib import Path, PurePath
 
 from engine.datasets.sources.json_rows import is_json, json_format
-from engine.datasets.sources.opening import FORMATS, empty, opened, unusable
+from engine.datasets.sources.opening import FORMATS, HEAD_BYTES, empty, opened, unusable
 from engine.errors import BadInput
 
 TABLES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv"}
@@ -50,7 +50,7 @@ def detect_format(path: Path) -> str:
         suffix = suffix_of(path)
         by_name = TABLES.get(suffix) or TEXTS.get(suffix)
         if not start:
-            if stream.file.read(1):  # a lot of white space, and then something
+            if len(head) == HEAD_BYTES:  # a lot of white space, and perhaps something then
                 return by_name or "jsonl"
             raise empty(path)
         if by_name and not _OBJECTS.match(start):

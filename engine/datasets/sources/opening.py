@@ -19,7 +19,7 @@ MAX_LINE_BYTES = 64 << 20
 
 FORMATS = "finetui reads JSONL, JSON, CSV, TSV, Parquet and plain text, each also gzipped, in UTF-8."
 
-_HEAD_BYTES = 1 << 16
+HEAD_BYTES = 1 << 16
 _GZIP = b"\x1f\x8b"
 _NOT_FILES = {
     stat.S_IFIFO: "is a pipe, not a file.",
@@ -62,8 +62,8 @@ def opened(path: Path) -> Iterator[Stream]:
         with path.open("rb") as raw:
             zipped = raw.read(2) == _GZIP
             raw.seek(0)
-            file = cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=raw), _HEAD_BYTES)) if zipped else raw
-            head = file.read(_HEAD_BYTES)
+            file = cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=raw), HEAD_BYTES)) if zipped else raw
+            head = file.read(HEAD_BYTES)
             file.seek(len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0)
             yield Stream(file, raw, status.st_size, head, zipped)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -1,16 +1,17 @@
 """Parquet: read batch by batch, cells as JSON has them."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from engine.datasets.rows import RowError
 from engine.datasets.sources.json_rows import Item
 from engine.datasets.sources.opening import empty, opened, unusable
-from engine.datasets.sources.raw import Unreadable
+from engine.datasets.sources.raw import Unreadable, parse_json
 from engine.errors import BadInput
 
 BATCH_ROWS = 1_000
@@ -25,6 +26,8 @@ MAX_UNPACKED_BYTES = 16 << 30
 
 _EXACT_DIGITS = 15
 
+Reader = Callable[[Any], Any]
+
 
 def parquet_rows(path: Path) -> Iterator[Item]:
     """The rows; dates are ISO text, decimals numbers where these hold them exactly, bytes a row's problem."""
@@ -36,6 +39,7 @@ def parquet_rows(path: Path) -> Iterator[Item]:
             with pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20) as file:
                 total = file.metadata.num_rows
                 _check(path, file)
+                readers = _json_readers(file.schema_arrow)
                 done = 0
                 for batch in file.iter_batches(batch_size=_batch_rows(file), use_threads=False):
                     if batch.nbytes > MAX_BATCH_BYTES:
@@ -44,7 +48,7 @@ def parquet_rows(path: Path) -> Iterator[Item]:
                             f"holds rows that are too long: {batch.num_rows:,} of them take {batch.nbytes >> 20:,} MB.",
                             fix="Write it with shorter rows, or as JSONL.",
                         )
-                    for row in _values(batch):
+                    for row in _values(batch, readers):
                         done += 1
                         yield None, row, done / total
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -101,18 +105,40 @@ def _batch_rows(file: Any) -> int:
     return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(1, longest))))
 
 
-def _values(batch: Any) -> Iterator[dict[str, Any] | Unreadable]:
+def _json_readers(schema: Any) -> dict[str, Reader]:
+    """How to read the columns that hold JSON, whole or in parts, as the hub's library writes mixed values."""
+    found = {field.name: _json_reader(field.type) for field in schema}
+    return {name: reader for name, reader in found.items() if reader}
+
+
+def _json_reader(kind: Any) -> Reader | None:
+    import pyarrow as pa
+
+    if getattr(kind, "extension_name", "") == "arrow.json":
+        return lambda value: value if value is None else parse_json(value.encode())
+    if pa.types.is_struct(kind):
+        parts = _json_readers(kind)
+        if not parts:
+            return None
+        return lambda value: value and value | {name: read(value[name]) for name, read in parts.items()}
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        part = _json_reader(kind.value_type)
+        return (lambda value: value and [part(item) for item in value]) if part else None
+    return None
+
+
+def _values(batch: Any, readers: dict[str, Reader]) -> Iterator[dict[str, Any] | Unreadable]:
     try:
         rows = batch.to_pylist()
     except (ValueError, OverflowError):  # text that is not UTF-8, a time that Python has no word for: find the row
         for index in range(batch.num_rows):
-            yield _alone(batch.slice(index, 1))
+            yield _alone(batch.slice(index, 1), readers)
         return
     for row in rows:
-        yield _row(row)
+        yield _row(row, readers)
 
 
-def _alone(batch: Any) -> dict[str, Any] | Unreadable:
+def _alone(batch: Any, readers: dict[str, Reader]) -> dict[str, Any] | Unreadable:
     row: dict[str, Any] = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
@@ -121,16 +147,18 @@ def _alone(batch: Any) -> dict[str, Any] | Unreadable:
             return Unreadable(f"is not UTF-8 (byte 0x{error.object[error.start]:02x})", name)
         except (ValueError, OverflowError) as error:
             return Unreadable(f"cannot be read ({error})", name)
-    return _row(row)
+    return _row(row, readers)
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any] | Unreadable:
+def _row(row: dict[str, Any], readers: dict[str, Reader]) -> dict[str, Any] | Unreadable:
     for name, value in row.items():
-        if type(value) is not str and value is not None:
+        if name in readers or not (value is None or type(value) is str):
             try:
-                row[name] = _json(value)
+                row[name] = _json(readers[name](value) if name in readers else value)
             except TypeError as error:
                 return Unreadable(str(error), name)
+            except RowError as error:
+                return Unreadable(error.problem, name)
     return row
 
 

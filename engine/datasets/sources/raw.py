@@ -11,7 +11,7 @@ from engine.datasets.rows import RowError
 _FIRST_BIG_DIGITS = b"0" * 19
 _DIGITS_ONLY = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
 _BOM = "\ufeff"
-_SPACE = " \t\r\n"
+_LINE_END = "\r\n"
 
 
 class Unreadable(NamedTuple):
@@ -74,7 +74,7 @@ def parse_json(data: bytes) -> Any:
 
 def _parse_slowly(data: bytes) -> Any:
     try:
-        return _DECODER.decode(data.decode("utf-8").lstrip(_BOM).rstrip(_SPACE))
+        return _DECODER.decode(data.decode("utf-8").lstrip(_BOM).rstrip(_LINE_END))
     except UnicodeDecodeError as error:
         raise RowError("", not_utf8(error)) from error
     except RecursionError as error:

@@ -157,7 +157,7 @@ def _part(path: Path, root: Path, *, several: bool) -> DataFile:
         size = path.stat().st_size
     except OSError as error:
         raise unreadable_file(path, error) from error
-    named = split_of(Path(name.name), exactly=True)  # `train.txt` is a whole data set, `training day.txt` one text
+    named = split_of(Path(name.name), exactly=True)  # `train.txt` is a whole dataset, `training day.txt` one text
     split = split_of(name, exactly=not several or form == "text")
     return DataFile(path, shown(name), form, split, size, whole=several and not named)
 

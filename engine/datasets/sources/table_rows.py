@@ -16,7 +16,7 @@ from typing import Any
 
 from engine.datasets.rows import RowError
 from engine.datasets.sources.json_rows import Item
-from engine.datasets.sources.opening import Stream, empty, lines, opened, too_long, unusable
+from engine.datasets.sources.opening import HEAD_BYTES, Stream, empty, lines, opened, too_long, unusable
 from engine.datasets.sources.raw import Unreadable, not_utf8, parse_json
 
 MAX_CELL_CHARS = 16 << 20
@@ -38,7 +38,7 @@ def table_rows(path: Path, delimiter: str | None = None) -> Iterator[Item]:
     csv.field_size_limit(MAX_CELL_CHARS)  # of the whole process; the default is 128 KB
     with opened(path) as stream:
         text = stream.head.decode("utf-8-sig", "replace")
-        delimiter = delimiter or find_delimiter(text, whole=len(stream.head) == stream.size)
+        delimiter = delimiter or find_delimiter(text, whole=len(stream.head) < HEAD_BYTES)
         first = next((line for line in text.splitlines() if line.strip()), "")
         feed = _Feed(stream)
         reader = csv.reader(feed, delimiter=delimiter, strict=True, skipinitialspace=_is_spaced(first, delimiter))
