@@ -1,19 +1,66 @@
-"""The rows of a dataset version, as the trainer takes them."""
+"""The rows of a dataset version, as the trainer takes them.
 
+What becomes of a row is decided in `engine.tokens`, for the trainer and for the app's view of it alike: of a preference
+pair the chosen answer is learnt, an answer marked as not wanted is left out, and so is a question without an answer.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from transformers import PreTrainedTokenizerBase
+from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
+from engine.datasets.reader import rows_of
+from engine.datasets.rows import Row
+from engine.runs.rundir import read_json
+from engine.tokens.messages import (
+    Message,
+    has_answer,
+    is_text,
+    learnt_turns,
+    plain_text,
+    template_messages,
+    template_tools,
+)
+from engine.tokens.supervision import has_tools, write_row
+from engine.tokens.template import ChatTemplate, TemplateProblem
 from engine.worker.refusal import Refusal
 
 SAMPLE_ROWS = 3
+STAGE = "stage"
+"""The column that says which stage a row belongs to, where the dataset is staged."""
+
+_SPLITS = ("train", "validation")
+_BATCH_ROWS = 1_000
 
 
-def load_rows(folder: Path) -> tuple[datasets.Dataset, datasets.Dataset | None]:
-    """The training rows and the validation rows (or `None`) of a dataset version; one column, `messages`.
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows to train on, and rows held back (or `None`), with the column `messages` or `text`, and `tools`.
 
-    Raises `Refusal` where the folder holds no rows to train on.
+    `conversational` is false for plain text, where the loss cannot be limited to the assistant. `staged` says that the
+    rows have a stage, and are to be learnt stage by stage. `left_out` counts training rows without a wanted answer.
+    """
+
+    train: datasets.Dataset
+    validation: datasets.Dataset | None
+    conversational: bool
+    staged: bool
+    left_out: int
+
+
+def load_data(folder: Path, tokenizer: PreTrainedTokenizerBase, *, assistant_only: bool = True) -> TrainingData:
+    """The rows of a dataset version for a model with `tokenizer`.
+
+    `assistant_only` says that the loss is to be on the assistant's words. Raises `Refusal` where there is nothing to
+    train on, and where the chat template refuses a row.
     """
     file = folder / "data.parquet"
     if not file.is_file():
@@ -22,17 +69,208 @@ def load_rows(folder: Path) -> tuple[datasets.Dataset, datasets.Dataset | None]:
             code="dataset_missing",
             fix="Import the dataset again and launch anew.",
         )
-    rows = datasets.Dataset.from_parquet(str(file), columns=["messages", "split"], keep_in_memory=True)
-    splits = rows["split"]
-    parts = {
-        name: rows.select([index for index, split in enumerate(splits) if split == name]).remove_columns("split")
-        for name in ("train", "validation")
-    }
+    card = read_json(folder / "card.json")
+    operation = card.get("operation") if isinstance(card, dict) else None
+    staged = isinstance(operation, dict) and operation.get("kind") == "stage"
+    templates = _Templates(tokenizer, assistant_only)
+    parts = {split: _Columns() for split in _SPLITS}
+    present = dict.fromkeys(_SPLITS, 0)
+    answered = False
+    for row in _rows(file):
+        if row.split not in parts:
+            continue
+        present[row.split] += 1
+        part = parts[row.split]
+        if is_text(row):
+            part.add_text(row)
+            continue
+        answered = answered or any(turn.role == "assistant" for turn in learnt_turns(row))
+        if has_answer(row) and templates.teach(row):
+            part.add(*templates.messages(row), row)
+    _require_rows(parts, present, answered)
+    conversational = not any(part.texts for part in parts.values())
+    if not conversational and any(part.messages for part in parts.values()):
+        raise Refusal(
+            "The dataset holds conversations and plain text; one run learns from one or the other.",
+            code="mixed_rows",
+            fix="Mix datasets of one kind only.",
+        )
+    train, validation = (parts[split].dataset(staged) for split in _SPLITS)
+    return TrainingData(
+        train,
+        validation if len(validation) else None,
+        conversational,
+        staged,
+        present["train"] - len(train),
+    )
+
+
+def _require_rows(parts: dict[str, "_Columns"], present: dict[str, int], answered: bool) -> None:
+    if not sum(present.values()):
+        raise Refusal(
+            "The dataset has no training rows: all of it is kept for testing.",
+            code="no_rows",
+            fix="Split it anew with a share for training, or choose another dataset.",
+        )
+    if not len(parts["train"]) and not answered:
+        raise Refusal(
+            "The dataset is a suite of prompts: it has no answers to learn.",
+            code="no_answers",
+            fix="Choose a dataset with answers; ask these prompts with `finetui eval --suite` or in the chat.",
+        )
     if not len(parts["train"]):
         raise Refusal(
-            "The dataset has no training rows.", code="no_rows", fix="Import it again with a smaller validation share."
+            "The dataset has no training rows with an answer to learn."
+            if present["train"]
+            else "The dataset has no training rows.",
+            code="no_rows",
+            fix="Look at its rows: each needs an assistant's turn that is wanted."
+            if present["train"]
+            else "Import it again with a smaller validation share.",
         )
-    return parts["train"], parts["validation"] if len(parts["validation"]) else None
+
+
+def _rows(file: Path) -> Iterator[Row]:
+    """All rows, whichever version of finetui wrote them."""
+    done = 0
+    with pq.ParquetFile(file) as parquet:
+        for batch in parquet.iter_batches(_BATCH_ROWS):
+            table = pa.Table.from_batches([batch])
+            if "metadata" not in table.column_names:
+                table = table.append_column("metadata", pa.array(["{}"] * len(table), pa.string()))
+            yield from rows_of(table, done)
+            done += len(table)
+
+
+class _Templates:
+    """The template that TRL takes for a row, asked beforehand: TRL ends with a traceback at one it refuses."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, assistant_only: bool) -> None:
+        self._assistant_only = assistant_only
+        self._plain: ChatTemplate | None = None
+        self._with_tools: ChatTemplate | None = None
+        own = tokenizer.chat_template
+        if not own:
+            return
+        named: dict[str, str] = own if isinstance(own, dict) else {"default": own}
+        special = tokenizer.special_tokens_map
+        if assistant_only and not has_generation_markers(own):
+            with suppress(ValueError):  # TRL has none for it; `require_generation_block` says so
+                named = {"default": get_training_chat_template(tokenizer) or named["default"]}
+        self._plain = ChatTemplate(named["default"], special)
+        self._with_tools = ChatTemplate(named.get("tool_use", named["default"]), special)
+
+    def _template(self, row: Row) -> ChatTemplate:
+        template = self._with_tools if row.tools else self._plain
+        if template is None:
+            raise Refusal(
+                "The model has no chat template, so conversations cannot be written the way it reads them.",
+                code="no_chat_template",
+                fix="Choose a chat model (its name often ends in -Instruct or -Chat).",
+            )
+        return template
+
+    def teach(self, row: Row) -> bool:
+        """Whether the row, as the template writes it, has something to learn. Raises `Refusal`."""
+        try:
+            written = write_row(row, self._template(row))
+        except TemplateProblem as problem:
+            raise Refusal(
+                f"Row {row.index + 1}: the model's chat template refuses this conversation. {problem.why}",
+                code="template_refuses",
+                fix="Change or drop the row, or choose another model or template.",
+            ) from problem
+        limited = self._assistant_only and self._template(row).marks
+        return not limited or any(start < end for start, end in written.spans)
+
+    def messages(self, row: Row) -> tuple[list[Message], list[Message] | None]:
+        """The row's messages and tools, as the template takes them."""
+        turns = learnt_turns(row)
+        style = self._template(row).call_style if has_tools(row, turns) else "words"
+        return template_messages(turns, style), template_tools(row.tools, style)
+
+
+class _Json(datasets.Json):
+    """JSON in a column, to the last digit: the library's own parser rounds some numbers and wraps large ones."""
+
+    def encode_example(self, value: Any) -> str | None:
+        return value if value is None or isinstance(value, str) else json.dumps(value)
+
+    def decode_example(self, value: str | None, token_per_repo_id: Any = None) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class _Columns:
+    """The rows of one split while they are read."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.messages: list[list[Message]] = []
+        self._tools: list[str | None] = []
+        self._stages: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.texts) + len(self.messages)
+
+    def add_text(self, row: Row) -> None:
+        self.texts.append(plain_text(row))
+        self._stages.append(_stage(row))
+
+    def add(self, messages: list[Message], tools: list[Message] | None, row: Row) -> None:
+        self.messages.append(messages)
+        self._tools.append(json.dumps(tools) if tools else None)
+        self._stages.append(_stage(row))
+
+    def dataset(self, staged: bool) -> datasets.Dataset:
+        """All of it in memory. Columns that no row needs are left out."""
+        columns: dict[str, Any] = {}
+        features: dict[str, Any] = {}
+        if self.texts:
+            columns["text"] = pa.array(self.texts, pa.string())
+            features["text"] = datasets.Value("string")
+        else:
+            columns["messages"], features["messages"] = self._message_column()
+        if any(self._tools):
+            columns["tools"] = pa.array(self._tools, pa.string())  # TRL reads JSON text
+            features["tools"] = datasets.Value("string")
+        if staged:
+            columns[STAGE] = pa.array(self._stages, pa.int64())
+            features[STAGE] = datasets.Value("int64")
+        info = datasets.DatasetInfo(features=datasets.Features(features))
+        return datasets.Dataset(datasets.table.InMemoryTable(pa.table(columns)), info=info)
+
+    def _message_column(self) -> tuple[Any, Any]:
+        items = [message for messages in self.messages for message in messages]
+        fields: dict[str, Any] = {}
+        kinds: dict[str, Any] = {}
+        for name in ("role", "content", "name"):
+            if name != "name" or any(name in item for item in items):
+                fields[name] = pa.array([item.get(name) for item in items], pa.string())
+                kinds[name] = datasets.Value("string")
+        if any("tool_calls" in item for item in items):
+            calls = [json.dumps(item["tool_calls"]) if "tool_calls" in item else None for item in items]
+            fields["tool_calls"] = pa.ExtensionArray.from_storage(pa.json_(), pa.array(calls, pa.string()))
+            kinds["tool_calls"] = _Json()
+        offsets = [0]
+        for messages in self.messages:
+            offsets.append(offsets[-1] + len(messages))
+        structs = pa.StructArray.from_arrays(list(fields.values()), names=list(fields))
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs), datasets.List(kinds)
+
+
+def _stage(row: Row) -> int:
+    stage = row.metadata.get(STAGE)
+    return stage if isinstance(stage, int) else 0
+
+
+def load_rows(folder: Path) -> tuple[datasets.Dataset, datasets.Dataset | None]:
+    """The conversations of a dataset version for a template without tools; see `load_data`."""
+    parts = {split: _Columns() for split in _SPLITS}
+    for row in _rows(folder / "data.parquet"):
+        if row.split in parts and has_answer(row):
+            parts[row.split].add(template_messages(learnt_turns(row), "words"), None, row)
+    train, validation = (parts[split].dataset(False) for split in _SPLITS)
+    return train, validation if len(validation) else None
 
 
 def sample_conversations(
@@ -42,13 +280,20 @@ def sample_conversations(
     if prompts:
         return [([{"role": "user", "content": prompt}], None) for prompt in prompts]
     rows = validation if validation is not None else train
+    if "messages" not in rows.column_names:
+        return []
     every = max(1, len(rows) // SAMPLE_ROWS)
     chosen: list[dict[str, Any]] = [rows[index] for index in range(0, len(rows), every)][:SAMPLE_ROWS]
     return [_without_answer(row["messages"]) for row in chosen]
 
 
-def _without_answer(messages: list[dict[str, str]]) -> tuple[list[dict[str, str]], str | None]:
-    for index, message in enumerate(messages):
+def _without_answer(messages: list[dict[str, Any]]) -> tuple[list[dict[str, str]], str | None]:
+    """The conversation up to the first answer in words. Calls of tools before it stay where they are."""
+    kept = [{key: value for key, value in message.items() if value is not None} for message in messages]
+    for index, message in enumerate(kept):
+        if message["role"] == "assistant" and index and message["content"] and "tool_calls" not in message:
+            return kept[:index], message["content"]
+    for index, message in enumerate(kept):
         if message["role"] == "assistant" and index:
-            return messages[:index], message["content"]
-    return messages, None
+            return kept[:index], None
+    return kept, None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import datasets
 from transformers import PreTrainedTokenizerBase
-from trl.chat_template_utils import get_training_chat_template
+from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
 from engine.runs.protocol import EventWriter
 from engine.worker.refusal import Refusal
@@ -26,7 +26,7 @@ def require_generation_block(tokenizer: PreTrainedTokenizerBase, model: str) -> 
             code="no_chat_template",
             fix="Choose a chat model (its name often ends in -Instruct or -Chat).",
         )
-    if "{% generation %}" in tokenizer.chat_template or "{%- generation" in tokenizer.chat_template:
+    if has_generation_markers(tokenizer.chat_template):
         return
     try:
         get_training_chat_template(tokenizer)
@@ -39,26 +39,48 @@ def require_generation_block(tokenizer: PreTrainedTokenizerBase, model: str) -> 
         ) from error
 
 
-def check_supervision(rows: datasets.Dataset, writer: EventWriter) -> TokenCount:
-    """Count trained tokens. Raises `Refusal` where no row has one; warns where some rows have none."""
-    total = trained = empty = 0
-    for labels in rows["labels"]:
-        supervised = sum(label != -100 for label in labels)
+def check_supervision(
+    rows: datasets.Dataset, writer: EventWriter, *, given: int | None = None, left_out: int = 0
+) -> TokenCount:
+    """Count trained tokens of the prepared `rows`, packed or not. Raises `Refusal` where no row has one.
+
+    Warns of rows that have none: `given` is how many rows were handed to TRL, which drops those whose answer is cut
+    off; `left_out` how many were not handed over, for they have no wanted answer.
+    """
+    total = trained = taught = 0
+    packed = rows["seq_lengths"] if "seq_lengths" in rows.column_names else None
+    seen = 0
+    for place, labels in enumerate(rows["labels"]):
         total += len(labels)
-        trained += supervised
-        empty += not supervised
+        start = 0
+        for length in packed[place] if packed is not None else [len(labels)]:
+            supervised = sum(label != -100 for label in labels[start : start + length])
+            start += length
+            trained += supervised
+            taught += bool(supervised)
+            seen += 1
     if not trained:
         raise Refusal(
             "No token of the dataset would be trained: every answer is cut off or missing.",
             code="nothing_to_learn",
             fix="Raise max_length, or look at the rows: each needs an assistant's turn.",
         )
+    if left_out:
+        writer.write(
+            "alert",
+            level="warning",
+            code="rows_without_answer",
+            message=f"{left_out:,} training rows have no wanted answer; they are left out.",
+            fix="Nothing, if that is meant: a row is learnt from where an assistant speaks and its label is not false.",
+        )
+    empty = max(seen, given or 0) - taught
     if empty:
         writer.write(
             "alert",
             level="warning",
             code="rows_without_supervision",
-            message=f"{empty:,} of {len(rows):,} training rows have no trained token: their answers are cut off.",
+            message=f"{empty:,} of {max(seen, given or 0):,} training rows have no trained token: "
+            "their answers are cut off.",
             fix="Raise max_length.",
         )
     return TokenCount(total, trained)

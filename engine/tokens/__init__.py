@@ -1,0 +1,16 @@
+"""Rows as tokens: what a model sees, what it learns from, and how much of it there is. No training libraries."""
+
+from engine.tokens.prepare import model_tokenizer
+from engine.tokens.supervision import Rendered, Token, render_row
+from engine.tokens.template import BUILT_IN, TemplateProblem
+from engine.tokens.tokenizer import Tokenizer
+
+__all__ = [
+    "BUILT_IN",
+    "Rendered",
+    "TemplateProblem",
+    "Token",
+    "Tokenizer",
+    "model_tokenizer",
+    "render_row",
+]
