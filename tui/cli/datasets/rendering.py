@@ -35,7 +35,10 @@ def render(
     row: Annotated[int, typer.Option("--row", metavar="N", help="Which row; rows count from 1.")],
     model: ModelOption = None,
     template: Annotated[
-        str, typer.Option("--template", metavar="T", help="The model's own template, or another by its name.")
+        str,
+        typer.Option(
+            "--template", metavar="T", help="own, training, chatml, instruction, alpaca, llama-3, or a Jinja file."
+        ),
     ] = "own",
     max_length: LengthOption = MAX_LENGTH,
     all_: Annotated[bool, typer.Option("--all", help="Train on every turn, not only on the assistant's.")] = False,
@@ -50,7 +53,7 @@ def render(
     it = row_of(session, found, row)
     name = model_for(session, found, model)
     with working(session, f"reading the tokenizer of {name}") as work:
-        tokenizer = model_tokenizer(session.home, name, progress=work.progress)
+        tokenizer = model_tokenizer(session.home, name, progress=work.tell, cancelled=work.cancelled)
         rendered = render_row(it, tokenizer, template=template, max_length=max_length, assistant_only=not all_)
     document = {
         "id": found.id,
@@ -59,28 +62,32 @@ def render(
         "row": row,
         "split": it.split,
         "model": name,
-        "template": template,
         "max_length": max_length,
     }
     head = f"row {row} ({clean_line(it.split)}) of {called(found)} · {clean_line(name)}"
-    session.answer(
-        document | rendered_document(rendered), lambda: f"{head}{_with(template)}\n{rendered_text(rendered)}"
-    )
+    session.answer(document | rendered_document(rendered), lambda: f"{head}{_with(rendered)}\n{_text(rendered)}")
 
 
-def _with(template: str) -> str:
-    return " with its own template" if template == "own" else f" with the template {clean_line(template)}"
+def _with(rendered: "Rendered") -> str:
+    if rendered.template == "own":
+        return " with its own template"
+    return f" with the template {clean_line(rendered.template)}" if rendered.template else ""
+
+
+def _text(rendered: "Rendered") -> str:
+    """The row; of a preference pair both of its answers."""
+    if rendered.rejected is None:
+        return rendered_text(rendered)
+    chosen, rejected = (paint(f"── {name} ──", "bold") for name in ("chosen", "rejected"))
+    return f"{chosen}\n{rendered_text(rendered)}\n\n{rejected}\n{rendered_text(rendered.rejected)}"
 
 
 def rendered_text(rendered: "Rendered") -> str:
     """Counts, the row itself, and warnings. Trained is green in ▐ ▌, masked dim, special tokens yellow, cut red."""
     share = f" ({rendered.trained / rendered.total:.0%})" if rendered.total else ""
-    parts = [f"{rendered.total:,} tokens, {rendered.trained:,} trained{share}, {rendered.cut:,} cut", ""]
-    parts.append(_body(rendered))
-    parts += ["", *(f"{paint('!', 'yellow')} {clean(warning)}" for warning in rendered.warnings)] * bool(
-        rendered.warnings
-    )
-    return "\n".join(parts)
+    counts = f"{rendered.total:,} tokens, {rendered.trained:,} trained{share}, {rendered.cut:,} cut"
+    warnings = [f"{paint('!', 'yellow')} {clean(warning)}" for warning in rendered.warnings]
+    return "\n".join([counts, "", _body(rendered), *([""] * bool(warnings)), *warnings])
 
 
 def _body(rendered: "Rendered") -> str:

@@ -1,7 +1,6 @@
 """`finetui datasets validate | screen`: what may be wrong with the rows. Both report, and change nothing."""
 
 from collections import Counter
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -139,6 +138,7 @@ def screen(
     Rows are only reported, never dropped: look at them, and drop with `finetui datasets edit --drop`.
     """
     from engine.datasets.screening import screen as screened
+    from engine.datasets.screening import screening_to_json
 
     found = session.library.resolve(dataset)
     chosen = tuple(dict.fromkeys(map(str, kinds))) if kinds else tuple(map(str, Kind))
@@ -146,14 +146,9 @@ def screen(
         findings = screened(
             session.library, found, kinds=chosen, words=words, progress=work.progress, cancelled=work.cancelled
         )
-    document = {
-        "id": found.id,
-        "name": found.name,
-        "version": found.version,
-        "kinds": list(chosen),
-        "rows": sorted({finding.row for finding in findings}),
-        "findings": [asdict(finding) for finding in findings],
-    }
+    document = {"id": found.id, "name": found.name, "version": found.version, "screened": list(chosen)}
+    document |= screening_to_json(findings, found.rows)
+    document["row_numbers"] = sorted({finding.row for finding in findings})
     session.answer(document, lambda: _screen_text(found, findings))
 
 

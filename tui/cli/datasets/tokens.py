@@ -58,7 +58,7 @@ def tokens(
                 session.library, found, max_length=max_length, progress=work.progress, cancelled=work.cancelled
             )
         else:
-            tokenizer = model_tokenizer(session.home, name, progress=work.progress)
+            tokenizer = model_tokenizer(session.home, name, progress=work.tell, cancelled=work.cancelled)
             figures = dataset_tokens(
                 session.library,
                 found,

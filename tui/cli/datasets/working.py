@@ -31,6 +31,12 @@ class Work:
             raise Cancelled
         self._line.update(self._label, share)
 
+    def tell(self, words: str) -> None:
+        """What is being done now, where that is another thing. Raises `Cancelled` after Ctrl+C."""
+        if self.given_up:
+            raise Cancelled
+        self._line.update(words)
+
     def cancelled(self) -> bool:
         return self.given_up
 
@@ -54,8 +60,9 @@ def working(session: Session, label: str) -> Iterator[Work]:
             if sys.stderr.isatty():  # in a file it is said with the first progress: not above the error of a typo
                 line.update(label)
             yield work
-        except Exception as error:
-            # What the work raises once it was given up is the interruption, whatever it looks like.
+        except (Exception, KeyboardInterrupt) as error:
+            # What the work raises once it was given up is the interruption, whatever it looks like: its processes
+            # hear Ctrl+C too, and end in their own ways.
             if not work.given_up:
                 raise
             line.clear()
