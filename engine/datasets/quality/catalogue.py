@@ -346,9 +346,9 @@ _KINDS: tuple[CheckKind, ...] = (
     CheckKind(
         "boilerplate",
         "warning",
-        "Talk of being a language model",
-        "speak of being an AI language model|speaks of being an AI language model",
-        "Drop or rewrite them, unless the model should speak so.",
+        "Talk of being an AI",
+        "have an answer that speaks of being an AI|has an answer that speaks of being an AI",
+        "Drop or rewrite them, unless the model should speak of itself so.",
         cost=10,
         at=0.2,
     ),

@@ -53,9 +53,9 @@ _LETTERS = re.compile(r"[^\W\d_]")
 _DENSE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f]")
 
 _LANGUAGE_ASKED = re.compile(
-    r"translat|übersetz|traduc|traduis|traduir|tradu[zç]|перев|翻译|翻譯|翻訳|번역|"
-    r"\b(?:Arabic|Bengali|Chinese|Czech|Danish|Dutch|English|Finnish|French|German|Greek|Hebrew|Hindi|Hungarian|"
-    r"Indonesian|Italian|Japanese|Korean|Latin|Mandarin|Norwegian|Persian|Polish|Portuguese|Punjabi|Romanian|Russian|"
+    r"translat|übersetz|traduc|traduis|traduir|tradu[zç]|перев|(?:what|which) language|翻译|翻譯|翻訳|번역|"
+    r"\b(?:Arabic|Bengali|Bulgarian|Catalan|Chinese|Croatian|Czech|Danish|Dutch|English|Finnish|French|German|Greek|Hebrew|Hindi|Hungarian|"
+    r"Indonesian|Italian|Japanese|Korean|Latin|Mandarin|Norwegian|Marathi|Persian|Polish|Portuguese|Punjabi|Romanian|Russian|Serbian|"
     r"Spanish|Swahili|Swedish|Thai|Turkish|Ukrainian|Urdu|Vietnamese)\b",
     re.IGNORECASE,
 )

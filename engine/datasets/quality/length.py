@@ -42,14 +42,17 @@ def check_lengths(columns: dict[str, Any], kind: str) -> list[Outcome]:
     if rows < ENOUGH_ROWS:
         return []
     outcomes = [_giants(columns["row_chars"])]
-    chars = columns["prompt_chars"] if kind == "prompts" else columns["answer_chars"]
-    outcomes.append(_outliers(chars, "prompt" if kind == "prompts" else "answer"))
+    if kind == "prompts":
+        outcomes.append(_outliers(columns["prompt_chars"], columns["prompt_words"], "prompt"))
+    else:
+        outcomes.append(_outliers(columns["answer_chars"], columns["answer_words"], "answer"))
     if kind not in ("prompts", "text"):
         outcomes += _short(columns)
     return [outcome for outcome in outcomes if outcome.count]
 
 
-def _outliers(chars: Any, what: str) -> Outcome:
+def _outliers(chars: Any, words: Any, what: str) -> Outcome:
+    """Lengths far from the usual; answers of a word or two are told by `_short`."""
     import numpy as np
 
     known = chars > 0
@@ -57,7 +60,7 @@ def _outliers(chars: Any, what: str) -> Outcome:
     median = float(np.median(logs[known])) if known.any() else 0.0
     deviation = 1.4826 * float(np.median(np.abs(logs[known] - median))) if known.any() else 0.0
     distance = np.abs(logs - median)
-    unusual = known & (distance > OUTLIER_Z * deviation) & (distance > np.log(LEAST_FACTOR))
+    unusual = known & (words > SHORT_WORDS) & (distance > OUTLIER_Z * deviation) & (distance > np.log(LEAST_FACTOR))
     usual = round(float(np.exp(median)))
     found = [
         Found(int(index), "", f"has {what}s of {int(chars[index]):,} characters; the median is {usual:,}")

@@ -37,7 +37,7 @@ def measure(row: Row) -> tuple[int, ...]:
     answer = answer_text(row)
     prompt = prompt_text(row)
     said_before = [turn.content for turn in row.messages if turn.role not in ("assistant", "text")]
-    context = "\0".join(said_before) if said_before else answer
+    context = "\0".join((*said_before, row.tools)) if said_before else answer
     answer_words = answer.split()
     longer, same_pair = _pair(row)
     turns = all_turns(row)

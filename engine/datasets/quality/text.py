@@ -73,6 +73,8 @@ def controls(text: str) -> str:
     found = _CONTROLS.findall(text)
     if not found or len(found) == len(_ESCAPES.findall(text)):
         return ""
+    if min(found) >= "\x80" and mojibake(text):  # C1 characters are the middle of what was decoded wrongly
+        return ""
     names = sorted({f"U+{ord(char):04X}" for char in found})
     return f"holds control characters: {', '.join(names[:4])}"
 

@@ -18,10 +18,11 @@ def check_turns(row: Row, kind: str) -> Iterator[Fault]:
         yield from _prompt_of_pair(row)
         for name, answer in (("chosen", row.chosen), ("rejected", row.rejected)):
             yield from _answer_of_pair(name, answer)
+    elif kind == "prompts":  # one prompt after the other is what a suite is made of
+        yield from (fault for fault in _order("messages", row.messages) if fault.code == "system-late")
     else:
         yield from _order("messages", row.messages)
-        if kind != "prompts":
-            yield from _ending(row.messages)
+        yield from _ending(row.messages)
     yield from _tools(row)
 
 
