@@ -1,215 +1,250 @@
 """A dataset: what does it teach?"""
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.widgets import Input, Static
+from textual.binding import BindingType
+from textual.widgets import ContentSwitcher, Static
 
-from tui.format import fmt_when
-from tui.screens.dataset_actions import DatasetActions
-from tui.screens.dialogs import TextDialog
-from tui.text import clean_line
-from tui.widgets.conversation_preview import ConversationPreview
-from tui.widgets.dataset_rows import DatasetRows
-from tui.widgets.launch_plan import split_words
-from tui.widgets.row_list import RowList
+from tui.screens.dataset_edits import PendingEdits
+from tui.screens.dataset_keys import DATASET_KEYS
+from tui.screens.dataset_lineage import LineagePane
+from tui.screens.dataset_pane import BY_ITSELF_ROWS, DatasetPane, SeenBy
+from tui.screens.dataset_reading import Opened, check_rows, default_eyes, headline, read_dataset
+from tui.screens.dataset_report import ReportPane
+from tui.screens.dataset_rows import RowsPane
+from tui.screens.dataset_tokens import TokensPane
+from tui.screens.dataset_trail import Trail, trail_of_report
+from tui.screens.dataset_versions import VersionActions
+from tui.widgets.report_view import fault_count
+from tui.widgets.tab_line import TabLine
 
 if TYPE_CHECKING:
+    from engine.datasets.quality import Report
     from engine.datasets.rows import Row
     from store.records import Dataset
-    from tui.services import Services
 
-MOST_HITS = 1_000
+TABS = {"rows": "Rows", "report": "Report", "tokens": "Tokens", "lineage": "Lineage"}
+NARROW = 100
 
 
-class DatasetScreen(DatasetActions):
-    """The conversations of one dataset version."""
+class DatasetScreen(VersionActions):
+    """One dataset version: its rows, its report, its tokens, its lineage."""
 
     MODE = "datasets"
     TITLE = "Dataset"
     CSS_PATH = "dataset.tcss"
     AUTO_FOCUS = "DatasetRows"
     HELP = """
-**What does it teach?** Every conversation as it will be trained on, the roles in colour. What else the file said of a
-row stands below it, dim: it is kept and not trained.
+**What does it teach?** `[` and `]` go between the rows, the report on them, their tokens, and where they come from.
 
-`j` `k` go through the rows, `g` `G` to the first and the last, `:` to a number. `/` finds rows by their words, Esc
-shows all again. `J` `K` scroll a long conversation.
+`j` `k` go through the rows, `g` `G` to the first and the last, `:` to a number, `/` finds words while you type.
+`v` shows the row as a conversation, **as the model sees it**, or raw. As the model sees it, what stands between
+`▐` and `▌` is trained, the rest is only read, and what is struck was cut off; `m` `t` `L` `a` change the model,
+the template, the length and what is learnt. `n` `p` step through the rows that the report names.
+
+A version never changes. `x` drops rows (`Space` marks several), `e` edits one, and `w` writes what came of it as the
+next version; `u` takes changes back one by one, and with none left goes to the version this one was made from. `f`
+keeps the rows that match a filter, `o` has more ways to make a version. `l` trains on it.
 """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "datasets", id="page.back", key_display="esc", tooltip="Back to the datasets"),
-        Binding("slash", "search", "search", id="dataset.search", key_display="/", tooltip="Find rows by their words"),
-        Binding("colon", "go_to", "go to row", id="dataset.go_to", key_display=":", tooltip="Go to a row by number"),
-        Binding("n", "new_run", "new run", id="datasets.new_run", tooltip="A new run on this dataset"),
-        Binding("d", "remove", "remove", id="datasets.remove", tooltip="Remove this version and its files"),
-        Binding("J,shift+down", "scroll(1)", "scroll", id="dataset.scroll", show=False, tooltip="Scroll the text down"),
-        Binding("K,shift+up", "scroll(-1)", "scroll up", id="dataset.scroll_up", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = DATASET_KEYS
 
-    def __init__(self, dataset_id: str) -> None:
+    def __init__(self, dataset_id: str, seen_by: SeenBy | None = None) -> None:
         super().__init__()
         self.dataset_id = dataset_id
-        self._dataset: Dataset | None = None
-        self._search = ""
+        self.seen_by = seen_by or SeenBy()
+        self._eyes_given = seen_by is not None
+        self._opened: Opened | None = None
+        self.report: Report | None = None
+        self.validating = False
+        """Whether a report is being made in the background."""
+        self._share = 0.0
 
     def compose_body(self) -> ComposeResult:
         yield Static("", id="headline", markup=False)
-        with Horizontal(id="search-line"):
-            yield Static("/", id="slash")
-            yield Input(placeholder="words to find", id="search", compact=True)
-            yield Static("", id="hits", markup=False)
-        with Horizontal(id="body"):
-            yield DatasetRows(id="rows")
-            with Vertical(id="side", classes="panel"):
-                yield ConversationPreview(can_focus=False)
+        yield TabLine(TABS)
+        with ContentSwitcher(initial="rows", id="panes"):
+            yield RowsPane(id="rows")
+            yield ReportPane(id="report")
+            yield TokensPane(id="tokens")
+            yield LineagePane(id="lineage")
 
     def on_mount(self) -> None:
         self.when_ready(self._start)
 
     def _start(self) -> None:
-        read = partial(_read_dataset, self.services, self.dataset_id)
+        read = partial(read_dataset, self.services, self.dataset_id)
         self.in_thread(read, self._show, group="dataset", failed=self._read_failed)
 
     def _read_failed(self, error: Exception) -> None:
         from tui.errors import show_error
 
-        show_error(self.app, error, "The dataset cannot be read", on_close=self._leave)
+        show_error(self.app, error, "The dataset cannot be read", on_close=self.leave)
 
-    def _leave(self) -> None:
-        if self.is_current:
-            self.action_back()
+    def _show(self, opened: Opened) -> None:
+        self._opened, self.report = opened, opened.report
+        if not self._eyes_given:
+            self.seen_by = default_eyes(opened)
+        for pane in self._panes:
+            pane.start()
+        self._show_headline()
+        self.refresh_bindings()
+        if self.report is None and opened.dataset.rows <= BY_ITSELF_ROWS:
+            self._check_by_itself(opened.dataset)
+
+    def _show_headline(self) -> None:
+        if self._opened:
+            self.query_one("#headline", Static).update(headline(self._opened, self.report, self.size))
+            self.query_one(TabLine).counts = {"report": fault_count(self.report)}
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width < NARROW, "-narrow")
+        self._show_headline()
+
+    # What the tabs ask
 
     @property
     def current_dataset(self) -> "Dataset | None":
-        return self._dataset
+        return self._opened.dataset if self._opened else None
 
-    def dataset_changed(self, dataset_id: str | None) -> None:
-        self.app.pop_screen()
+    @property
+    def next_version(self) -> int:
+        """The number that a version made from this one gets."""
+        return self._opened.next_version if self._opened else 0
 
-    def _show(self, found: "tuple[Dataset, dict[str, Any]]") -> None:
-        self._dataset, card = found
-        self.query_one("#headline", Static).update(headline(self._dataset, card))
-        self.query_one(DatasetRows).show_all(self._dataset.rows)
+    @property
+    def _panes(self) -> "list[DatasetPane]":
+        return [*self.query(DatasetPane)]
+
+    @property
+    def rows(self) -> RowsPane:
+        return self.query_one(RowsPane)
+
+    @property
+    def edits(self) -> PendingEdits:
+        return self.rows.edits
+
+    @property
+    def row(self) -> "Row | None":
+        return self.rows.row
+
+    @property
+    def tab(self) -> str:
+        """The tab that is shown."""
+        return self.query_one(TabLine).active
+
+    def follow(self, trail: Trail, *, show: bool = True) -> None:
+        """Let `n` and `p` go along a trail; with `show`, go to its first row."""
+        if show:
+            self.query_one(TabLine).choose("rows")
+        self.rows.follow(trail, go=show)
+
+    def tokens_counted(self, figures: dict[str, Any]) -> None:
+        """The tokens of the dataset are known."""
+        if self._opened:
+            self._opened = replace(self._opened, tokens=figures)
+            self._show_headline()
+            self.rows.show_token_total(figures)
+
+    # Tabs
+
+    def action_tab(self, places: int) -> None:
+        self.query_one(TabLine).move(places)
+
+    @on(TabLine.Chosen)
+    def _chosen(self, event: TabLine.Chosen) -> None:
+        self.query_one(ContentSwitcher).current = event.tab
+        if self._opened:
+            self.query_one(f"#panes > #{event.tab}", DatasetPane).opened()
         self.refresh_bindings()
 
-    # Rows
+    # Keys
 
-    @on(DatasetRows.PageWanted)
-    def _page_wanted(self, event: DatasetRows.PageWanted) -> None:
-        rows = self.query_one(DatasetRows)
-        read = partial(self.services.library.rows, self.dataset_id, offset=event.offset, limit=event.limit)
-        self.in_thread(
-            read,
-            partial(rows.give, event.offset),
-            group=f"page-{event.offset}",
-            title="The rows cannot be read",
-        )
+    def action_rows(self, name: str) -> None:
+        self.rows.do(name)
 
-    @on(RowList.Highlighted)
-    def _highlighted(self) -> None:
-        rows = self.query_one(DatasetRows)
-        row = rows.highlighted
-        total = self._dataset.rows if self._dataset else 0
-        side = self.query_one("#side")
-        if row is None and rows.count:
-            return
-        side.border_title = f"row {row.index + 1:,} of {total:,} · {row.split}" if row else ""
-        self.query_one(ConversationPreview).show(row, self._search if rows.filtered else "")
+    def action_count(self) -> None:
+        self.query_one(TokensPane).do_count()
 
-    def action_scroll(self, direction: int) -> None:
-        preview = self.query_one(ConversationPreview)
-        preview.scroll_relative(y=direction * max(1, preview.size.height // 2), animate=False)
+    def action_see(self, what: str) -> None:
+        """Choose other eyes to see the rows with."""
+        from tui.screens.dataset_eyes import choose
 
-    def action_go_to(self) -> None:
-        """Ask for a row's number and go there."""
-        total = self._dataset.rows if self._dataset else 0
-        self.app.push_screen(TextDialog("Go to row", hint=f"1 to {total:,}"), self._go_to)
+        choose(self, what)
 
-    def _go_to(self, text: str | None) -> None:
-        number = (text or "").replace(",", "").strip()
-        if not number:
-            return
-        if not number.isdecimal() or not self._dataset:
-            self.notify(f"{clean_line(number)} is not a row's number.", severity="warning", markup=False)
-            return
-        self._show_all()
-        self.query_one(DatasetRows).move_to(min(int(number), self._dataset.rows) - 1)
+    def see(self, seen: SeenBy) -> None:
+        """See the rows with other eyes from now on."""
+        self.seen_by = seen
+        if self.tab == "rows":
+            self.rows.seen_otherwise(seen)
+        self.query_one(TokensPane).seen_otherwise(seen)
 
-    # The search
+    def action_undo(self) -> None:
+        """Take the last change back; with none, go to the version this one was made from."""
+        if self.rows.edits.can_undo and self.tab == "rows":
+            self.rows.do_undo()
+        else:
+            self.action_parent()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("search", "go_to"):
-            return self._dataset is not None
+        if action in ("rows", "see", "count", "make", "filter_rows", "undo"):
+            return self.is_mounted and self._opened is not None and self._applies(action, str(*parameters))
+        if action == "validate" and self.validating:
+            return False
         return super().check_action(action, parameters)
 
-    def action_search(self) -> None:
-        self.add_class("-searching")
-        self.query_one("#search", Input).focus()
+    def _applies(self, action: str, name: str) -> bool:
+        tab = self.tab
+        if action == "rows":
+            return tab == "rows" and self.rows.applies(name)
+        if action == "see":
+            return (tab == "rows" and self.rows.view == "model") or (tab == "tokens" and name in ("model", "length"))
+        if action == "count":
+            return tab == "tokens" and self.query_one(TokensPane).applies(name)
+        if action == "undo":
+            parent = self._opened is not None and self._opened.dataset.parent is not None
+            return parent or (tab == "rows" and self.rows.applies("undo"))
+        return True
 
-    @on(Input.Submitted, "#search")
-    def _submitted(self, event: Input.Submitted) -> None:
-        text = event.value
-        if not text.strip():
-            self._show_all()
-            return
-        self._search = text
-        search = partial(self.services.library.search, self.dataset_id, text, MOST_HITS)
-        self.in_thread(search, self._show_hits, group="search", title="The rows cannot be searched")
+    # The report
 
-    def _show_hits(self, hits: "list[Row]") -> None:
-        words = f"first {MOST_HITS:,} rows" if len(hits) >= MOST_HITS else f"{len(hits):,} rows"
-        self.query_one("#hits", Static).update("no row has it" if not hits else "1 row" if len(hits) == 1 else words)
-        if hits:
-            rows = self.query_one(DatasetRows)
-            rows.show_hits(hits)
-            rows.focus()
+    def _check_by_itself(self, dataset: "Dataset") -> None:
+        self.validating = True
+        self.query_one(ReportPane).show_progress(0.0)
+        check = partial(check_rows, self.services, dataset, self._checked_share, lambda: not self.is_running)
+        self.in_thread(check, self._checked, group="check", failed=self._check_failed, exclusive=False)
 
-    def _show_all(self) -> None:
-        rows = self.query_one(DatasetRows)
-        row = rows.highlighted
-        self._search = ""
-        self.query_one("#search", Input).value = ""
-        self.query_one("#hits", Static).update("")
-        self.remove_class("-searching")
-        if rows.filtered and self._dataset:
-            rows.show_all(self._dataset.rows)
-            rows.move_to(row.index if row else 0)
-        rows.focus()
+    def _checked_share(self, share: float) -> None:
+        """In the thread."""
+        if int(share * 20) != int(self._share * 20) and self.is_running:
+            self._share = share
+            self.app.call_later(self.query_one(ReportPane).show_progress, share)
+
+    def _checked(self, report: "Report") -> None:
+        self.validating, self.report = False, report
+        self.query_one(ReportPane).show(report)
+        self.rows.follow(trail_of_report(report), go=False)
+        self._show_headline()
+        self.refresh_bindings()
+
+    def _check_failed(self, error: Exception) -> None:
+        """Nobody asked for it: the report's tab says that there is none."""
+        self.validating = False
+        self.query_one(ReportPane).show_problem(error)
+        self.refresh_bindings()
+
+    def dataset_validated(self, dataset: "Dataset", report: "Report") -> None:
+        super().dataset_validated(dataset, report)
+        self._checked(report)
+
+    # Leaving
 
     def action_back(self) -> None:
-        """End the search, then leave."""
-        if self.has_class("-searching"):
-            self._show_all()
-        else:
-            super().action_back()
-
-
-def headline(dataset: "Dataset", card: dict[str, Any]) -> Content:
-    """Name, rows, where it comes from; then the size of its conversations; then what was left out."""
-    rows = f"{dataset.rows:,} {'row' if dataset.rows == 1 else 'rows'}: {split_words(dataset)}"
-    chars, turns = card.get("chars") or {}, card.get("turns") or {}
-    facts = [
-        f"{clean_line(dataset.source)}, imported {fmt_when(dataset.created)}",
-        dataset.shape,
-        f"{turns.get('mean', 0):.3g} turns and {chars.get('mean', 0):,.0f} characters a row",
-        dataset.id,
-    ]
-    lines = [
-        Content.assemble((clean_line(dataset.name), "bold"), f" v{dataset.version}", (f"   {rows}", "")),
-        Content(" · ".join(facts)).stylize("$text-muted"),
-    ]
-    if card.get("system"):
-        system = f"system prompt for rows without one: {clean_line(str(card['system']))}"
-        lines.append(Content(system).stylize("$text-muted"))
-    lines += [Content.assemble(("⚠ ", "$text-warning"), clean_line(warning)) for warning in dataset.warnings]
-    return Content("\n").join(lines)
-
-
-def _read_dataset(services: "Services", dataset_id: str) -> "tuple[Dataset, dict[str, Any]]":
-    dataset = services.library.resolve(dataset_id)
-    return dataset, services.library.card(dataset.id)
+        """End the search or the counting, then leave."""
+        if self.tab == "rows" and self.rows.has_class("-searching"):
+            self.rows.end_search()
+        elif self.tab != "tokens" or not self.query_one(TokensPane).stop():
+            self.unless_changed(self.leave)

@@ -1,8 +1,8 @@
 """The rows of a dataset as a list, a page at a time: a million rows cost what is on the screen."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.message import Message
 
@@ -18,7 +18,17 @@ SPLIT_WORDS = {"train": "train", "validation": "val", "test": "test"}
 
 
 class DatasetRows(RowList):
-    """Number, split and first words of each row. Asks its screen for pages with `PageWanted`."""
+    """Number, split and first words of each row. Asks its screen for pages with `PageWanted`.
+
+    In front of the number: `✱` marked, `✗` to be dropped, `✎` changed.
+    """
+
+    DEFAULT_CSS = """
+    DatasetRows {
+        .row-list--struck { color: $text-muted; text-style: strike; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"row-list--struck"}
 
     class PageWanted(Message):
         """The rows from `offset` on are to be shown; `give` takes them."""
@@ -32,20 +42,30 @@ class DatasetRows(RowList):
         super().__init__(id=id)
         self._pages: OrderedDict[int, Sequence[Row]] = OrderedDict()
         self._asked: set[int] = set()
-        self._hits: Sequence[Row] | None = None
+        self._hits: list[Row] | None = None
         self._total = 0
+        self.marked: Collection[int] = ()
+        self.dropped: Collection[int] = ()
+        self.changed: Collection[int] = ()
 
-    def show_all(self, total: int) -> None:
-        """All rows of a dataset that has `total`."""
+    def show_all(self, total: int, cursor: int = 0) -> None:
+        """All rows of a dataset that has `total`, the cursor on the row `cursor`."""
         self._total = total
         self._hits = None
+        self.cursor = cursor
         self.set_count(total)
 
     def show_hits(self, rows: "Sequence[Row]") -> None:
         """These rows alone."""
-        self._hits = rows
+        self._hits = list(rows)
         self.cursor = 0
-        self.set_count(len(rows))
+        self.set_count(len(self._hits))
+
+    def add_hits(self, rows: "Sequence[Row]") -> None:
+        """More rows of a search that goes on; the cursor stays."""
+        if self._hits is not None and rows:
+            self._hits += rows
+            self.set_count(len(self._hits))
 
     @property
     def filtered(self) -> bool:
@@ -88,11 +108,15 @@ class DatasetRows(RowList):
         found = self.row(row)
         digits = len(f"{max(self._total, 1):,}")
         if found is None:
-            return [(f" {row + 1:>{digits},}", "dim"), ("  …", "dim")]
+            return [(f"  {row + 1:>{digits},}", "dim"), ("  …", "dim")]
+        index = found.index
         split = SPLIT_WORDS.get(found.split, found.split)
-        room = max(0, width - digits - 9)
+        dropped = index in self.dropped
+        room = max(0, width - digits - 10)
         return [
-            (f" {found.index + 1:>{digits},} ", "dim"),
+            ("✱" if index in self.marked else " ", "mark"),
+            ("✗", "act") if dropped else ("✎", "look") if index in self.changed else (" ", ""),
+            (f"{index + 1:>{digits},} ", "dim"),
             (fitted(split, 5) + " ", "dim" if found.split == "train" else "live"),
-            (fitted(first_words(found), room), ""),
+            (fitted(first_words(found), room), "struck" if dropped else ""),
         ]
