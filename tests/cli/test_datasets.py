@@ -1,7 +1,11 @@
 """Datasets, presets, models and the store from the command line."""
 
 import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -38,6 +42,32 @@ def test_a_bad_row_is_named_and_nothing_is_kept(cli: Cli, chats: Path, home: Hom
     assert not [path for path in home.datasets.iterdir() if path.is_dir()]
     made = cli("datasets", "import", str(chats), "--skip-bad", "--json").json
     assert made["rows"] == 10
+
+
+def test_ctrl_c_leaves_nothing_of_an_import(home: Home, tmp_path: Path) -> None:
+    """The whole process group hears Ctrl+C, as from a terminal."""
+    file = tmp_path / "many.jsonl"
+    line = json.dumps({"messages": [{"role": role, "content": "words " * 20} for role in ("user", "assistant")]})
+    file.write_text(f"{line}\n" * 60_000)
+    code = "import sys; from tui.cli import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "datasets", "import", str(file)],
+        env=os.environ | {"FINETUI_HOME": str(home.root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "importing many.jsonl\n"
+        os.killpg(process.pid, signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and out == ""
+    assert "nothing was kept" in errors and "Traceback" not in errors
+    assert [path.name for path in home.datasets.iterdir() if path.is_dir()] == []
 
 
 def test_presets_are_recipes(cli: Cli, tmp_path: Path) -> None:

@@ -139,7 +139,13 @@ def operation_words(card: dict[str, Any]) -> str:
     """How a version was made, from its card: `filter where tokens < 100, 474 → 426 rows`."""
     operation = dict(card.get("operation") or {"kind": "import"})
     kind, before, after = (operation.pop(key, None) for key in ("kind", "before", "after"))
-    said = ", ".join(f"{key} {_value(value)}" for key, value in operation.items() if value not in (None, "", [], {}))
+    if kind == "import":  # the source is told beside it
+        operation.pop("source", None)
+    said = ", ".join(
+        key.replace("_", " ") + ("" if value is True else f" {_value(value)}")
+        for key, value in operation.items()
+        if value not in (None, "", False, "auto") and value not in ([], {})
+    )
     counts = f"{before:,} → {after:,} rows" if isinstance(before, int) and isinstance(after, int) else ""
     return ", ".join(part for part in (f"{kind} {said}".strip(), counts) if part)
 

@@ -80,7 +80,8 @@ def _check_text(check: "Check") -> str:
     mark, style = MARKS[check.level]
     rows = ", ".join(f"{row:,}" for row in check.rows[:FIRST])
     more = check.count - min(len(check.rows), FIRST)
-    where = f"rows {rows}" + (f" and {more:,} more" if more > 0 else "") if rows else ""
+    named = "row" if check.count == 1 else "rows"
+    where = f"{named} {rows}" + (f" and {more:,} more" if more > 0 else "") if rows else ""
     said = f"{paint(mark, style)} {paint(clean_line(check.title), 'bold')}: {clean_line(check.message)}"
     if check.level == "info":
         return said + (f" ({where})" if where else "")
