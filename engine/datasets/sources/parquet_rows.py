@@ -21,6 +21,9 @@ BATCH_BYTES = 32 << 20
 MAX_BATCH_BYTES = 1 << 30
 """What a batch may take at most: a file can be small and say the same long text in each row."""
 
+LEAST_ROWS = 16
+"""Fewer rows are not read at a time for what could be: files with large dictionaries are common, such ones are not."""
+
 MAX_UNPACKED_BYTES = 16 << 30
 """How much of a `.parquet.gz` is unpacked, to a temporary file."""
 
@@ -51,7 +54,7 @@ def parquet_rows(path: Path) -> Iterator[Item]:
                     for row in _values(batch, readers):
                         done += 1
                         yield None, row, done / total
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
             if isinstance(error, BadInput):
                 raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -98,11 +101,19 @@ def _check(path: Path, file: Any) -> None:
 
 
 def _batch_rows(file: Any) -> int:
-    """How many rows of the longest kind the file has make a batch."""
+    """How many rows make a batch: by their mean length, and by what they take if all say the longest text there can be.
+
+    Such a text stands once in the file, in the dictionary of its column.
+    """
     layout = file.metadata
-    groups = (layout.row_group(index) for index in range(layout.num_row_groups))
-    longest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0)
-    return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(1, longest))))
+    fewest = BATCH_ROWS
+    for index in range(layout.num_row_groups):
+        group = layout.row_group(index)
+        columns = [group.column(place) for place in range(group.num_columns)]
+        longest = sum(column.total_uncompressed_size for column in columns if column.has_dictionary_page)
+        by_mean = int(BATCH_BYTES * group.num_rows / max(1, group.total_byte_size))
+        fewest = min(fewest, max(1, by_mean), max(LEAST_ROWS, int(MAX_BATCH_BYTES / max(1, longest))))
+    return fewest
 
 
 def _json_readers(schema: Any) -> dict[str, Reader]:
@@ -159,6 +170,8 @@ def _row(row: dict[str, Any], readers: dict[str, Reader]) -> dict[str, Any] | Un
                 return Unreadable(str(error), name)
             except RowError as error:
                 return Unreadable(error.problem, name)
+            except RecursionError:
+                return Unreadable("is nested too deeply", name)
     return row
 
 

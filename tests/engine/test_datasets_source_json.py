@@ -1,4 +1,4 @@
-"""Files as people have them: what can be read is read, the rest is refused with what is wrong and what to do."""
+"""JSON files as people have them: what can be read is read, the rest is refused with what is wrong and what to do."""
 
 import gzip
 import json
@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from engine.datasets import source
 from engine.datasets.rows import RowError
-from engine.datasets.source import read_rows
+from engine.datasets.sources import RawRow, json_rows, open_source, opening, parse_json
 from engine.errors import BadInput
 
 ROW = {"prompt": "Wie heißt du? 🙂", "response": "Ada"}
 LINE = json.dumps(ROW, ensure_ascii=False)
+
+
+def read_rows(path: Path) -> list[RawRow]:
+    return list(open_source(path).rows())
 
 
 def written(tmp_path: Path, content: str | bytes, name: str = "x.jsonl") -> Path:
@@ -50,7 +53,7 @@ def test_a_single_object_is_one_row(tmp_path: Path) -> None:
 
 
 def test_lines_are_numbered_as_an_editor_does(tmp_path: Path) -> None:
-    rows = list(read_rows(written(tmp_path, f"\n{LINE}\n\n{LINE}\n")))
+    rows = read_rows(written(tmp_path, f"\n{LINE}\n\n{LINE}\n"))
     assert [(row.number, row.line) for row in rows] == [(1, 2), (2, 4)]
     assert rows[-1].at == 1.0
 
@@ -63,6 +66,30 @@ def test_unicode_line_separators_do_not_end_a_row(tmp_path: Path) -> None:
 def test_nan_reads_as_null(tmp_path: Path) -> None:
     (row,) = read_rows(written(tmp_path, '{"input": NaN, "score": -Infinity}\n'))
     assert row.parse() == {"input": None, "score": None}
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 2**63, 2**64, -(2**63) - 1, 10**30, 0.1, 1e300, -0.5])
+def test_numbers_keep_every_digit(number: float) -> None:
+    value = parse_json(json.dumps({"id": number}).encode())["id"]
+    assert value == number
+    assert type(value) is type(number)
+
+
+def test_what_the_quick_decoder_refuses_is_read_as_ever() -> None:
+    assert parse_json(b'{"a": "\\ud800"}') == {"a": "\ud800"}
+    assert parse_json(b'{"a": 1e999, "b": NaN}') == {"a": None, "b": None}
+    assert parse_json(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
+def test_rows_as_the_hub_serves_them_are_unwrapped(tmp_path: Path) -> None:
+    served = {"features": [], "rows": [{"row_idx": index, "row": ROW, "truncated_cells": []} for index in range(2)]}
+    assert [row.parse() for row in read_rows(written(tmp_path, json.dumps(served), "x.json"))] == [ROW, ROW]
+
+
+def test_content_goes_before_the_name(tmp_path: Path) -> None:
+    for name in ("x.txt", "x.csv", "x.data", "x"):
+        assert open_source(written(tmp_path, f"{LINE}\n{LINE}\n", name)).format == "jsonl"
+        assert open_source(written(tmp_path, json.dumps([ROW], indent=1), name)).format == "json"
 
 
 @pytest.mark.parametrize(
@@ -105,11 +132,17 @@ def test_a_bad_first_line_does_not_hide_the_others(tmp_path: Path, bad: bytes) -
         (b'{"data": []}', "holds no rows"),
         (b"Hello there\nWorld\n", "is not JSON"),
         (b"prompt,response\na,b\n", "is not JSON"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "is a Git LFS pointer"),
+        (b"<!DOCTYPE html>\n<html><body>Log in</body></html>", "is a web page"),
+        (gzip.compress(gzip.compress(b'{"a": 1}')), "gzipped more than once"),
+        (b"x" * 257 + b"ustar" + b"\0" * 100, "is a tar archive"),
+        ('{"prompt": "a"}'.encode("utf-16-le"), "is UTF-16 text"),
+        ('{"prompt": "a"}'.encode("utf-16-be"), "is UTF-16 text"),
         (b'[{"prompt": "a"},\n{"prompt": ', "line 2, column 12"),
         (b'{\n "prompt": "a",\n}', "is not JSON (illegal trailing comma"),
         (b'[{"prompt": "caf\xe9"}]', "is not UTF-8"),
         ("[1]".encode("utf-16"), "is UTF-16 text"),
-        (b"PAR1\x15\x04\x15", "is a Parquet file"),
+        (b"PAR1\x15\x04\x15", "is a damaged Parquet file"),
         (b"PK\x03\x04\x14\x00", "is a ZIP archive"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "is a binary file"),
         (gzip.compress(b'{"prompt": 1}\n' * 5000)[:-20], "is damaged"),
@@ -120,25 +153,12 @@ def test_a_bad_first_line_does_not_hide_the_others(tmp_path: Path, bad: bytes) -
 def test_a_file_that_holds_no_rows_says_why(tmp_path: Path, content: bytes, message: str) -> None:
     path = written(tmp_path, content)
     with pytest.raises(BadInput) as error:
-        list(read_rows(path))
+        read_rows(path)
     if message.startswith("is not JSON (illegal"):  # newer Pythons say it so, older ones name the brace
         message = "is not JSON ("
     assert message in error.value.why or message in error.value.what
     assert str(path) in error.value.what
     assert error.value.fix
-
-
-def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="does not exist"):
-        list(read_rows(tmp_path / "none.jsonl"))
-    written(tmp_path, LINE, "rows.jsonl")
-    with pytest.raises(BadInput, match="is a folder") as error:
-        list(read_rows(tmp_path))
-    assert "rows.jsonl" in error.value.why
-    with pytest.raises(BadInput, match="cannot be read"):
-        list(read_rows(tmp_path / ("a" * 5000)))
-    with pytest.raises(BadInput, match="hub"):
-        list(read_rows(Path("hub:someone/data")))
 
 
 def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +169,7 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(Path, "open", refuse)  # root, who runs tests in containers, may read everything
     with pytest.raises(BadInput, match="cannot be read") as error:
-        list(read_rows(path))
+        read_rows(path)
     assert "Permission denied" in error.value.why
 
 
@@ -158,8 +178,8 @@ def test_a_long_line_is_read_and_one_beyond_the_limit_is_a_problem(
 ) -> None:
     long = json.dumps({"prompt": "a" * (5 << 20), "response": "b"})
     path = written(tmp_path, f"{LINE}\n{long}\n{LINE}\n")
-    assert len(list(read_rows(path))[1].parse()["prompt"]) == 5 << 20
-    monkeypatch.setattr(source, "MAX_LINE_BYTES", 1 << 20)
+    assert len(read_rows(path)[1].parse()["prompt"]) == 5 << 20
+    monkeypatch.setattr(opening, "MAX_LINE_BYTES", 1 << 20)
     first, bad, last = read_rows(path)
     assert first.parse() == last.parse() == ROW
     with pytest.raises(RowError, match="longer than 1 MB"):
@@ -167,16 +187,16 @@ def test_a_long_line_is_read_and_one_beyond_the_limit_is_a_problem(
 
 
 def test_an_array_too_large_to_read_whole_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "MAX_DOCUMENT_BYTES", 1000)
+    monkeypatch.setattr(json_rows, "MAX_DOCUMENT_BYTES", 1000)
     with pytest.raises(BadInput, match="read whole") as error:
-        list(read_rows(written(tmp_path, json.dumps([ROW] * 100))))
+        read_rows(written(tmp_path, json.dumps([ROW] * 100)))
     assert "JSONL" in error.value.fix
 
 
 def test_lines_are_streamed(tmp_path: Path) -> None:
     path = written(tmp_path, (json.dumps({"prompt": "a" * 1000, "response": "b"}) + "\n") * 20_000)
     tracemalloc.start()
-    count = sum(1 for row in read_rows(path) if row.parse())
+    count = sum(1 for row in open_source(path).rows() if row.parse())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert count == 20_000
