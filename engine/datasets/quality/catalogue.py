@@ -435,7 +435,7 @@ _KINDS: tuple[CheckKind, ...] = (
         "Verdicts out of balance",
         "",
         "Collect more of the rarer verdict, or weigh them in the recipe (desirable_weight, undesirable_weight).",
-        cost=12,
+        cost=25,
     ),
     CheckKind(
         "one-label",

@@ -113,7 +113,7 @@ def _mended(line: str) -> str:
 
 def _first_difference(line: str, mended: str) -> tuple[str, str]:
     """The words of both that differ first, as far as they can be set side by side."""
-    pairs = zip(line.split(), mended.split(), strict=False)
+    pairs = zip(line.split(" "), mended.split(" "), strict=False)
     word, right = next(((a, b) for a, b in pairs if a != b), (line, mended))
     return word[:30], right[:30]
 
