@@ -1,5 +1,7 @@
 """Rows as tokens: what a model sees, what it learns from, and how much of it there is. No training libraries."""
 
+from engine.tokens.count import RowCounts, dataset_tokens, row_counts, row_tokens, tiktoken_tokens
+from engine.tokens.figures import TokenFigures
 from engine.tokens.prepare import model_tokenizer
 from engine.tokens.supervision import Rendered, Token, render_row
 from engine.tokens.template import BUILT_IN, TemplateProblem
@@ -8,9 +10,15 @@ from engine.tokens.tokenizer import Tokenizer
 __all__ = [
     "BUILT_IN",
     "Rendered",
+    "RowCounts",
     "TemplateProblem",
     "Token",
+    "TokenFigures",
     "Tokenizer",
+    "dataset_tokens",
     "model_tokenizer",
     "render_row",
+    "row_counts",
+    "row_tokens",
+    "tiktoken_tokens",
 ]

@@ -228,10 +228,10 @@ def _mask_warnings(
         return ["Nothing of this row is trained: the template marks no word of the assistant's in it."]
     if not kept:
         return [f"Nothing of this row is trained: its answer begins beyond max_length ({limit:,}). Raise max_length."]
-    if kept < total:
+    if kept < total and assistant_only:
         warnings.append(f"The answer is cut off: {total - kept:,} of its {total:,} tokens are beyond max_length.")
     elif len(trained) > limit:
-        warnings.append(f"{len(trained) - limit:,} tokens are beyond max_length and cut off.")
+        warnings.append(_cut_off(len(trained), limit))
     if total == len(trained):
         warnings.append(
             "Every token is trained, the question too: the template marks all of it."
@@ -247,6 +247,10 @@ def _mask_warnings(
         if kept == total and not _ends_turn(written, encoding, trained, tokenizer):
             warnings.append("The end of the turn is not trained, so the model would not learn to stop.")
     return warnings
+
+
+def _cut_off(total: int, limit: int) -> str:
+    return f"{total - limit:,} of {total:,} tokens are beyond max_length and cut off."
 
 
 def _ends_turn(written: Written, encoding: Any, trained: list[bool], tokenizer: Tokenizer) -> bool:

@@ -1,0 +1,166 @@
+"""Counts the tokens of rows, many at a time. This is what other processes run of a large dataset."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import parent_process
+from pathlib import Path
+from typing import Any
+
+from engine.datasets.rows import Row, Turn
+from engine.tokens.messages import has_answer, is_text, learnt_turns
+from engine.tokens.supervision import text_to_learn, token_spans, write_row
+from engine.tokens.template import ChatTemplate, TemplateProblem, Written
+from engine.tokens.tokenizer import Tokenizer
+
+COLUMNS = ("total", "trained", "prompt", "system", "user", "assistant", "tool", "text")
+"""What is counted of a row: all tokens; those that carry loss, -1 where the template refuses the row; those before the
+first of them; and those of each role's own words."""
+
+BYTES_A_TOKEN = 4
+"""Where there is no tokenizer at all."""
+
+_ROLES = {name: place for place, name in enumerate(COLUMNS)}
+_TRAINED, _PROMPT = 1, 2
+
+
+@dataclass(frozen=True)
+class ByModel:
+    """Count as a model's tokenizer in `folder` does, template included."""
+
+    folder: str
+    template: str
+    assistant_only: bool
+
+
+@dataclass(frozen=True)
+class ByEncoding:
+    """Count as an encoding of tiktoken does, turn by turn; its file is in `folder`. Without a name: by bytes."""
+
+    name: str
+    folder: str
+
+
+def count_rows(rows: list[Row], how: ByModel | ByEncoding) -> Any:
+    """(rows, columns) int32: `COLUMNS` of each row."""
+    if parent_process() is not None:  # one of several: each keeps to its core
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    return _by_model(rows, how) if isinstance(how, ByModel) else _by_encoding(rows, how)
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(folder: str) -> Tokenizer:
+    return Tokenizer(Path(folder), "")
+
+
+def _by_model(rows: list[Row], how: ByModel) -> Any:
+    import numpy as np
+
+    tokenizer = _tokenizer(how.folder)
+    counted = np.zeros((len(rows), len(COLUMNS)), dtype=np.int32)
+    texts = [place for place, row in enumerate(rows) if is_text(row)]
+    eos = tokenizer.special.eos_token
+    encodings = tokenizer.backend.encode_batch_fast([text_to_learn(rows[place], eos) for place in texts])
+    for place, encoding in zip(texts, encodings, strict=True):
+        total = len(encoding)
+        counted[place, [0, _TRAINED, _ROLES["text"]]] = total
+    if len(texts) == len(rows):
+        return counted
+    known = set(texts)
+    templates: dict[bool, ChatTemplate] = {}
+    written: list[tuple[int, Written | None]] = []
+    for place, row in enumerate(rows):
+        if place not in known:
+            tools = bool(row.tools)
+            if tools not in templates:
+                templates[tools] = tokenizer.template(how.template, assistant_only=how.assistant_only, tools=tools)
+            written.append((place, _write(row, templates[tools])))
+    batch = [one.text if one else _plain(rows[place]) for place, one in written]
+    encodings = tokenizer.backend.encode_batch(batch, add_special_tokens=False)
+    for (place, one), encoding in zip(written, encodings, strict=True):
+        counted[place] = _count(rows[place], one, encoding, how.assistant_only)
+    return counted
+
+
+def _write(row: Row, template: ChatTemplate) -> Written | None:
+    try:
+        return write_row(row, template)
+    except TemplateProblem:
+        return None
+
+
+def _plain(row: Row) -> str:
+    return "\n".join(turn.content for turn in learnt_turns(row))
+
+
+def _count(row: Row, written: Written | None, encoding: Any, assistant_only: bool) -> list[int]:
+    total = len(encoding)
+    found = [total, 0, total, 0, 0, 0, 0, 0]
+    if written is None:
+        found[_TRAINED] = -1
+        return found
+    turns = learnt_turns(row)
+    if not has_answer(row):
+        pass
+    elif not assistant_only:
+        found[_TRAINED], found[_PROMPT] = total, 0
+    else:
+        end = 0
+        for start, stop in token_spans(encoding, written.spans):
+            if stop > start:
+                found[_TRAINED] += max(0, stop - max(start, end))
+                found[_PROMPT] = min(found[_PROMPT], start)
+                end = max(end, stop)
+    _count_roles(turns, written.text, encoding, found)
+    return found
+
+
+def _count_roles(turns: Sequence[Turn], text: str, encoding: Any, found: list[int]) -> None:
+    """Tokens of each turn's own words, where the template leaves them as they are."""
+    at = done = 0
+    for turn in turns:
+        content = turn.content.strip()
+        start = text.find(content, at) if content else -1
+        if start < 0:
+            continue
+        at = start + len(content)
+        first, last = encoding.char_to_token(start), encoding.char_to_token(at - 1)
+        if first is None or last is None:
+            continue
+        found[_ROLES[turn.role]] += max(0, last + 1 - max(first, done))
+        done = max(done, last + 1)
+
+
+def _by_encoding(rows: list[Row], how: ByEncoding) -> Any:
+    import numpy as np
+
+    count = _byte_count if not how.name else _encoding_count(how.name, how.folder)
+    counted = np.zeros((len(rows), len(COLUMNS)), dtype=np.int32)
+    for place, row in enumerate(rows):
+        before = 0
+        for turn in learnt_turns(row):
+            tokens = count(turn.content + turn.calls)
+            counted[place, _ROLES[turn.role]] += tokens
+            counted[place, 0] += tokens
+            if turn.role in ("assistant", "text"):
+                if not counted[place, _TRAINED]:
+                    counted[place, _PROMPT] = before
+                counted[place, _TRAINED] += tokens
+            before += tokens
+        if not counted[place, _TRAINED]:
+            counted[place, _PROMPT] = before
+    return counted
+
+
+def _byte_count(text: str) -> int:
+    return -(-len(text.encode()) // BYTES_A_TOKEN)
+
+
+@lru_cache(maxsize=2)
+def _encoding_count(name: str, folder: str) -> Any:
+    os.environ["TIKTOKEN_CACHE_DIR"] = folder
+    import tiktoken
+
+    encode = tiktoken.get_encoding(name).encode_ordinary
+    return lambda text: len(encode(text))
