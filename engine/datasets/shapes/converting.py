@@ -9,7 +9,7 @@ from engine.datasets.shapes.names import SPLITS
 from engine.datasets.shapes.plan import Plan, looks_like, plan_for
 from engine.datasets.shapes.preference import answer_turns, divide, label_of
 from engine.datasets.shapes.text import json_kind, parsed, shown, text_of
-from engine.datasets.shapes.tools import tools_of
+from engine.datasets.shapes.tools import are_tools, tools_of
 from engine.datasets.shapes.transcript import is_transcript, turns_in
 from engine.datasets.shapes.turns import are_messages, are_parts, check_conversation, turns_of
 
@@ -55,9 +55,10 @@ class Converter:
         turns = reading.read(reading, row, found, used)
         columns = reading.plan.columns
         if reading.plan.shape != "text" and not (turns and turns[0].role == "system"):
-            turns = self._with_system(turns, columns.get("system"), row, used)
+            turns = self._with_system(turns, reading.system, row, used)
         found.messages = tuple(turns)
-        if (tools := columns.get("tools")) and tools in row:
+        tools = reading.tools
+        if tools and tools in row and ("tools" in columns or are_tools(row[tools])):
             used.add(tools)
             found.tools = tools_of(row[tools], tools)
         if (split := reading.plan.split) and split in row:
@@ -108,6 +109,8 @@ class _Reading:
         self.columns = plan.columns
         self.needed = tuple(plan.needed)
         self.used = frozenset(self.needed)
+        self.system = plan.columns.get("system") or plan.late.get("system")
+        self.tools = plan.columns.get("tools") or plan.late.get("tools")
         self.read = _READERS.get(plan.shape, _read_conversation)
 
 
@@ -194,7 +197,7 @@ def _read_preference(reading: _Reading, row: Mapping[str, Any], found: Conversat
         raise RowError(source, "has no user turn that the answers could be answers to")
     if asked[-1].role == "assistant":
         raise RowError(source, "ends with an assistant turn, and the answers come after a user's")
-    return asked + prefix
+    return prefix + asked
 
 
 def _preference_prompt(

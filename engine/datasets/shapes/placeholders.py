@@ -54,7 +54,7 @@ class Placeholders:
 
     def counted(self, most: int = 20) -> dict[str, int]:
         """The most frequent, and the rows of each."""
-        return dict(self.rows.most_common(most))
+        return dict(sorted(self.rows.items(), key=lambda item: (-item[1], item[0]))[:most])
 
     def listed(self, most: int = 20) -> list[str]:
         """The same for a person: `{{name}} (3 rows)`."""

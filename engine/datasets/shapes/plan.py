@@ -48,6 +48,8 @@ class Plan:
     """Whether a person named columns, or they were guessed: then a row that names them otherwise cannot be read."""
     dotted: tuple[str, ...] = ()
     """Columns within objects."""
+    late: Columns = field(default_factory=dict)
+    """Columns that may come after the first rows."""
     sample: Sample = field(default_factory=lambda: Sample([]), repr=False, compare=False)
 
     @property
@@ -71,7 +73,7 @@ def complete(shape: str, columns: Columns, sample: Sample, keys: Collection[str]
     """The plan with what may stand beside the columns that a shape needs: system, tools, what was said before."""
     columns = dict(columns)
     taken = set(columns.values())
-    split = sample.split if shape != "prompts" and sample.split not in taken else None
+    split = sample.split if sample.split not in taken else None
     history = None
     if shape != "text":
         for name, column in (("system", sample.system), ("tools", sample.tools)):
@@ -80,7 +82,9 @@ def complete(shape: str, columns: Columns, sample: Sample, keys: Collection[str]
     if "prompt" in columns:
         history = _history(shape, sample, keys, taken)
     dotted = tuple(column for column in columns.values() if "." in column and column not in sample.columns)
-    return Plan(shape, columns, history, split, mapped, dotted, sample)
+    late = {name: name for name in ("system", "tools") if shape != "text" and sample.known(name) is None}
+    late = {name: column for name, column in late.items() if name not in columns}
+    return Plan(shape, columns, history, split, mapped, dotted, late, sample)
 
 
 class _Keys:

@@ -61,7 +61,8 @@ def divide(
     same = 0
     while same < most and chosen[same] == rejected[same]:
         same += 1
-    while same and "tool" in (chosen[same].role, rejected[same].role):  # an answer of a tool belongs to its call
+    # What a tool answers belongs to its call, and one answer of several turns is not cut.
+    while same and ("tool" in (chosen[same].role, rejected[same].role) or chosen[same - 1].role == "assistant"):
         same -= 1
     if chosen[same].role != "assistant" or rejected[same].role != "assistant":
         raise RowError(fields[1], f"does not answer the same prompt as {fields[0]}")
