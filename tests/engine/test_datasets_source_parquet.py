@@ -1,6 +1,7 @@
 """Parquet: every kind of column as JSON has it, a bad cell is its row's problem, memory stays bounded."""
 
 import gzip
+import random
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -173,3 +174,22 @@ def test_the_same_long_text_in_each_row_does_not_fill_the_memory(
     monkeypatch.setattr(parquet_rows, "MAX_BATCH_BYTES", 1 << 20)
     with pytest.raises(BadInput, match="rows that are too long"):
         rows(path)
+
+
+def test_no_damage_ends_the_process(tmp_path: Path) -> None:
+    """A byte changed somewhere gives rows or a refusal; some ways of asking pyarrow about such files abort it."""
+    table = pa.table({"text": [f"row {index} ü" for index in range(200)], "turns": [[{"role": "user"}]] * 200})
+    data = written(tmp_path, table, compression="none").read_bytes()
+    chance = random.Random(1)
+    outcomes = set()
+    for _ in range(300):
+        damaged = bytearray(data)
+        damaged[chance.randrange(len(data) * 2 // 3, len(data))] = chance.randrange(256)
+        path = tmp_path / "damaged.parquet"
+        path.write_bytes(damaged)
+        try:
+            outcomes.add(f"{len(rows(path))} rows")
+        except BadInput as error:
+            assert error.why
+            outcomes.add("refused")
+    assert {"200 rows", "refused"} <= outcomes

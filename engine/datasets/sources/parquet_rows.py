@@ -22,7 +22,7 @@ MAX_BATCH_BYTES = 1 << 30
 """What a batch may take at most: a file can be small and say the same long text in each row."""
 
 LEAST_ROWS = 16
-"""Fewer rows are not read at a time for what could be: files with large dictionaries are common, such ones are not."""
+"""Fewer rows are not read at a time for what only could be."""
 
 MAX_UNPACKED_BYTES = 16 << 30
 """How much of a `.parquet.gz` is unpacked, to a temporary file."""
@@ -103,16 +103,14 @@ def _check(path: Path, file: Any) -> None:
 def _batch_rows(file: Any) -> int:
     """How many rows make a batch: by their mean length, and by what they take if all say the longest text there can be.
 
-    Such a text stands once in the file, in the dictionary of its column.
+    Such a text stands once in the file, in the dictionary of its column; no longer than all the group is. (What the
+    file says of each column would be nearer, but asking for that ends the process where it is damaged.)
     """
-    layout = file.metadata
     fewest = BATCH_ROWS
-    for index in range(layout.num_row_groups):
-        group = layout.row_group(index)
-        columns = [group.column(place) for place in range(group.num_columns)]
-        longest = sum(column.total_uncompressed_size for column in columns if column.has_dictionary_page)
-        by_mean = int(BATCH_BYTES * group.num_rows / max(1, group.total_byte_size))
-        fewest = min(fewest, max(1, by_mean), max(LEAST_ROWS, int(MAX_BATCH_BYTES / max(1, longest))))
+    for index in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(index)
+        size = max(1, group.total_byte_size)
+        fewest = min(fewest, max(1, BATCH_BYTES * group.num_rows // size), max(LEAST_ROWS, MAX_BATCH_BYTES // size))
     return fewest
 
 
