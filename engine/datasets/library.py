@@ -5,14 +5,16 @@ import re
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.datasets.importing import ImportPreview, convert_file, preview_file
+from engine.datasets.hub import fetch_hub, is_hub_name, parse_hub_name
+from engine.datasets.importing import ImportPreview, convert_source, preview_source
 from engine.datasets.reader import RowReader
 from engine.datasets.rows import Row
+from engine.datasets.sources import open_source
 from engine.datasets.versions import CARD, DATA, Made, Versions, record
 from engine.errors import BadInput, FinetuiError, NotFound
 from engine.home import Home
@@ -52,48 +54,68 @@ class DatasetLibrary:
 
     # making and removing
 
-    def preview(self, source: Path, shape: str = "auto") -> ImportPreview:
+    def preview(
+        self, source: Path | str, shape: str = "auto", *, mapping: Mapping[str, str] | None = None
+    ) -> ImportPreview:
         """What an import of `source` would find. Raises `BadInput`."""
-        return preview_file(Path(source), shape)
+        return preview_source(source, shape, mapping)
 
     def import_file(
         self,
-        source: Path,
+        source: Path | str,
         *,
         name: str | None = None,
         shape: str = "auto",
+        mapping: Mapping[str, str] | None = None,
         system: str | None = None,
+        where: str = "",
         validation: float = 0.1,
         seed: int = 42,
         skip_bad: bool = False,
         progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> Dataset:
-        """Import `source` as a new version of the dataset `name` (by default called like the file).
+        """Import a file, a folder, a pattern or `hub:NAME[:split]` as a new version of the dataset `name`.
 
-        The same rows under the same name are the same dataset: that one is returned. `validation` is the share of rows
-        kept back, `system` is said first in rows without a system turn, `progress` hears shares from 0 to 1.
-        Raises `BadInput`; `BadRows` where rows cannot be used and `skip_bad` is not set. Then nothing is imported.
+        By default it is called like its source. The same rows under the same name are the same dataset: that one is
+        returned. `mapping` says which column is what, `where` which rows to take, `system` is said first in rows
+        without a system turn. `validation` is the share of rows kept back where the source names no splits itself.
+        `progress` hears shares from 0 to 1.
+
+        Raises `BadInput`; `BadRows` where rows cannot be used and `skip_bad` is not set; `Cancelled`. Then nothing is
+        imported.
         """
-        source = Path(source)
-        name = _checked_name(name) if name is not None else _default_name(source)
+        name = _checked_name(name) if name is not None else None
         if not 0 <= validation < 1:
             raise BadInput(f"A validation share of {validation:g} cannot be kept back.", fix="Give 0 up to 0.9.")
         if not 0 <= seed <= _LARGEST_SEED:
             raise BadInput(f"{seed} is no seed.", fix=f"Give 0 to {_LARGEST_SEED}.")
         if system is not None and (not system.strip() or "\0" in system):
             raise BadInput("The system prompt is empty.", fix="Give a text, or leave it out.")
+        heard = progress or (lambda _share: None)
         with self._versions.workspace() as folder:
-            card = convert_file(
-                source,
+            on_hub = is_hub_name(source)
+            if on_hub:
+                opened = open_source(fetch_hub(str(source), folder / "hub", lambda at: heard(0.5 * at), cancelled))
+            else:
+                opened = open_source(source)
+            card = convert_source(
+                opened,
                 folder,
-                name=name,
+                name=name or (parse_hub_name(str(source)).title if on_hub else opened.name),
                 asked=shape,
+                mapping=mapping,
                 system=system,
+                where=where,
                 validation=validation,
                 seed=seed,
                 skip_bad=skip_bad,
-                progress=progress or (lambda _share: None),
+                progress=(lambda at: heard(0.5 + 0.5 * at)) if on_hub else heard,
+                cancelled=cancelled,
             )
+            if on_hub:
+                card["source"] = {**card["source"], "file": str(source)}
+                shutil.rmtree(folder / "hub")
             return self._versions.keep(card, folder)[0]
 
     def derive(
@@ -298,11 +320,6 @@ class DatasetLibrary:
                     self._readers.popitem(last=False)
             self._readers.move_to_end(dataset.id)
             return reader
-
-
-def _default_name(source: Path) -> str:
-    stem = re.sub(r"(\.(jsonl|json|ndjson|gz))+$", "", source.name, flags=re.IGNORECASE)
-    return re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:80] or "dataset"
 
 
 def _checked_name(name: str) -> str:

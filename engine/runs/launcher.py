@@ -12,6 +12,7 @@ from importlib import metadata, util
 from typing import Any
 
 from engine.datasets.library import DatasetLibrary
+from engine.datasets.rows import kind_of
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.models import ModelInfo, hub_is_off, resolve_model
@@ -21,7 +22,7 @@ from engine.runs.identity import read_process
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir, checkpoint_step, read_json, write_json
 from store import Store
-from store.records import NewRun, Run
+from store.records import Dataset, NewRun, Run
 
 TORCH_SIDE = ("torch", "transformers", "trl", "peft", "datasets")
 """Packages that the extra `train` brings and a worker cannot do without."""
@@ -46,6 +47,7 @@ def launch_run(
     """
     _require_torch_side()
     dataset = DatasetLibrary(home, store).resolve(recipe.dataset)
+    _require_answers(dataset)
     model = resolve_model(recipe.model, home)
     if model.problem and (model.kind != "hub" or hub_is_off()):
         raise BadInput(f"The model {model.name} cannot be trained.", why=f"It {model.problem}.")
@@ -151,6 +153,14 @@ def clean_name(text: str, what: str = "name") -> str:
     if wrong or any("\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069" for c in name):
         raise BadInput(f"A {what} cannot hold control characters: {name!r}.", fix="Use letters, digits and signs.")
     return name
+
+
+def _require_answers(dataset: Dataset) -> None:
+    if kind_of(dataset.shape) == "prompts":
+        raise BadInput(
+            f"{dataset.name} v{dataset.version} is a prompt suite: its prompts have no answers to learn from.",
+            fix="Train on a dataset of conversations, and try the prompts on the adapter.",
+        )
 
 
 def default_name(recipe: Recipe, dataset: str) -> str:

@@ -76,7 +76,7 @@ def test_the_card_tells_where_it_comes_from(library: DatasetLibrary, tmp_path: P
     assert card["turns"] == {"mean": 3.0, "max": 3}
     assert card["chars"] == {"mean": 28.0, "max": 29}
     assert card["splits"] == {"train": 1, "validation": 1}
-    assert card["mapping"] == {"user": "prompt", "assistant": "response", "metadata": "number"}
+    assert card["mapping"] == {"prompt": "prompt", "response": "response"}
     assert dataset.id == card["id"]
     assert (dataset.warnings, card["problems"], card["left_out"]) == ((), [], 0)
 
@@ -276,7 +276,7 @@ def test_two_imports_at_once_are_one_dataset_and_two_versions_two(
 def test_a_full_disk_is_an_error_that_says_so(
     library: DatasetLibrary, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("engine.datasets.parquet.RowWriter.write", full)
@@ -307,7 +307,7 @@ def test_a_preview_shows_the_shape_the_rows_and_the_problems(
     assert (preview.shape, preview.rows_total, preview.checked) == ("prompt-response", 1_500, 1_000)
     assert [row.index for row in preview.first[:3]] == [0, 1, 3]
     assert [str(problem) for problem in preview.problems] == ["row 3: response is missing"]
-    assert preview.mapping == {"user": "prompt", "assistant": "response", "metadata": "number"}
+    assert preview.mapping == {"prompt": "prompt", "response": "response"}
     assert left_in(home) == []
 
 

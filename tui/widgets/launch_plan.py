@@ -3,10 +3,11 @@
 import re
 import textwrap
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
+from engine.datasets.rows import kind_of
 from engine.insight.steps import planned_interval, planned_steps
 from tui.format import fmt_bytes, fmt_count
 from tui.text import clean_line, shorten
@@ -45,6 +46,8 @@ class Found:
     dataset: "Dataset | None" = None
     dataset_problem: str = ""
     default_name: str = ""
+    report: "dict[str, Any] | None" = None
+    """What the dataset's report says, where it has one."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def look_up(services: "Services", model: str, dataset: str) -> Found:
     from engine.errors import BadInput
     from engine.models import resolve_model
 
-    info = data = None
+    info = data = report = None
     model_problem = dataset_problem = ""
     try:
         info = resolve_model(model, services.home)
@@ -96,11 +99,12 @@ def look_up(services: "Services", model: str, dataset: str) -> Found:
     if dataset.strip():
         try:
             data = services.library.resolve(dataset)
+            report = services.library.report(data.id)
         except BadInput as error:
             dataset_problem = " ".join(part for part in (error.what, error.why) if part)
     else:
         dataset_problem = "none yet: d picks one, i imports a file"
-    return Found(info, model_problem, data, dataset_problem)
+    return Found(info, model_problem, data, dataset_problem, report=report)
 
 
 def next_name(services: "Services", name: str) -> str:
@@ -162,8 +166,14 @@ def make_plan(draft: RecipeDraft, around: Surroundings, found: Found) -> Plan:
     if dataset is not None:
         rows.append(("data", f"{clean_line(dataset.name)} v{dataset.version}"))
         rows.append(("rows", split_words(dataset)))
-        if not dataset.splits.get("train"):
+        if kind_of(dataset.shape) == "prompts":
+            problems["dataset"] = "it is a prompt suite: prompts without answers to learn from"
+        elif not dataset.splits.get("train"):
             problems["dataset"] = "it has no rows to train on"
+        if found.report:
+            grade, reasons = str(found.report.get("grade", "")), found.report.get("reasons") or []
+            rows.append(("grade", f"{grade}: {clean_line(str(reasons[0]))}" if reasons else grade))
+            looks += [clean_line(str(reason)) for reason in reasons[:3] if grade not in ("A", "B")]
         looks += [clean_line(warning) for warning in dataset.warnings]
     if recipe is not None:
         batch, times = recipe.per_device_train_batch_size, recipe.gradient_accumulation_steps
