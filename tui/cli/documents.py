@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.datasets.importing import ImportPreview
+    from engine.datasets.preview import ImportPreview
     from engine.datasets.rows import Row, Turn
     from engine.datasets.versions import Made
     from engine.insight.doctor import Check
@@ -178,23 +178,19 @@ def preview_document(preview: "ImportPreview", first: int) -> dict[str, Any]:
 
 
 def rendered_document(rendered: "Rendered") -> dict[str, Any]:
-    """A row as the model sees it: its text, and every token with whether it is trained, cut off, or special."""
+    """A row as the model sees it: its text, and every token with whether it is trained, cut off, or special.
+
+    Of a preference pair that is the chosen answer; `rejected` is the same of the other, and null for other rows.
+    """
     return {
+        "template": rendered.template,
         "text": rendered.text,
         "total": rendered.total,
         "trained": rendered.trained,
         "cut": rendered.cut,
-        "warnings": list(rendered.warnings),
-        "tokens": [
-            {
-                "id": token.id,
-                "text": token.text,
-                "trained": token.trained,
-                "truncated": token.truncated,
-                "special": token.special,
-            }
-            for token in rendered.tokens
-        ],
+        "warnings": rendered.warnings,
+        "tokens": [asdict(token) for token in rendered.tokens],
+        "rejected": rendered_document(rendered.rejected) if rendered.rejected else None,
     }
 
 

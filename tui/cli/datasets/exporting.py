@@ -22,7 +22,7 @@ def export(
     session: Session,
     dataset: DatasetArgument,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .jsonl, .json or .parquet file; .gz behind it packs it.")
+        Path, typer.Argument(metavar="FILE", help="A .jsonl, .json, .csv or .parquet file; .gz behind it packs it.")
     ],
     split: Annotated[
         str | None, typer.Option("--split", metavar="SPLIT", help="Only rows of this split.", show_default=False)
@@ -41,7 +41,13 @@ def export(
         )
     with working(session, f"exporting {title_of(found)}") as work:
         rows = export_dataset(
-            session.library, found, file, split=split, progress=work.progress, cancelled=work.cancelled
+            session.library,
+            found,
+            file,
+            split=split,
+            overwrite=overwrite,
+            progress=work.progress,
+            cancelled=work.cancelled,
         )
     document = {
         "id": found.id,

@@ -1,6 +1,9 @@
 """`finetui datasets import`: a file, a folder, a pattern or a name on the hub becomes a dataset."""
 
-from pathlib import PurePath
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,14 +13,14 @@ from tui.cli.command import Session, command
 from tui.cli.datasets.making import splits_text
 from tui.cli.datasets.naming import SeedOption, called, card_of
 from tui.cli.datasets.rows import row_text
-from tui.cli.datasets.working import working
+from tui.cli.datasets.working import Work, working
 from tui.cli.documents import dataset_document, preview_document
 from tui.cli.output import fields, paint
 from tui.text import clean, clean_line
 from tui.widgets.dataset_words import count_words
 
 if TYPE_CHECKING:
-    from engine.datasets.importing import ImportPreview
+    from engine.datasets.preview import ImportPreview
     from store.records import Dataset
 
 app = typer.Typer()
@@ -79,7 +82,7 @@ def import_(
     """
     mapping = mapping_of(map_ or [])
     if dry_run:
-        _preview(session, source, shape, mapping, where)
+        _preview(session, source, shape, mapping, system, where)
         return
     known = {dataset.id for dataset in session.library.list()}
     with working(session, f"importing {_short(source)}") as work:
@@ -87,13 +90,14 @@ def import_(
             source,
             name=name,
             shape=shape,
+            mapping=mapping or None,
             system=system,
+            where=where,
             validation=validation,
             seed=seed,
             skip_bad=skip_bad,
             progress=work.progress,
-            **({"mapping": mapping} if mapping else {}),  # type: ignore[arg-type]
-            **({"where": where} if where else {}),  # type: ignore[arg-type]
+            cancelled=work.cancelled,
         )
     new = dataset.id not in known
     document = dataset_document(dataset, card_of(session, dataset)) | {"new": new}
@@ -123,23 +127,33 @@ def _short(source: str) -> str:
     return source if source.startswith("hub:") else PurePath(source).name or source
 
 
-def _preview(session: Session, source: str, shape: str, mapping: dict[str, str], where: str) -> None:
-    matches = None
+def _preview(
+    session: Session, source: str, shape: str, mapping: dict[str, str], system: str | None, where: str
+) -> None:
     if where:
         from engine.datasets.filter import compile_filter
 
-        matches = compile_filter(where)
-    with working(session, f"reading {_short(source)}"):
-        found = session.library.preview(source, shape, mapping=mapping or None)
-    document = preview_document(found, CONVERTED) | {
-        "where": where,
-        "needs_tokens": bool(matches and matches.needs_tokens),
-    }
-    session.answer(document, lambda: _preview_text(found, source))
+        compile_filter(where)  # a filter that cannot be is said now, not when it is in earnest
+    with working(session, f"reading {_short(source)}") as work, _at_hand(source, work) as file:
+        found = session.library.preview(file, shape, mapping=mapping or None)
+    document = preview_document(found, CONVERTED) | {"source": source, "system": system, "where": where}
+    session.answer(document, lambda: _preview_text(found, source, system, where))
 
 
-def _preview_text(found: "ImportPreview", source: str) -> str:
-    guess = f"{found.shape}, {found.confidence:.0%} sure"
+@contextmanager
+def _at_hand(source: str, work: Work) -> Iterator[str]:
+    """The source itself; what is on the hub is fetched, and gone afterwards."""
+    from engine.datasets.hub import fetch_hub, is_hub_name
+
+    if not is_hub_name(source):
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="finetui-") as folder:
+        yield str(fetch_hub(source, Path(folder) / "hub", work.progress, work.cancelled))
+
+
+def _preview_text(found: "ImportPreview", source: str, system: str | None, where: str) -> str:
+    guess = f"{found.shape}, {found.confidence:.0%} sure" if found.shape else "nothing is known of these columns"
     head: list[tuple[str, Any]] = [
         ("source", f"{_short(source)} ({found.format})"),
         (
@@ -150,6 +164,8 @@ def _preview_text(found: "ImportPreview", source: str) -> str:
         ("fields", "\n".join(f"{field} = {column}" for field, column in found.mapping.items())),
         ("columns", ", ".join(column.name for column in found.columns)),
         ("splits", ", ".join(found.splits)),
+        ("system", system),
+        ("where", where),
         ("placeholders", ", ".join(found.placeholders)),
     ]
     parts = [fields(head), *(row_text(row) for row in found.first[:CONVERTED])]
@@ -159,6 +175,6 @@ def _preview_text(found: "ImportPreview", source: str) -> str:
         parts.append(
             "\n".join([paint("These rows cannot be used:", "yellow"), *lines, *([f"  and {more} more"] * (more > 0))])
         )
-    unsure = "The shape is not sure: say it with --shape or --map. " if found.unsure else ""
-    parts.append(f"{unsure}Nothing was imported; without --dry-run it is.")
+    sure = "Nothing was imported; without --dry-run it is."
+    parts.append("Say with --shape or --map how it is to be read; nothing was imported." if found.unsure else sure)
     return "\n\n".join(parts)

@@ -6,7 +6,6 @@ import typer
 
 from engine.errors import BadInput
 from tui.cli.command import Session
-from tui.text import clean_line
 from tui.widgets.dataset_words import title_of
 
 if TYPE_CHECKING:
@@ -23,19 +22,36 @@ ModelOption = Annotated[
 ]
 
 
+TemplateOption = Annotated[
+    str,
+    typer.Option(
+        "--template", metavar="T", help="own, training, chatml, instruction, alpaca, llama-3, or a Jinja file."
+    ),
+]
+LengthOption = Annotated[
+    int, typer.Option("--max-length", metavar="N", help="Tokens at which training cuts a row.", min=1)
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Train on every turn, not only on the assistant's.")]
+MAX_LENGTH = 1024
+
+
 def model_for(session: Session, dataset: "Dataset", asked: str | None) -> str:
     """The model whose tokenizer and template are used. Raises `BadInput` where none is named nor at hand."""
-    if asked is not None:
-        return asked
+    found = asked or model_at_hand(session, dataset)
+    if found is None:
+        raise BadInput(
+            f"No model is named whose tokens are to be counted in {title_of(dataset)}.",
+            why="No run was trained on it, and the starter model is not built yet.",
+            fix="Give --model MODEL; `finetui models ls` lists those on this machine.",
+        )
+    return found
+
+
+def model_at_hand(session: Session, dataset: "Dataset") -> str | None:
+    """The model of the newest run on the dataset, else the starter where it is built."""
     from engine.models import STARTER, resolve_model
 
     for run_id in session.store.datasets.runs_using(dataset.id):
         if run := session.store.runs.get(run_id):
             return run.model
-    if resolve_model(STARTER, session.home).ready:
-        return STARTER
-    raise BadInput(
-        f"No model is named whose tokens are to be counted in {clean_line(title_of(dataset))}.",
-        why="No run was trained on it, and the starter model is not built yet.",
-        fix="Give --model MODEL; `finetui models ls` lists those on this machine.",
-    )
+    return STARTER if resolve_model(STARTER, session.home).ready else None

@@ -7,9 +7,8 @@ import typer
 
 from tui.cli.command import Session, command
 from tui.cli.datasets.listing import row_of
-from tui.cli.datasets.model import ModelOption, model_for
+from tui.cli.datasets.model import MAX_LENGTH, AllOption, LengthOption, ModelOption, TemplateOption, model_for
 from tui.cli.datasets.naming import DatasetArgument, called
-from tui.cli.datasets.tokens import MAX_LENGTH, LengthOption
 from tui.cli.datasets.working import working
 from tui.cli.documents import rendered_document
 from tui.cli.output import paint
@@ -34,14 +33,9 @@ def render(
     dataset: DatasetArgument,
     row: Annotated[int, typer.Option("--row", metavar="N", help="Which row; rows count from 1.")],
     model: ModelOption = None,
-    template: Annotated[
-        str,
-        typer.Option(
-            "--template", metavar="T", help="own, training, chatml, instruction, alpaca, llama-3, or a Jinja file."
-        ),
-    ] = "own",
+    template: TemplateOption = "own",
     max_length: LengthOption = MAX_LENGTH,
-    all_: Annotated[bool, typer.Option("--all", help="Train on every turn, not only on the assistant's.")] = False,
+    all_: AllOption = False,
 ) -> None:
     """Show a row as the model sees it: its template rendered, special tokens visible, what is trained marked.
 

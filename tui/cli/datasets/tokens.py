@@ -7,10 +7,19 @@ import typer
 
 from engine.errors import BadInput
 from tui.cli.command import Session, command
-from tui.cli.datasets.model import ModelOption, model_for
+from tui.cli.datasets.model import (
+    MAX_LENGTH,
+    AllOption,
+    LengthOption,
+    ModelOption,
+    TemplateOption,
+    model_at_hand,
+    model_for,
+)
 from tui.cli.datasets.naming import DatasetArgument, called
 from tui.cli.datasets.working import working
-from tui.cli.output import fields, table
+from tui.cli.output import fields, paint, table
+from tui.text import clean
 from tui.widgets.dataset_words import title_of
 
 if TYPE_CHECKING:
@@ -19,10 +28,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-LengthOption = Annotated[
-    int, typer.Option("--max-length", metavar="N", help="Tokens at which training cuts a row.", min=1)
-]
-MAX_LENGTH = 1024
 _BAR = 40
 _LINES = 16
 
@@ -41,63 +46,97 @@ def tokens(
     dataset: DatasetArgument,
     model: ModelOption = None,
     tiktoken: Annotated[
-        bool, typer.Option("--tiktoken", help="By tiktoken's cl100k_base instead of a model's tokenizer.")
+        bool, typer.Option("--tiktoken", help="By tiktoken's cl100k_base, without a template, instead of by a model.")
     ] = False,
+    template: TemplateOption = "own",
     max_length: LengthOption = MAX_LENGTH,
+    all_: AllOption = False,
 ) -> None:
     """Count the tokens of a dataset: how long its rows are, what --max-length cuts, padding against packing."""
-    from engine.tokens import dataset_tokens, model_tokenizer, tiktoken_tokens
+    from engine.tokens import dataset_tokens, model_tokenizer
 
     found = session.library.resolve(dataset)
-    if tiktoken and model is not None:
-        raise BadInput("--tiktoken and --model exclude each other.", fix="Give one of them.")
-    name = "" if tiktoken else model_for(session, found, model)
-    with working(session, f"counting the tokens of {title_of(found)}") as work:
-        if tiktoken:
-            figures = tiktoken_tokens(
-                session.library, found, max_length=max_length, progress=work.progress, cancelled=work.cancelled
-            )
-        else:
-            tokenizer = model_tokenizer(session.home, name, progress=work.tell, cancelled=work.cancelled)
+    if tiktoken and (model is not None or template != "own" or all_):
+        raise BadInput(
+            "--tiktoken counts without a model.", fix="Leave out --model, --template and --all, or --tiktoken."
+        )
+    if tiktoken:
+        figures = _by_tiktoken(session, found, max_length)
+    else:
+        name = model_for(session, found, model)
+        with working(session, f"counting the tokens of {title_of(found)}") as work:
             figures = dataset_tokens(
                 session.library,
                 found,
-                tokenizer,
+                model_tokenizer(session.home, name, progress=work.tell, cancelled=work.cancelled),
                 max_length=max_length,
+                template=template,
+                assistant_only=not all_,
                 progress=work.progress,
                 cancelled=work.cancelled,
             )
-    document = {"id": found.id, "name": found.name, "version": found.version, "model": name or None}
-    session.answer(document | figures.to_json(), lambda: _text(found, figures))
+    document = {"id": found.id, "name": found.name, "version": found.version} | figures.to_json()
+    session.answer(document, lambda: _text(found, figures))
+
+
+def _by_tiktoken(session: Session, dataset: "Dataset", max_length: int) -> "TokenFigures":
+    """By `cl100k_base`; where its file cannot be had, by the model at hand. The figures say which it was."""
+    from engine.tokens import model_tokenizer, tiktoken_tokens
+    from engine.tokens.encodings import find_encoding
+
+    with working(session, f"counting the tokens of {title_of(dataset)}") as work:
+        fallback = None
+        if find_encoding(session.home).folder is None and (name := model_at_hand(session, dataset)):
+            fallback = model_tokenizer(session.home, name, progress=work.tell, cancelled=work.cancelled)
+        return tiktoken_tokens(
+            session.library,
+            dataset,
+            fallback=fallback,
+            max_length=max_length,
+            progress=work.progress,
+            cancelled=work.cancelled,
+        )
 
 
 def _text(dataset: "Dataset", figures: "TokenFigures") -> str:
     """Figures, a histogram of the rows' lengths, what each length cuts, and padding against packing."""
-    it = figures.to_json()
-    share = f" ({it['trained'] / it['total']:.0%})" if it["total"] else ""
+    share = f" ({figures.trained / figures.total:.0%})" if figures.total else ""
+    lengths = f"mean {figures.mean:,.1f}, p50 {figures.p50:,}, p95 {figures.p95:,}, p99 {figures.p99:,}"
     head = fields(
         [
             ("dataset", called(dataset)),
-            ("tokenizer", it["tokenizer"]),
-            ("tokens", f"{it['total']:,}"),
-            ("trained", f"{it['trained']:,}{share}"),
-            ("by role", ", ".join(f"{role} {count:,}" for role, count in it["by_role"].items())),
-            ("a row", f"mean {it['mean']:,.1f}, p50 {it['p50']:,}, p95 {it['p95']:,}, longest {it['max']:,}"),
+            ("tokenizer", figures.tokenizer + (" (estimated)" if figures.estimated else "")),
+            ("note", figures.note),
+            ("tokens", f"{figures.total:,}"),
+            ("trained", f"{figures.trained:,}{share}"),
+            ("by role", ", ".join(f"{role} {count:,}" for role, count in figures.by_role.items())),
+            ("a row", f"{lengths}, longest {figures.max:,}"),
         ]
     )
     cuts = table(
         ("MAX LENGTH", "ROWS CUT", ""),
-        [(f"{int(length):,}", f"{rows:,}", f"{rows / dataset.rows:.1%}") for length, rows in it["cut"].items()],
+        [_cut(length, rows, dataset.rows, figures.max_length) for length, rows in figures.cut.items()],
         right=("MAX LENGTH", "ROWS CUT", ""),
     )
+    like = figures.padding_waste_sorted
     batches = fields(
         [
-            ("padded", f"{it['padding_waste']:.0%} of a batch would be padding"),
-            ("packed", f"{it['packing_fill']:.0%} of a batch would be filled"),
-            ("advice", it["advice"]),
+            (
+                "padded",
+                f"{figures.padding_waste:.0%} of a batch is padding; {like:.0%} with rows of like length together",
+            ),
+            ("packed", f"{figures.packing_fill:.0%} of sequences of {figures.max_length:,} tokens is filled"),
+            ("advice", figures.advice),
         ]
     )
-    return "\n\n".join([head, histogram(it["histogram"]), cuts, batches])
+    warnings = "\n".join(f"{paint('!', 'yellow')} {clean(warning)}" for warning in figures.warnings)
+    return "\n\n".join(part for part in (head, histogram(figures.histogram), cuts, batches, warnings) if part)
+
+
+def _cut(length: str, rows: int, total: int, max_length: int) -> tuple[str, str, str]:
+    """A line of the table of lengths; the length that was asked for is marked."""
+    mark = "→ " if int(length) == max_length else ""
+    return f"{mark}{int(length):,}", f"{rows:,}", f"{rows / total:.1%}"
 
 
 def histogram(bins: Sequence[Sequence[int]]) -> str:
