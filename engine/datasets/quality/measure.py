@@ -30,6 +30,7 @@ COLUMNS: dict[str, str] = {
 """The columns with their NumPy types."""
 
 _WORDS = re.compile(r"\w+")
+_FORMED_CHARS = 20_000
 
 
 def measure(row: Row) -> tuple[int, ...]:
@@ -44,7 +45,7 @@ def measure(row: Row) -> tuple[int, ...]:
     return (
         SPLITS.index(row.split) if row.split in SPLITS else OTHER_SPLIT,
         _key(context),
-        _key(" ".join(_WORDS.findall(context.casefold())) or context),
+        _key(_form(context)),
         _key(" ".join(answer_words).casefold()),
         len(prompt),
         len(answer),
@@ -58,6 +59,12 @@ def measure(row: Row) -> tuple[int, ...]:
         longer,
         same_pair,
     )
+
+
+def _form(text: str) -> str:
+    """The words of `text` without case and punctuation; of a very long one the beginning so, and the rest as it is."""
+    words = " ".join(_WORDS.findall(text[:_FORMED_CHARS].casefold()))
+    return f"{words}\0{text[_FORMED_CHARS:]}" if words else text
 
 
 def _key(text: str) -> int:

@@ -17,7 +17,7 @@ _ESCAPES = re.compile(r"(?:\x1b[\[\]()#%*+PX^_@-Z\\]|\x9b|\x9d)")
 _ASCII_CONTROLS = bytes([*range(9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
 
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|ndash|mdash|hellip|[lr][sd]quo|#\d{2,6}|#x[0-9a-fA-F]{2,5});")
-_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|html|xml|entit|escap|encod|markup|&\w+;.*=|\bsvg\b", re.IGNORECASE)
+_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|html|xml|entit|escap|encod|markup|&\w{1,20};.{0,100}=|\bsvg\b", re.IGNORECASE)
 """Where a text is about markup, entities belong there."""
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
@@ -36,6 +36,9 @@ _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 # Characters that only appear in text that has been decoded wrongly, or in Latin, Greek and Cyrillic text
 _SUSPECT = re.compile("[\x80-\u024f\u0370-\u0460\u02c6-\u02dd\u2020-\u2022\u2030\u20ac\u2122\u2200-\u25ff\ufb01\ufb02]")
+
+_LOOKED_AT_CHARS = 20_000
+"""How far wrong decoding is looked for, which is slow: where it is, it is from the beginning."""
 
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})", re.MULTILINE)
 
@@ -96,14 +99,14 @@ def mojibake(text: str) -> str:
     """UTF-8 that was read as another encoding; told only where decoding it again gives other, sound text."""
     if not _SUSPECT.search(text):
         return ""
-    for line in text.split("\n"):
+    for line in text[:_LOOKED_AT_CHARS].split("\n"):
         if _SUSPECT.search(line) and (mended := _mended(line)) != line:
             word, right = _first_difference(line, mended)
             return f"holds {word!r}, which is probably {right!r}"
     return ""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _mended(line: str) -> str:
     from ftfy import fix_encoding
     from ftfy.badness import is_bad
@@ -149,7 +152,8 @@ def open_fence(text: str) -> str:
     opened = ""
     for match in _FENCE.finditer(text):
         fence = match.group(1)
-        rest = text[match.end() :].split("\n", 1)[0]
+        line_end = text.find("\n", match.end())
+        rest = text[match.end() : line_end if line_end >= 0 else len(text)]
         if not opened:
             if fence[0] not in rest:  # `` ```x``` `` on one line is inline code
                 opened = fence

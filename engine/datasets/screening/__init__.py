@@ -116,7 +116,7 @@ def _hits(text: str, asked: _Asked) -> Iterator[tuple[str, Hit]]:
     if "personal" in asked.kinds:
         yield from (("personal", hit) for hit in _personal(text))
     if "harmful" in asked.kinds:
-        yield from (("harmful", hit) for hit in harmful.find_terms(text))
+        yield from (("harmful", hit) for hit in sorted(harmful.find_terms(text), key=lambda hit: hit.start))
     if asked.own is not None:
         yield from (("own", hit) for hit in harmful.find_own(text, asked.own))
 

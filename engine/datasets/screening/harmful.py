@@ -20,6 +20,7 @@ _LIMIT_S = 1.0
 """How long a pattern of the user may look at one text."""
 
 _CONTEXT_WORDS = 4
+_WORD = re.compile(r"[^\W_]+")
 
 
 @lru_cache(maxsize=1)
@@ -32,16 +33,31 @@ def categories() -> dict[str, tuple[str, ...]]:
     return found
 
 
-def find_terms(text: str) -> Iterator[Hit]:
-    """The first place of every category in `text`."""
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a few letters grow; places must be those of the text
-        lowered = text.casefold() if len(text.casefold()) == len(text) else "".join(char.lower()[0] for char in text)
+@lru_cache(maxsize=1)
+def _by_word() -> dict[str, tuple[tuple[str, str], ...]]:
+    """Terms with their categories, by their longest word: only a text with that word can hold the term."""
+    found: dict[str, list[tuple[str, str]]] = {}
     for category, terms in categories().items():
         for term in terms:
-            if term in lowered and (span := _whole(term, lowered)):
+            words = _WORD.findall(term)
+            key = max(words, key=len)
+            for form in (key, f"{key}s") if key == words[-1] else (key,):
+                found.setdefault(form, []).append((category, term))
+    return {word: tuple(terms) for word, terms in found.items()}
+
+
+def find_terms(text: str) -> Iterator[Hit]:
+    """One place of every category in `text`."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a few letters grow; places must be those of the text
+        lowered = "".join(char.lower()[0] for char in text)
+    known = _by_word()
+    told: set[str] = set()
+    for word in sorted(known.keys() & set(_WORD.findall(lowered))):
+        for category, term in known[word]:
+            if category not in told and (span := _whole(term, lowered)):
+                told.add(category)
                 yield Hit(category, *span, in_context(text, *span))
-                break
 
 
 def _whole(term: str, lowered: str) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ that are no single machine's on the internet (RFC 5737, 3849, 1918, loopback).
 
 import ipaddress
 import re
+from functools import lru_cache
 
 from engine.datasets.screening.rules import Rule, digits
 
@@ -14,8 +15,9 @@ _NUMBER = re.compile(r"\d[\d .()/-]{5,}\d")
 """Most texts hold no number as long as this; where none is, no rule on numbers is tried."""
 
 
-def _long_number(text: str) -> object:
-    return _NUMBER.search(text)
+@lru_cache(maxsize=1)  # six rules ask of one text
+def _long_number(text: str) -> bool:
+    return bool(_NUMBER.search(text))
 
 
 # E-mail

@@ -1,6 +1,7 @@
 """Keys, tokens and passwords by their forms. Excerpts never hold more than the first characters."""
 
 import re
+from collections.abc import Callable
 
 from engine.datasets.screening.rules import Rule, masked
 
@@ -51,6 +52,14 @@ _PASSWORD = re.compile(
 )
 
 
+def _speaks_of(*words: str) -> Callable[[str], bool]:
+    def speaks(text: str) -> bool:
+        lowered = text.lower()
+        return any(word in lowered for word in words)
+
+    return speaks
+
+
 def _is_login(match: re.Match[str]) -> bool:
     return match.group("it").lower() not in _TAUGHT and not _EXAMPLE.search(match.group("it"))
 
@@ -71,7 +80,13 @@ RULES: tuple[Rule, ...] = (
         Rule(name, re.compile(pattern), lambda text, sign=sign: sign in text, _mixed)  # type: ignore[misc]
         for name, pattern, sign in _TOKENS
     ),
-    Rule("secret", _SECRET_NAMED, lambda text: "=" in text or ":" in text, _mixed),
+    Rule("secret", _SECRET_NAMED, _speaks_of("key", "token", "secret"), _mixed),
     Rule("URL with a password", _URL, lambda text: "://" in text and "@" in text, _is_login, lambda _text: "://…:…@…"),
-    Rule("password", _PASSWORD, lambda text: "ass" in text or "wd" in text.lower(), _is_password, masked),
+    Rule(
+        "password",
+        _PASSWORD,
+        _speaks_of("passw", "passphrase", "pwd", "kennwort", "mot de passe", "contraseña"),
+        _is_password,
+        masked,
+    ),
 )
