@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
@@ -34,14 +35,42 @@ def schema() -> Any:
     )
 
 
-def _open(path: Path, compression: str) -> Any:
-    """A writer of such a file. Texts that differ from row to row are not worth a dictionary."""
-    import pyarrow.parquet as pq
+class _File:
+    """The file while it is written: in a thread, so that compressing one group and gathering the next go on at once."""
 
-    repeating = [f"{name}.list.element.{field}" for name in TURNS for field in ("role", "calls")]
-    return pq.ParquetWriter(
-        path, schema(), compression=compression, use_dictionary=[*repeating, "split", "tools"], write_statistics=False
-    )
+    def __init__(self, path: Path, compression: str) -> None:
+        import pyarrow.parquet as pq
+
+        # texts that differ from row to row are not worth a dictionary
+        repeating = [f"{name}.list.element.{field}" for name in TURNS for field in ("role", "calls")]
+        self._writer = pq.ParquetWriter(
+            path,
+            schema(),
+            compression=compression,
+            use_dictionary=[*repeating, "split", "tools"],
+            write_statistics=False,
+        )
+        self._thread = ThreadPoolExecutor(1)
+        self._at_work: Future[None] | None = None
+
+    def write(self, table: Any) -> None:
+        """Write a table as soon as the one before it is on disk. Raises what went wrong with that one."""
+        self._wait()
+        self._at_work = self._thread.submit(self._writer.write_table, table, row_group_size=GROUP_ROWS)
+
+    def _wait(self) -> None:
+        if self._at_work is not None:
+            at_work, self._at_work = self._at_work, None
+            at_work.result()
+
+    def close(self, *, failed: bool) -> None:
+        """End the file; one that `failed` is left as it is."""
+        try:
+            if not failed:
+                self._wait()
+        finally:
+            self._thread.shutdown()
+            self._writer.close()
 
 
 class RowWriter:
@@ -52,7 +81,7 @@ class RowWriter:
 
     def __init__(self, path: Path, *, compression: str = "zstd") -> None:
         self._schema = schema()
-        self._writer = _open(path, compression)
+        self._file = _File(path, compression)
         self._start()
 
     def _start(self) -> None:
@@ -108,7 +137,7 @@ class RowWriter:
                 else pa.array(self._columns[field.name], field.type)
                 for field in self._schema
             ]
-            self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+            self._file.write(pa.Table.from_arrays(arrays, schema=self._schema))
         self._start()
 
     def __enter__(self) -> "RowWriter":
@@ -117,9 +146,15 @@ class RowWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._flush()
-        self._writer.close()
+        failed = kind is not None
+        try:
+            if not failed:
+                self._flush()
+        except BaseException:
+            failed = True
+            raise
+        finally:
+            self._file.close(failed=failed)
 
 
 def _turn_array(rows: Sequence[Sequence[Turn]], kind: Any) -> Any:
@@ -150,34 +185,42 @@ def rewrite(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(source, memory_map=True) as file, _open(target, "zstd") as writer:
-        kept = _Kept(rows, [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
-        held: list[Any] = []
-        done = waiting = 0
+    target_file = _File(target, "zstd")
+    failed = True
+    try:
+        with pq.ParquetFile(source, memory_map=True) as file:
+            kept = _Kept(rows, [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
+            held: list[Any] = []
+            done = 0
+            for group in range(file.num_row_groups):
+                wanted = kept.within(group)
+                if wanted is None or len(wanted):
+                    table = _whole(file.read_row_group(group))
+                    held.append(table if wanted is None else table.take(pa.array(wanted)))
+                # small leftovers of many groups are joined: a row group a row would be slow to read
+                enough = rows is None or sum(one.num_rows for one in held) >= GROUP_ROWS or _size(held) >= GROUP_CHARS
+                if held and (enough or group == file.num_row_groups - 1):
+                    table = pa.concat_tables(held)
+                    if splits is not None:
+                        table = _with_splits(table, splits[done : done + table.num_rows])
+                    target_file.write(table)
+                    done += table.num_rows
+                    held = []
+                if progress:
+                    progress((group + 1) / file.num_row_groups)
+        failed = False
+    finally:
+        target_file.close(failed=failed)
 
-        def write(tables: list[Any]) -> None:
-            nonlocal done
-            table = pa.concat_tables(tables)
-            if splits is not None:
-                part = pa.array(splits[done : done + table.num_rows], pa.string())
-                table = table.set_column(table.schema.get_field_index("split"), "split", part)
-            writer.write_table(table, row_group_size=GROUP_ROWS)
-            done += table.num_rows
 
-        for group in range(file.num_row_groups):
-            wanted = kept.within(group)
-            if wanted is None or len(wanted):
-                table = _whole(file.read_row_group(group))
-                held.append(table if wanted is None else table.take(pa.array(wanted)))
-                waiting += held[-1].num_rows
-            # small leftovers of many groups are joined: a row group a row would be slow to read
-            if held and (rows is None or waiting >= GROUP_ROWS or sum(one.nbytes for one in held) >= GROUP_CHARS):
-                write(held)
-                held, waiting = [], 0
-            if progress:
-                progress((group + 1) / file.num_row_groups)
-        if held:
-            write(held)
+def _size(tables: Sequence[Any]) -> int:
+    return sum(table.nbytes for table in tables)
+
+
+def _with_splits(table: Any, splits: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    return table.set_column(table.schema.get_field_index("split"), "split", pa.array(splits, pa.string()))
 
 
 class _Kept:
