@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -42,6 +43,59 @@ def test_a_bad_row_is_named_and_nothing_is_kept(cli: Cli, chats: Path, home: Hom
     assert not [path for path in home.datasets.iterdir() if path.is_dir()]
     made = cli("datasets", "import", str(chats), "--skip-bad", "--json").json
     assert made["rows"] == 10
+
+
+def test_a_dry_run_shows_what_would_be_imported(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    lines = [f"what is {n},it is {n},{'mail' if n % 2 else 'web'}" for n in range(20)]
+    file.write_text("\n".join(["frage,antwort,source", *lines]))
+    mapped = ("datasets", "import", str(file), "--map", "prompt=frage", "--map", "response=antwort")
+    found = cli(*mapped, "--dry-run", "--json").json
+    assert found["shape"] == "prompt-response" and found["mapping"] == {"prompt": "frage", "response": "antwort"}
+    assert found["rows"] == 20 and not found["problems"] and not found["unsure"] and 0.8 <= found["confidence"] <= 1
+    assert [[turn["content"] for turn in row["messages"]] for row in found["first"]] == [
+        [f"what is {n}", f"it is {n}"] for n in range(3)
+    ]
+    assert [row["row"] for row in found["first"]] == [1, 2, 3]
+    text = cli(*mapped, "--dry-run").stdout
+    assert "prompt = frage" in text and "it is 2" in text and "Nothing was imported" in text
+    assert cli("datasets", "ls", "--json").json == []
+    made = cli(*mapped, "--where", "metadata.source = mail", "--system", "Be kind.", "--json").json
+    assert made["rows"] == 10
+    row = cli("datasets", "show", "table", "--row", "1", "--json").json["first"][0]
+    assert row["messages"][0] == {"role": "system", "content": "Be kind."} and row["metadata"] == {"source": "mail"}
+    assert cli(*mapped, "--where", "metadata.source = mail", "--system", "Be kind.", "--json").json["new"] is False
+
+
+def test_a_guess_is_asked_about_and_the_answer_is_at_hand(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("\n".join(["frage,antwort", *(f"what is {n},it is {n}" for n in range(20))]))
+    refused = cli("datasets", "import", str(file))
+    assert refused.status == 2
+    fix = re.search(r"--map \S+(?: --map \S+)*", refused.stderr)
+    assert fix is not None, "the error says what to type"
+    assert cli("datasets", "import", str(file), *fix.group().rstrip(";").split(), "--json").json["rows"] == 20
+    assert cli("datasets", "import", str(file), "--dry-run", "--json").json["unsure"]
+    assert fix.group().rstrip(";") in cli("datasets", "import", str(file), "--dry-run").stdout
+    for wrong in ("prompt", "=frage", "prompt=", "nofield=frage", "prompt=nocolumn"):
+        failed = cli("datasets", "import", str(file), "--map", wrong)
+        assert failed.status == 2 and "Traceback" not in failed.stderr
+    assert cli("datasets", "import", str(file), "--map", "prompt=frage", "--map", "prompt=antwort").status == 2
+    assert cli("datasets", "import", str(file), "--dry-run", "--where", "nofield = 1").status == 2
+
+
+def test_folders_patterns_and_the_hub_are_sources(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for part in ("train", "test"):
+        rows = [{"prompt": f"{part} {n}", "response": f"answer {n} to {part}"} for n in range(4)]
+        (folder / f"{part}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    made = cli("datasets", "import", str(folder), "--json").json
+    assert made["name"] == "parts" and made["rows"] == 8 and made["splits"]["test"] == 4
+    assert cli("datasets", "import", f"{folder}/te*.jsonl", "--name", "some", "--json").json["rows"] == 4
+    offline = cli("datasets", "import", "hub:nobody/nothing", "--json")
+    assert offline.status == 2 and offline.json["error"]["fix"]
+    assert len(cli("datasets", "ls", "--json").json) == 2
 
 
 def test_ctrl_c_leaves_nothing_of_an_import(home: Home, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`finetui datasets import`: a file, a folder, a pattern or a name on the hub becomes a dataset."""
 
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -175,6 +176,10 @@ def _preview_text(found: "ImportPreview", source: str, system: str | None, where
         parts.append(
             "\n".join([paint("These rows cannot be used:", "yellow"), *lines, *([f"  and {more} more"] * (more > 0))])
         )
-    sure = "Nothing was imported; without --dry-run it is."
-    parts.append("Say with --shape or --map how it is to be read; nothing was imported." if found.unsure else sure)
+    parts.append("Nothing was imported; without --dry-run it is.")
+    if found.unsure:
+        guess = " ".join(f"--map {shlex.quote(f'{field}={column}')}" for field, column in found.mapping.items())
+        parts[-1] = (
+            f"Nothing was imported. Say which column is what: {guess}" if guess else "Nothing can be imported so."
+        )
     return "\n\n".join(parts)
