@@ -94,7 +94,7 @@ class ImportDialog(Dialog["Dataset | None"]):
         self._show_keys()
 
     def on_resize(self, _: events.Resize) -> None:
-        self.call_after_refresh(self._show_look, self._look)
+        self.call_after_refresh(self._draw_look)
 
     # The source
 
@@ -127,18 +127,18 @@ class ImportDialog(Dialog["Dataset | None"]):
     def _show_look(self, look: Look) -> None:
         if not self.is_running:
             return
-        new = look is not self._look
         self._look = look
         listing = self.query_one("#candidates", OptionList)
-        box = self.query_one("#box")
-        if new:
-            self._list_candidates(listing, look.found, box.size.width - 22)
+        self._list_candidates(listing, look.found, self.query_one("#box").size.width - 22)
         listing.display = bool(look.found)
-        width = max(30, box.content_size.width - 1)
-        lines = look_lines(look, width, self._room(look))
+        self._draw_look()
+        self._show_keys()
+
+    def _draw_look(self) -> None:
+        width = max(30, self.query_one("#box").content_size.width - 1)
+        lines = look_lines(self._look, width, self._room(self._look))
         self.query_one("#preview").display = bool(lines)
         self.query_one("#lines", Static).update(Content("\n").join(lines))
-        self._show_keys()
 
     def _room(self, look: Look) -> int:
         """Lines for the preview: what the frame, the fields, the candidates and the keys leave of the screen."""
@@ -268,7 +268,11 @@ class ImportDialog(Dialog["Dataset | None"]):
     def _options(self, skip_bad: bool) -> dict[str, Any]:
         """What is said to the import. Raises `BadInput` for a share that is no number."""
         look = self._look
-        name = self._value("name").strip() or (hub_name(look.asked.text) if look.asked.fetched else None)
+        name = self._value("name").strip()
+        if not name and look.asked.fetched:  # else it would be called like the folder that it was fetched into
+            from engine.datasets.hub import parse_hub_name
+
+            name = parse_hub_name(look.asked.text).title
         return {
             "name": name or None,
             "system": self._value("system").strip() or None,
@@ -342,12 +346,6 @@ def look_lines(look: Look, width: int, room: int) -> list[Content]:
     return [*lines, *row_lines(look.preview.first, width, max(3, room - len(lines)))]
 
 
-def hub_name(text: str) -> str:
-    """What the rows of `hub:owner/name:split` are called: `name-split`."""
-    name = text.removeprefix(HUB).strip().rpartition("/")[2]
-    return "".join(one if one.isalnum() or one in "._-" else "-" for one in name).strip("-.")[:80] or "hub"
-
-
 def read_share(text: str) -> float:
     """A share as people write it: `10 %`, `10`, `0.1`, and nothing for 0. Raises `BadInput`."""
     from engine.errors import BadInput
@@ -361,12 +359,13 @@ def read_share(text: str) -> float:
 
 
 def _fetch(name: str, folder: Path, progress: Progress, cancelled: GivenUp) -> Path:
-    from engine.datasets.hub import fetch_hub
+    from engine.datasets.hub import fetch_hub, parse_hub_name
 
-    return fetch_hub(name, folder, progress=progress, cancelled=cancelled)
+    target = folder / parse_hub_name(name).title  # what the card will say that it was imported from
+    return fetch_hub(name, target, progress=progress, cancelled=cancelled)
 
 
 def _import(
-    library: "DatasetLibrary", source: Path | str, options: dict[str, Any], progress: Progress, _: GivenUp
+    library: "DatasetLibrary", source: Path | str, options: dict[str, Any], progress: Progress, cancelled: GivenUp
 ) -> "Dataset":
-    return library.import_file(source, progress=progress, **options)
+    return library.import_file(source, progress=progress, cancelled=cancelled, **options)

@@ -27,7 +27,7 @@ def confidence_words(preview: "ImportPreview", *, told: bool = False) -> str:
     if told:
         return f"{preview.shape}, as you said"
     if preview.unsure:
-        return f"looks like {preview.shape}, unsure"
+        return f"looks like {preview.shape}, unsure" if preview.shape else "of no shape that is known"
     return f"{preview.shape}, {'certain' if preview.confidence >= CERTAIN else 'likely'}"
 
 
@@ -63,26 +63,25 @@ def verdict_lines(preview: "ImportPreview", width: int, *, told: bool = False) -
 
 
 def mapping_words(preview: "ImportPreview") -> str:
-    """Which column each field is read from, where that says more than the names do."""
-    pairs = [(field, clean_line(column)) for field, column in preview.mapping.items() if field != "metadata"]
+    """Which column each field is read from, where the column is not called like it."""
+    pairs = [(field, clean_line(column)) for field, column in preview.mapping.items() if field != column]
     return ", ".join(f"{field} from {column}" for field, column in pairs)
 
 
 def row_lines(rows: "Sequence[Row]", width: int, room: int) -> list[Content]:
-    """The first three rows, each in as many lines as there is room for: one a turn, first and last turns first."""
+    """The first three rows, each in as many lines as there is room for: one a turn, what tells most of them."""
     shown = rows[:SHOWN_ROWS]
     each = max(1, min(6, room // max(1, len(shown))))
     lines: list[Content] = []
     for row in shown:
         pieces = _pieces(row)
-        if len(pieces) > each:  # what is asked and what is answered last say most
-            pieces = pieces[: each - 1] + pieces[-1:] if each > 1 else pieces[:1]
-        for place, (name, text) in enumerate(pieces):
-            label = f"row {row.index + 1:,}" if place == 0 else ""
-            head = name.rjust(LABEL)
-            words = shorten(clean_line(text[:600]), max(10, width - LABEL - LABEL - 2))
+        told = _most_telling(row, pieces, each)
+        left = f"+{len(pieces) - len(told)} more" if len(told) < len(pieces) else ""
+        for place, (name, text) in enumerate(told):
+            label = f"row {row.index + 1:,}" if place == 0 else left if place == 1 else ""
+            words = shorten(clean_line(text[:600]), max(10, width - LABEL - LABEL - 3))
             style = ROLE_STYLES.get(name.split()[-1], "bold")
-            lines.append(Content.assemble((label.ljust(LABEL), MUTED), (head, style), "  ", words))
+            lines.append(Content.assemble((label.ljust(LABEL), MUTED), (name.rjust(LABEL + 1), style), "  ", words))
     return lines
 
 
@@ -101,6 +100,18 @@ def _pieces(row: "Row") -> list[tuple[str, str]]:
     pieces += [("rejected", _said(turn)) for turn in row.rejected[-1:]]
     pieces += [("label", "good" if row.label else "bad")] if row.label is not None else []
     return pieces
+
+
+def _most_telling(row: "Row", pieces: list[tuple[str, str]], most: int) -> list[tuple[str, str]]:
+    """At most `most` pieces: what is asked last and both answers of a pair, else the first turns and the last."""
+    if len(pieces) <= most:
+        return pieces
+    if row.chosen and most >= 3:
+        asked = len(row.messages)
+        return pieces[max(0, asked - most + 2) : asked] + pieces[asked : asked + 2]
+    if pieces[0][0] == "system":
+        pieces = pieces[1:]
+    return [*pieces[: most - 1], *pieces[-1:]] if most > 1 else pieces[:1]
 
 
 def _said(turn: "Turn") -> str:

@@ -29,6 +29,11 @@ class Candidate:
     def is_folder(self) -> bool:
         return self.text.endswith("/")
 
+    @property
+    def is_all(self) -> bool:
+        """Whether it stands for all files of a folder."""
+        return self.text == "." or self.text.endswith("/.")
+
 
 def candidates(text: str, samples: Path, cwd: Path | None = None) -> list[Candidate]:
     """Completions of `text`, data files first; with nothing typed also finetui's own sample files. Reads folders."""
@@ -65,7 +70,7 @@ def folders_like(text: str) -> list[str]:
 
 def common_start(found: list[Candidate], text: str) -> str:
     """As much as all candidates agree on, never less than `text`."""
-    names = [one.text for one in found if one.text.startswith(text)]
+    names = [one.text for one in found if one.text.startswith(text) and not one.is_all]
     shared = text
     for characters in zip(*(name[len(text) :] for name in names), strict=False):
         if len(set(characters)) > 1:

@@ -2,8 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
 from difflib import SequenceMatcher
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -22,6 +22,9 @@ MOST_WORDS = 6_000
 """Longer texts are shown one after the other: comparing them word by word would take seconds."""
 MOST_CHARS = 60_000
 """What is drawn of one text."""
+
+Piece = tuple[str, str]
+"""A part of a row: its head, and what it says."""
 
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
@@ -49,20 +52,30 @@ def row_diff(before: "Row", after: "Row") -> Content:
     if before.split != after.split:
         parts.append(Content.assemble(("split  ", SAME), (before.split, GONE), " ", (after.split, CAME)))
         parts.append(Content(""))
-    for old, new in zip_longest(_pieces(before), _pieces(after)):
-        if old is not None and new is not None and old[0] == new[0]:
+    for old, new in _beside(_pieces(before), _pieces(after)):
+        if old is not None and new is not None:
             same = old[1] == new[1]
             body = Content(clean(new[1])[:MOST_CHARS]).stylize(SAME) if same else word_diff(old[1], new[1])
             parts += [_head(new[0], "" if same else "~"), body, Content("")]
-            continue
-        if old is not None:
+        elif old is not None:
             parts += [_head(old[0], "-"), Content(clean(old[1])[:MOST_CHARS]).stylize(GONE), Content("")]
-        if new is not None:
+        elif new is not None:
             parts += [_head(new[0], "+"), Content(clean(new[1])[:MOST_CHARS]).stylize(CAME), Content("")]
     return Content("\n").join(parts)
 
 
-def _pieces(row: "Row") -> list[tuple[str, str]]:
+def _beside(old: list[Piece], new: list[Piece]) -> Iterator[tuple[Piece | None, Piece | None]]:
+    """The pieces of both rows that have the same head beside each other, in order; alone where the other has none."""
+    heads = SequenceMatcher(None, [piece[0] for piece in old], [piece[0] for piece in new], autojunk=False)
+    for kind, old_from, old_to, new_from, new_to in heads.get_opcodes():
+        if kind == "equal":
+            yield from zip(old[old_from:old_to], new[new_from:new_to], strict=True)
+            continue
+        yield from ((piece, None) for piece in old[old_from:old_to])
+        yield from ((None, piece) for piece in new[new_from:new_to])
+
+
+def _pieces(row: "Row") -> list[Piece]:
     """All that a row says, in pieces with a head each."""
     pieces = [(turn.role, _said(turn)) for turn in row.messages]
     pieces += [(f"chosen {turn.role}", _said(turn)) for turn in row.chosen]
