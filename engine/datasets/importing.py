@@ -203,13 +203,3 @@ def _filter(where: str) -> "RowFilter":
             fix="Import them first, then filter: finetui datasets filter NAME --where 'tokens < …'.",
         )
     return found
-
-
-def preview_file(source: Path, asked: str, first: int = 20) -> ImportPreview:
-    """As `preview_source`, of a file."""
-    return preview_source(source, asked, None, first)
-
-
-def convert_file(source: Path, folder: Path, **options: Any) -> dict[str, Any]:
-    """As `convert_source`, of a file."""
-    return convert_source(source, folder, **options)

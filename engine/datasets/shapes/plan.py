@@ -109,7 +109,8 @@ def _preference(row: _Keys) -> Columns | None:
     answers = {"chosen": chosen, "rejected": rejected}
     turns = next((column for name in row.sample.good_turns if (column := row.find(name))), None)
     prompt = row.first(names.ASKED)
-    if turns and not (prompt and names.normal(turns) in map(names.normal, names.EARLIER)):
+    # Beside a prompt, turns may be what was said before, or the whole conversation with its answer.
+    if turns and (not prompt or not row.sample.is_answered(turns) or row.sample.holds_messages(chosen)):
         return {"messages": turns} | answers
     if not prompt:
         return answers

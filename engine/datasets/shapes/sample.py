@@ -73,6 +73,13 @@ class Sample:
         good = [value for value in values if isinstance(value, list) and value and all(map(_is_message, value))]
         return bool(values) and len(good) * 2 > len(values)
 
+    def is_answered(self, column: str) -> bool:
+        """Whether a column's conversations mostly end with the assistant's answer."""
+        values = [value[-1] for value in self.columns.get(column, []) if isinstance(value, list) and value]
+        roles = [value.get("role", value.get("from")) for value in values if isinstance(value, dict)]
+        answers = [role for role in roles if isinstance(role, str) and names.ROLES.get(role.lower()) == "assistant"]
+        return len(answers) * 2 > len(values)
+
     def texts(self, column: str) -> list[str]:
         return [value for value in self.columns[column] if isinstance(value, str)]
 
