@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.datasets.rows import RowError
-from engine.datasets.sources import RawRow, json_rows, open_source, opening, parse_json
+from engine.datasets.sources import RawRow, array_rows, json_rows, open_source, opening, parse_json
 from engine.errors import BadInput
 
 ROW = {"prompt": "Wie heißt du? 🙂", "response": "Ada"}
@@ -186,11 +186,68 @@ def test_a_long_line_is_read_and_one_beyond_the_limit_is_a_problem(
         bad.parse()
 
 
-def test_an_array_too_large_to_read_whole_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_too_large_to_read_whole_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_rows, "MAX_DOCUMENT_BYTES", 1000)
     with pytest.raises(BadInput, match="read whole") as error:
-        read_rows(written(tmp_path, json.dumps([ROW] * 100)))
+        read_rows(written(tmp_path, json.dumps({"data": [ROW] * 100})))
     assert "JSONL" in error.value.fix
+
+
+def test_an_array_may_be_cut_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        ROW,
+        {"n": [1.5e-7, -12345678901234567890, True, None, {}], "t": 'a\\"ü\n\u2028\ud83d'},
+        {"n": 12},
+        7,
+        "x",
+        [],
+    ]
+    path = written(tmp_path, "\ufeff \n" + json.dumps(rows, indent=1).replace("null", "NaN"), "x.json")
+    for size in range(1, 30):
+        monkeypatch.setattr(array_rows, "_CHUNK_BYTES", size)
+        assert [row.data for row in open_source(path).rows()] == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'[{"a": 1}\n {"a": 2}]', "expecting ',' delimiter at line 2, column 2"),
+        (b'[{"a": 1},\n{}]\n\n[2]', "extra data at line 4, column 1"),
+        (b'[\n{"a": "b}\n]', "at line 2, column"),
+        (b'[{"a": 1},\n {"a" 1},\n{"a": "' + b"x" * 500 + b'"}]', "expecting ':' delimiter at line 2, column 7"),
+        (b'[{"a": 1},\n{"a": "caf\xe9"}]', "is not UTF-8 (byte 0xe9 at position 22)"),
+        (b'[{"a": 1},\n{"a": "caf\xc3', "is not UTF-8 (byte 0xc3 at position 22)"),
+        (b'[{"a": 1},', "expecting value at column 11"),
+        (b'[{"a": ' + b"9" * 5000 + b"}]", "Exceeds the limit"),
+        (b'[{"a": 1},\n' + b"[" * 100_000, "nested too deeply"),
+    ],
+)
+@pytest.mark.parametrize("size", [5, 1 << 20])
+def test_a_damaged_array_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str, size: int
+) -> None:
+    monkeypatch.setattr(array_rows, "_CHUNK_BYTES", size)
+    with pytest.raises(BadInput) as error:
+        read_rows(written(tmp_path, content, "x.json"))
+    assert message in error.value.what
+
+
+def test_an_item_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "MAX_LINE_BYTES", 1 << 20)
+    content = f'[\n{LINE},\n{{"prompt": "{"x" * (4 << 20)}'
+    with pytest.raises(BadInput, match="an item of more than 1 MB, which begins in line 3"):
+        read_rows(written(tmp_path, content, "x.json"))
+
+
+def test_arrays_are_streamed(tmp_path: Path) -> None:
+    row = json.dumps({"prompt": "a" * 1000, "response": "b"})
+    path = written(tmp_path, f"[{', '.join([row] * 20_000)}]", "x.json")
+    tracemalloc.start()
+    count = sum(1 for row in open_source(path).rows() if row.parse())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 20_000
+    assert peak < path.stat().st_size / 3
 
 
 def test_lines_are_streamed(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
-"""JSON: one object a line (streamed), or one value over the whole file (read whole, up to a limit)."""
+"""JSON: one object a line, an array over the whole file, or one object (read whole, up to a limit)."""
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from engine.datasets.rows import RowError
+from engine.datasets.sources.array_rows import array_rows
 from engine.datasets.sources.opening import FORMATS, Stream, empty, lines, opened, too_long, unusable
 from engine.datasets.sources.raw import Unreadable, parse_json
 
 MAX_DOCUMENT_BYTES = 1 << 30
-"""A JSON array is read whole, so it has a limit; lines are streamed and have none."""
+"""An object that is the whole file is read whole, so it has a limit; lines and arrays are streamed and have none."""
 
 WRAPPERS = ("data", "rows")
 """Fields that hold the rows of an object which is the whole file."""
@@ -32,22 +34,22 @@ def jsonl_rows(path: Path) -> Iterator[Item]:
 def document_rows(path: Path) -> Iterator[Item]:
     """The objects of an array, of an object's `data` or `rows`, or one object alone."""
     with opened(path) as stream:
+        if stream.head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"[":
+            yield from array_rows(path)
+            return
         data = stream.file.read(MAX_DOCUMENT_BYTES + 1)
     if len(data) > MAX_DOCUMENT_BYTES:
         raise unusable(
             path,
-            f"is one JSON value of more than {MAX_DOCUMENT_BYTES >> 30} GB, which has to be read whole.",
-            fix="Write it as JSONL, one object a line: that is streamed, whatever its size.",
+            f"is one JSON object of more than {MAX_DOCUMENT_BYTES >> 30} GB, which has to be read whole.",
+            fix="Write it as JSONL, one object a line: that can have any size.",
         )
     try:
         value = parse_json(data)
     except RowError as error:
         raise unusable(path, f"{error.problem}.", why=FORMATS, fix="Mend the file there.") from error
     del data
-    if isinstance(value, dict):
-        value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), list)), [value])
-    if not isinstance(value, list):
-        value = [value]
+    value = next((value[key] for key in WRAPPERS if isinstance(value.get(key), list)), [value])
     if not value:
         raise empty(path, "holds no rows.", "Its list is empty.")
     served = _is_served(value)
@@ -57,6 +59,9 @@ def document_rows(path: Path) -> Iterator[Item]:
 
 def json_format(stream: Stream) -> str:
     """`json` where the stream is one value over all its lines, else `jsonl`, judged by two lines that are not blank."""
+    start = stream.head.removeprefix(codecs.BOM_UTF8).strip()
+    if start.startswith(b"[") and b"\n" not in start:  # one long line, which need not be read for this
+        return "json"
     found = []
     for _line, data in lines(stream):
         if data is None or not data.isspace():

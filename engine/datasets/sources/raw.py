@@ -74,7 +74,7 @@ def parse_json(data: bytes) -> Any:
 
 def _parse_slowly(data: bytes) -> Any:
     try:
-        return _DECODER.decode(data.decode("utf-8").lstrip(_BOM).rstrip(_LINE_END))
+        return DECODER.decode(data.decode("utf-8").lstrip(_BOM).rstrip(_LINE_END))
     except UnicodeDecodeError as error:
         raise RowError("", not_utf8(error)) from error
     except RecursionError as error:
@@ -83,9 +83,9 @@ def _parse_slowly(data: bytes) -> Any:
         raise RowError("", f"is not JSON ({_reason(error)})") from error
 
 
-def not_utf8(error: UnicodeDecodeError) -> str:
-    """The first byte that is wrong, and where, counted from 1."""
-    return f"is not UTF-8 (byte 0x{error.object[error.start]:02x} at position {error.start + 1})"
+def not_utf8(error: UnicodeDecodeError, before: int = 0) -> str:
+    """The first byte that is wrong, and where, counted from 1; `before` bytes came before the ones decoded."""
+    return f"is not UTF-8 (byte 0x{error.object[error.start]:02x} at position {before + error.start + 1})"
 
 
 def json_kind(value: Any) -> str:
@@ -106,7 +106,8 @@ def _finite(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-_DECODER = json.JSONDecoder(parse_constant=lambda _name: None, parse_float=_finite)
+DECODER = json.JSONDecoder(parse_constant=lambda _name: None, parse_float=_finite)
+"""The standard decoder, with null for what JSON has no number for."""
 
 
 def _reason(error: ValueError) -> str:
