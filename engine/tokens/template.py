@@ -128,6 +128,11 @@ class ChatTemplate:
         return Written(text, spans, any(text[start : start + len(said)] != said for start, said in watch.marked))
 
 
+def with_tools(template: ChatTemplate, other: ChatTemplate) -> ChatTemplate:
+    """What a row with tools on offer is written by: `other`, the model's template for that, if it does take tools."""
+    return template if other.call_style == "words" else other
+
+
 def built_in_template(name: str) -> str:
     """The source of one of the `BUILT_IN` templates."""
     return (Path(__file__).parent / "templates" / f"{name}.jinja").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.errors import BadInput, FinetuiError
 from engine.runs.rundir import read_json
-from engine.tokens.template import BUILT_IN, ChatTemplate, built_in_template, read_template
+from engine.tokens.template import BUILT_IN, ChatTemplate, built_in_template, read_template, with_tools
 
 TOKENIZER = "tokenizer.json"
 OWN = "own.jinja"
@@ -95,7 +95,9 @@ class Tokenizer:
         own = self._read(OWN)
         if assistant_only and not own.marks and (self.folder / TRAINING).is_file():
             return self._read(TRAINING)
-        return self._read(OWN_WITH_TOOLS) if tools and (self.folder / OWN_WITH_TOOLS).is_file() else own
+        if tools and (self.folder / OWN_WITH_TOOLS).is_file():
+            return with_tools(own, self._read(OWN_WITH_TOOLS))
+        return own
 
     def _named(self, name: str) -> ChatTemplate:
         if name == "training" and (self.folder / TRAINING).is_file():

@@ -30,7 +30,7 @@ from engine.tokens.messages import (
     template_tools,
 )
 from engine.tokens.supervision import has_tools, write_row
-from engine.tokens.template import ChatTemplate, TemplateProblem
+from engine.tokens.template import ChatTemplate, TemplateProblem, with_tools
 from engine.worker.refusal import Refusal
 
 SAMPLE_ROWS = 3
@@ -158,7 +158,8 @@ class _Templates:
             with suppress(ValueError):  # TRL has none for it; `require_generation_block` says so
                 named = {"default": get_training_chat_template(tokenizer) or named["default"]}
         self._plain = ChatTemplate(named["default"], special)
-        self._with_tools = ChatTemplate(named.get("tool_use", named["default"]), special)
+        other = ChatTemplate(named["tool_use"], special) if "tool_use" in named else self._plain
+        self._with_tools = with_tools(self._plain, other)
 
     def _template(self, row: Row) -> ChatTemplate:
         template = self._with_tools if row.tools else self._plain
