@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.datasets.library import DatasetLibrary
 from engine.datasets.quality import CATALOGUE, Report, validate
 from engine.datasets.quality.language import check_languages, languages_of
+from engine.datasets.quality.leakage import check_leakage
 from engine.datasets.quality.tally import Look, Tally, inspect_rows
 from engine.datasets.quality.validation import make_report, weigh
 from engine.datasets.rows import Row, Turn, content_hash
@@ -268,7 +271,7 @@ def test_duplicates_are_told_with_the_row_that_they_repeat() -> None:
     report = report_of(rows)
     check = next(check for check in report.checks if check.code == "duplicate")
     assert (check.count, check.rows) == (2, [251, 261])
-    assert check.message == "2 of 300 rows repeat an earlier row"
+    assert check.message == "2 of 300 rows are duplicates of another row"
     assert [str(problem) for problem in report.problems_of(251)] == ["is the same as row 4"]
     assert report.rows_with_problems() == [251, 261]
 
@@ -309,6 +312,16 @@ def test_prompts_of_training_in_other_splits_are_leaks_exact_and_near_apart() ->
     )
     assert checks["leak-near"].rows == [20]
     assert checks["leak-near"].level == "warning"
+
+
+def test_near_leaks_found_by_likeness_count_once_and_only_against_training() -> None:
+    rows = clean(100)
+    rows[9] = row(9, user(rows[0].messages[0].content), answer("An answer of its own, for once."))
+    tally = inspect_rows(rows, Look("conversation"))
+    columns = {name: tally.column(name) for name in tally.columns}
+    pairs = [(9, 0), (19, 4), (29, 19)]  # row 10 is an exact leak already, row 30 is like one of validation
+    found = {outcome.code: [leak.position for leak in outcome.found] for outcome in check_leakage(columns, pairs)}
+    assert found == {"leak-exact": [9], "leak-near": [19]}
 
 
 # languages
@@ -487,6 +500,45 @@ def test_chunks_of_any_size_give_the_same_tally() -> None:
     assert (parts.rows, parts.counts, parts.found, parts.metadata) == (
         whole.rows, whole.counts, whole.found, whole.metadata)  # fmt: skip
     assert all((parts.column(name) == whole.column(name)).all() for name in whole.columns)
+
+
+WORDS = st.lists(
+    st.sampled_from(["{{a}}", "```", "&amp;", "Ã©", "\x1b[0m", "\u200b", "[Your Name]", " ", "\n", "日本", "word", ""])
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+    max_size=12,
+).map("".join)
+TURNS = st.lists(
+    st.builds(
+        Turn,
+        st.sampled_from(["system", "user", "assistant", "tool", "text"]),
+        WORDS,
+        st.sampled_from(["", CALL, "[]", "no json", "3"]),
+    ),
+    max_size=4,
+).map(tuple)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(TURNS, TURNS, TURNS, st.none() | st.booleans(), st.sampled_from(["", TOOLS, "{"])),
+        min_size=1,
+        max_size=8,
+    ),
+    kind=st.sampled_from(["conversation", "preference", "kto", "text", "prompts"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_row_breaks_the_report(rows: list[tuple[Any, ...]], kind: str) -> None:
+    made = [
+        row(place, *turns, chosen=chosen, rejected=rejected, label=label, tools=tools)
+        if turns
+        else Row(place, "train", (), {}, chosen, rejected, label, tools)
+        for place, (turns, chosen, rejected, label, tools) in enumerate(rows)
+    ]
+    report = report_of(made, kind, languages=True)
+    assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+    assert 0 <= report.score <= 100
+    assert all(1 <= number <= len(made) for number in report.rows_with_problems())
+    assert all(report.problems_of(number) for number in report.rows_with_problems())
 
 
 # the whole way

@@ -62,7 +62,7 @@ def reasons(outcomes: Sequence[Outcome], rows: int, kind: str) -> list[str]:
 
 
 def sentence(outcome: Outcome, rows: int) -> str:
-    """What was found, with numbers: "12 of 474 rows repeat an earlier row"."""
+    """What was found, with numbers: "12 of 474 rows are duplicates of another row"."""
     if outcome.sentence:
         return outcome.sentence
     kind: CheckKind = CATALOGUE[outcome.code]
