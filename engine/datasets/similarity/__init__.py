@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from engine.datasets.library import DatasetLibrary
 from engine.datasets.reader import RowReader
 from engine.datasets.similarity.alike import Alike
-from engine.datasets.similarity.signatures import SPLITS, Signatures, signatures
+from engine.datasets.similarity.signing import SPLITS, Signatures, signatures
 from engine.errors import BadInput
 from store.records import Dataset
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.datasets.similarity.shingles import PERMUTATIONS
-from engine.datasets.similarity.signatures import Signatures
+from engine.datasets.similarity.signing import Signatures
 from engine.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -278,6 +278,8 @@ def _by_owner(owners: "list[NDArray[Any]]", buckets: "list[NDArray[Any]]") -> _B
     import numpy as np
 
     owner, bucket = np.concatenate(owners), np.concatenate(buckets)
+    if not len(owner):
+        return {}
     order = np.argsort(owner, kind="stable")
     rows, starts = np.unique(owner[order], return_index=True)
     parts = np.split(bucket[order], starts[1:].tolist())
