@@ -93,8 +93,13 @@ def test_split(cli: Cli, support: dict[str, Any]) -> None:
     made = cli(*words, "--json").json
     assert sum(made["splits"].values()) == 43 and 2 <= made["splits"]["test"] <= 7
     text = cli(*words, "--seed", "7").stdout
-    assert "split: 43 → 43 rows · support v3" in text and "train" in text and "test" in text
+    assert re.match(
+        r"split: 43 → 43 rows, \d+ in another split · support v3 \(d\w+\)\n  train 3\d, validation \d", text
+    )
     assert cli(*words[:-1], "0.5").status == 2, "shares of more than all"
+    rest = cli("datasets", "split", "support", "--validation", "0.25", "--json").json
+    assert rest["operation"]["shares"] == {"train": 0.75, "validation": 0.25, "test": 0}
+    assert set(rest["splits"]) == {"train", "validation"}
     assert cli(*words, "--by", "metadata.source", "--json").json["operation"]["by"] == "metadata.source"
 
 
@@ -147,12 +152,12 @@ def test_an_edit_that_cannot_be_changes_nothing(
 
 
 def test_diff(cli: Cli, support: dict[str, Any]) -> None:
-    cli("datasets", "edit", "support", "--drop", "4", "--set", "2:2=Another answer.")
+    cli("datasets", "edit", "support", "--drop", "4", "--set", "10:2=Another answer.")
     found = cli("datasets", "diff", "support@1", "support@2", "--json").json
-    assert (found["same"], found["added"], found["removed"], found["changed"]) == (41, [], [4], [{"from": 2, "to": 2}])
+    assert (found["same"], found["added"], found["removed"], found["changed"]) == (41, [], [4], [{"from": 10, "to": 9}])
     text = cli("datasets", "diff", "support@1", "support@2").stdout
     assert "41 rows the same, 0 added, 1 removed, 1 changed" in text
-    assert "- row 4" in text and "~ row 2 → row 2" in text and "+ assistant: Another answer." in text
+    assert "- row 4" in text and "~ row 10 → row 9" in text and "+ assistant: Another answer." in text
     assert "They hold the same rows." in cli("datasets", "diff", "support", "support").stdout
 
 

@@ -30,18 +30,22 @@ def mix(
     session: Session,
     datasets: Annotated[
         list[str],
-        typer.Argument(metavar="DATASET:WEIGHT...", help="Datasets, each with its weight; without one it is 1."),
+        typer.Argument(metavar="DATASET:WEIGHT", help="Datasets, each with its weight; without one it is 1."),
     ],
     name: ResultName,
     size: Annotated[
         int | None,
         typer.Option(
-            "--size", metavar="N", help="Rows of the result; else as many as there are.", min=1, show_default=False
+            "--size", metavar="N", help="Rows of the result; else what the weights make.", min=1, show_default=False
         ),
     ] = None,
     seed: SeedOption = 42,
 ) -> None:
-    """Make a dataset of several, shuffled together by weight."""
+    """Make a dataset of several, shuffled into each other.
+
+    A weight says how often each row is taken: 2 is twice, 0.5 half of the rows; with --size, weights are proportions.
+    A training row that asks what another part keeps for evaluation is left out.
+    """
     from engine.datasets.making import mix as mixed
 
     parts = [(session.library.resolve(text), weight) for text, weight in map(weighted, datasets)]
@@ -76,7 +80,7 @@ def weighted(text: str) -> tuple[str, float]:
 def stage(
     session: Session,
     datasets: Annotated[
-        list[str], typer.Argument(metavar="DATASET...", help="Datasets in the order in which they are to be learnt.")
+        list[str], typer.Argument(metavar="DATASET", help="Datasets in the order in which they are to be learnt.")
     ],
     name: ResultName,
 ) -> None:

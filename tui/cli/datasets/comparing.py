@@ -34,25 +34,31 @@ def diff(
     from engine.datasets.making import diff as compared
 
     one, other = session.library.resolve(first), session.library.resolve(second)
-    with working(session, f"comparing {title_of(one)} and {title_of(other)}"):
-        found = compared(session.library, one, other)
+    with working(session, f"comparing {title_of(one)} and {title_of(other)}") as work:
+        found = compared(session.library, one, other, progress=work.progress, cancelled=work.cancelled)
     document: dict[str, Any] = {
         "from": {"id": one.id, "name": one.name, "version": one.version, "rows": one.rows},
         "to": {"id": other.id, "name": other.name, "version": other.version, "rows": other.rows},
         "same": found.same,
         "added": [index + 1 for index in found.added],
         "removed": [index + 1 for index in found.removed],
-        "changed": [{"from": before + 1, "to": after + 1} for before, after in found.changed],
+        "changed": _pairs(found.changed),
+        "moved": _pairs(found.moved),
     }
     session.answer(document, lambda: _text(session, one, other, found, rows))
 
 
+def _pairs(pairs: list[tuple[int, int]]) -> list[dict[str, int]]:
+    """Rows of both versions, counted from 1."""
+    return [{"from": before + 1, "to": after + 1} for before, after in pairs]
+
+
 def _text(session: Session, one: "Dataset", other: "Dataset", found: "Diff", shown: int) -> str:
     counts = f"{count_words(found.same, 'row')} the same, {len(found.added):,} added, {len(found.removed):,} removed, "
-    lines = [f"{called(one)} → {called(other)}", f"{counts}{len(found.changed):,} changed"]
+    moved = f", {len(found.moved):,} of the same in another split" if found.moved else ""
+    lines = [f"{called(one)} → {called(other)}", f"{counts}{len(found.changed):,} changed{moved}"]
     if not (found.added or found.removed or found.changed):
-        splits = "" if one.splits == other.splits else f" Their splits differ: {one.splits} and {other.splits}."
-        return "\n".join([*lines, f"They hold the same rows.{splits}"])
+        return "\n".join([*lines, "They hold the same rows."])
 
     def excerpts(sign: str, style: str, dataset: "Dataset", indices: list[int]) -> None:
         if not indices:

@@ -6,6 +6,7 @@ import typer
 
 from engine.errors import BadInput
 from tui.cli.command import Session, command
+from tui.cli.datasets.history import operation_words
 from tui.cli.datasets.naming import DatasetArgument, called, card_of
 from tui.cli.datasets.rows import row_text
 from tui.cli.documents import dataset_document, row_document
@@ -133,30 +134,6 @@ def row_of(session: Session, dataset: "Dataset", number: int) -> "Row":
         )
     [row] = session.library.take(dataset.id, [number - 1])
     return row
-
-
-def operation_words(card: dict[str, Any]) -> str:
-    """How a version was made, from its card: `filter where tokens < 100, 474 → 426 rows`."""
-    operation = dict(card.get("operation") or {"kind": "import"})
-    kind, before, after = (operation.pop(key, None) for key in ("kind", "before", "after"))
-    if kind == "import":  # the source is told beside it
-        operation.pop("source", None)
-    said = ", ".join(
-        key.replace("_", " ") + ("" if value is True else f" {_value(value)}")
-        for key, value in operation.items()
-        if value not in (None, "", False, "auto") and value not in ([], {})
-    )
-    counts = f"{before:,} → {after:,} rows" if isinstance(before, int) and isinstance(after, int) else ""
-    return ", ".join(part for part in (f"{kind} {said}".strip(), counts) if part)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{key} {_value(one)}" for key, one in value.items())
-    if isinstance(value, list):
-        shown = ", ".join(map(_value, value[:5]))
-        return f"{shown} and {len(value) - 5} more" if len(value) > 5 else shown
-    return str(value)
 
 
 def _token_words(figures: dict[str, dict[str, Any]]) -> list[str]:

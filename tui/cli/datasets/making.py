@@ -1,8 +1,9 @@
 """What a command says that made a version: counts before and after, what it is called, and the way back."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tui.cli.command import Session
+from tui.cli.datasets.history import notes
 from tui.cli.datasets.naming import called, card_of
 from tui.cli.documents import made_document
 from tui.cli.output import paint
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
 
 def answer_made(session: Session, verb: str, made: "Made", *parents: "Dataset") -> None:
     """The version that `verb` made of `parents`; JSON is its document with `before`, `after` and `new`."""
-    document = made_document(made, card_of(session, made.dataset))
-    session.answer(document, lambda: made_text(verb, made, *parents))
+    card = card_of(session, made.dataset)
+    session.answer(made_document(made, card), lambda: made_text(verb, made, card, *parents))
 
 
-def made_text(verb: str, made: "Made", *parents: "Dataset") -> str:
+def made_text(verb: str, made: "Made", card: dict[str, Any], *parents: "Dataset") -> str:
     """`filter: 474 → 426 rows · emoji v2 (d…)`, its splits, and that the parent is still there."""
     first = parents[0]
     if made.dataset.id == first.id:
         return f"{verb}: nothing changed, all {count_words(made.after, 'row')} stay · {called(first)}"
-    change = "nothing was taken away, " if made.before == made.after and len(parents) == 1 else ""
-    lines = [f"{verb}: {change}{made.before:,} → {count_words(made.after, 'row')} · {called(made.dataset)}"]
+    told = ", ".join([f"{made.before:,} → {count_words(made.after, 'row')}", *notes(card.get("operation") or {})])
+    lines = [f"{verb}: {told} · {called(made.dataset)}"]
     if not made.new:
         lines[0] += ", which was there already"
     lines.append("  " + splits_text(made.dataset))

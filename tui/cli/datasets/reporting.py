@@ -127,7 +127,12 @@ def screen(
     dataset: DatasetArgument,
     kinds: Annotated[
         list[Kind] | None,
-        typer.Option("--kind", help="What is looked for; repeat it. Without, both.", show_default=False),
+        typer.Option(
+            "--kind",
+            metavar="personal|harmful",
+            help="What is looked for; repeat it. Without, both.",
+            show_default=False,
+        ),
     ] = None,
     words: Annotated[
         Path | None,

@@ -69,7 +69,7 @@ def dedupe(
     ] = None,
     name: NameOption = None,
 ) -> None:
-    """Make a version without duplicates. Of rows that are alike, the first stays."""
+    """Make a version without duplicates. Of rows that are alike, the first in training stays."""
     from engine.datasets.making import dedupe as deduped
 
     found = session.library.resolve(dataset)

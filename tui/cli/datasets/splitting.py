@@ -12,6 +12,9 @@ from tui.widgets.dataset_words import title_of
 
 app = typer.Typer()
 
+Share = float | None
+USUAL = (0.8, 0.1, 0.1)
+
 
 @command(
     app,
@@ -24,9 +27,13 @@ app = typer.Typer()
 def split(
     session: Session,
     dataset: DatasetArgument,
-    train: Annotated[float, typer.Option(metavar="X", help="Share of the rows to train on.")] = 0.8,
-    validation: Annotated[float, typer.Option(metavar="X", help="Share to evaluate on while training.")] = 0.1,
-    test: Annotated[float, typer.Option(metavar="X", help="Share kept for the end.")] = 0.1,
+    train: Annotated[
+        Share, typer.Option(metavar="X", help="Share of the rows to train on.", show_default=False)
+    ] = None,
+    validation: Annotated[
+        Share, typer.Option(metavar="X", help="Share to evaluate on while training.", show_default=False)
+    ] = None,
+    test: Annotated[Share, typer.Option(metavar="X", help="Share kept for the end.", show_default=False)] = None,
     seed: SeedOption = 42,
     by: Annotated[
         str | None,
@@ -42,9 +49,10 @@ def split(
     ] = None,
     name: NameOption = None,
 ) -> None:
-    """Make a version whose rows are divided anew. The shares add up to 1.
+    """Make a version whose rows are divided anew.
 
-    Rows that ask the same stay on one side, so that nothing is evaluated that was trained.
+    Without shares, it is 0.8, 0.1 and 0.1. Of shares that are not given, the first is what the others leave. Rows
+    that ask the same stay on one side, so that nothing is evaluated that was trained.
     """
     from engine.datasets.making import resplit
 
@@ -53,9 +61,7 @@ def split(
         made = resplit(
             session.library,
             found,
-            train=train,
-            validation=validation,
-            test=test,
+            **shares(train, validation, test),
             seed=seed,
             by=by,
             near=near,
@@ -64,3 +70,16 @@ def split(
             cancelled=work.cancelled,
         )
     answer_made(session, "split", made, found)
+
+
+def shares(train: Share, validation: Share, test: Share) -> dict[str, float]:
+    """The share of each split. What is not given is what is left, for the first such split, and nothing for others."""
+    given = {"train": train, "validation": validation, "test": test}
+    if all(share is None for share in given.values()):
+        return dict(zip(given, USUAL, strict=True))
+    left = max(0.0, round(1 - sum(share for share in given.values() if share is not None), 9))
+    found = {}
+    for name, share in given.items():
+        found[name] = left if share is None else share
+        left = 0.0 if share is None else left
+    return found
