@@ -97,7 +97,7 @@ same and answer otherwise: what went is struck, what came is green. `>` rows are
                 (title_of(self.after), "bold"),
                 (f" {count_words(self.after.rows, 'row')}", "$text-muted"),
                 (f" · {made}" if made else "", "$text-muted"),
-                (f" · {count_words(diff.same, 'row')} the same", "$text-muted"),
+                (f" · {count_words(diff.same - len(diff.moved), 'row')} the same", "$text-muted"),
             )
         )
         self.set_class(not self._all, "-same")
@@ -178,7 +178,7 @@ def _pair_content(pair: Pair) -> Content:
 def _read_diff(
     services: "Services", before: "Dataset", after: "Dataset", progress: Progress, cancelled: GivenUp
 ) -> "tuple[Diff, list[Difference], str]":
-    """What differs, as it stands in the versions from top to bottom; and how the second was made from the first."""
+    """What differs, in the order of the first version and then what is new; and how the second was made from it."""
     from engine.datasets.making import diff
 
     found = diff(services.library, before, after, progress=progress, cancelled=cancelled)
@@ -186,7 +186,7 @@ def _read_diff(
     differences += [Difference(None, one) for one in found.added]
     differences += [Difference(old, new) for old, new in found.changed]
     differences += [Difference(old, new, moved=True) for old, new in found.moved]
-    differences.sort(key=lambda one: (one.after if one.after is not None else one.before or 0, one.after is not None))
+    differences.sort(key=lambda one: (one.before is None, one.after if one.before is None else one.before))
     made = made_words(after, services.library.card(after.id)) if after.parent == before.id else ""
     return found, differences, made
 

@@ -72,9 +72,9 @@ dataset's own screen says what.
         Binding("i", "import_file", "import", id="datasets.import", tooltip="Import files as a dataset"),
         Binding("n", "new_run", "new run", id="datasets.new_run", tooltip="A new run on this dataset"),
         Binding("v", "validate", "validate", id="datasets.validate", tooltip="Look for faults, and grade it"),
+        Binding("u", "parent", "made from", id="datasets.parent", tooltip="Go to the version it was made from"),
         Binding("slash", "filter", "filter", id="datasets.filter", key_display="/", tooltip="Filter the list"),
         Binding("e", "export", "export", id="datasets.export", tooltip="Write its rows into a file"),
-        Binding("u", "parent", "made from", id="datasets.parent", tooltip="Go to the version it was made from"),
         Binding("d", "remove", "remove", id="datasets.remove", show=False, tooltip="Remove this version, its files"),
         Binding(
             "escape", "back", "clear", id="page.back", key_display="esc", tooltip="Clear the filter, then the marks"
@@ -253,15 +253,21 @@ dataset's own screen says what.
         if recipe is not None:
             run_long(self, recipe.title, partial(_make, self.services, recipe), self._was_made)
 
-    def _was_made(self, made: "Made") -> None:
+    def _was_made(self, found: "tuple[Made, int]") -> None:
+        made, leaks = found
         words = count_words(made.after, "row") if made.new else "These very rows existed already."
+        if leaks:
+            words += f"\n{count_words(leaks, 'row')} left out: they ask what another one keeps back to evaluate on."
         self.notify(words, title=title_of(made.dataset), markup=False)
         self._table.clear_marks()
         self.dataset_changed(made.dataset.id)
 
 
-def _make(services: "Services", recipe: "Recipe", progress: Progress, cancelled: GivenUp) -> "Made":
-    return recipe.make(services.library, progress, cancelled)
+def _make(services: "Services", recipe: "Recipe", progress: Progress, cancelled: GivenUp) -> "tuple[Made, int]":
+    """What was made, and how many rows were left out because they leak."""
+    made = recipe.make(services.library, progress, cancelled)
+    operation = services.library.card(made.dataset.id).get("operation") or {}
+    return made, int(operation.get("leaks") or 0)
 
 
 def _read_datasets(

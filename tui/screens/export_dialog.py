@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from store.records import Dataset
 
 ABOUT = """\
-The ending says the format: .jsonl is one conversation a line, .json an array, .parquet is compact and typed;
-.jsonl.gz is gzipped. All splits are written."""
+The ending says the format: .jsonl is one conversation a line, .json an array, .csv a table, .parquet compact and
+typed; .gz behind it packs the file. All splits are written, and the file imports again as the same rows."""
 
 
 class ExportDialog(Dialog[Path | None]):
