@@ -214,6 +214,7 @@ def test_damaged_text_is_found_with_what_it_holds(text: str, code: str, said: st
         "👩‍👩‍👧‍👦 and 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f and ❤️",
         "می‌خواهم و שלום\u200f עולם",
         "हिन्दी में क्‍या है",
+        "មិន\u200bអាច\u200bបើក\u200bឯកសារ",
         "Write `&amp;` for an ampersand, or:\n```html\n<b>&lt;</b>\n```",
         "In HTML, &nbsp; is a space.",
         "A link: https://a.org/?a=1&lt=2&b=3",

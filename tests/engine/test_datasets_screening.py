@@ -153,7 +153,7 @@ def test_harmful_terms_are_found_whatever_their_case(text: str, category: str) -
     [
         "Kill the process, shoot a photo, and the bomb calorimeter explodes with flavour.",
         "Grapes and drapery; a therapist; the Scunthorpe team; analysis of cumin.",
-        "She is en retard. David Lynch made films.",
+        "She is en retard. Minnet är slut. David Lynch made films.",
         "The heroine died in the book.",
         "Breast cancer is treated by a doctor.",
     ],

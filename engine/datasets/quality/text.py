@@ -31,7 +31,10 @@ _JOINED_ASCII = re.compile("[A-Za-z0-9][\u00ad\u200c\u200d\u200e\u200f]+[A-Za-z0
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f")
 """Flags of parts of countries (England, Texas) are spelt with tag characters."""
 
-_RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
+_RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_NO_SPACES = re.compile("[\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff\u19e0-\u19ff]")
+"""Scripts written without spaces, in which a zero-width space marks where a line may break."""
+
 _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 # Characters that only appear in text that has been decoded wrongly, or in Latin, Greek and Cyrillic text
@@ -138,6 +141,8 @@ def hidden(text: str) -> str:
     visible = _FLAG.sub("", text)
     if _RTL.search(visible):
         visible = _DIRECTIONS.sub("", visible)
+    if _NO_SPACES.search(visible):
+        visible = visible.replace("\u200b", "")
     found = _HIDDEN.search(visible)
     if found:
         at, count = found.group(), len(_HIDDEN.findall(visible))
