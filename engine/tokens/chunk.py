@@ -10,9 +10,10 @@ from typing import Any
 
 from engine.datasets.rows import Row, Turn
 from engine.tokens.messages import has_answer, is_text, learnt_turns
+from engine.tokens.quick import quick_encoder
 from engine.tokens.supervision import text_to_learn, token_spans, write_row
 from engine.tokens.template import ChatTemplate, TemplateProblem, Written
-from engine.tokens.tokenizer import Tokenizer
+from engine.tokens.tokenizer import TOKENIZER, Tokenizer
 
 COLUMNS = ("total", "trained", "prompt", "system", "user", "assistant", "tool", "text")
 """What is counted of a row: all tokens; those that carry loss, -1 where the template refuses the row; those before the
@@ -49,15 +50,44 @@ def count_rows(rows: list[Row], how: ByModel | ByEncoding) -> Any:
     return _by_model(rows, how) if isinstance(how, ByModel) else _by_encoding(rows, how)
 
 
+class _Counter:
+    """A tokenizer for counting: quickly where that is exact, by the tokenizer itself where it is not."""
+
+    def __init__(self, folder: str) -> None:
+        self.tokenizer = Tokenizer(Path(folder), "")
+        self._quick = quick_encoder(Path(folder) / TOKENIZER)
+
+    def encode(self, texts: list[str]) -> list[Any]:
+        """Encodings that have a length and `char_to_token`, added tokens recognised and none added."""
+        if not texts:
+            return []
+        if self._quick is None:
+            return self._exactly(texts)
+        found = [self._quick.encode(text) for text in texts]
+        probes = sorted({0, len(texts) // 2, len(texts) - 1} | {place for place, one in enumerate(found) if not one})
+        for place, exact in zip(probes, self._exactly([texts[place] for place in probes]), strict=True):
+            quick = found[place]
+            if quick is not None and len(quick) != len(exact):  # not the same after all
+                self._quick = None
+                return self._exactly(texts)
+            found[place] = exact
+        return found
+
+    def _exactly(self, texts: list[str]) -> list[Any]:
+        encodings: list[Any] = self.tokenizer.backend.encode_batch(texts, add_special_tokens=False)
+        return encodings
+
+
 @lru_cache(maxsize=2)
-def _tokenizer(folder: str) -> Tokenizer:
-    return Tokenizer(Path(folder), "")
+def _counter(folder: str) -> _Counter:
+    return _Counter(folder)
 
 
 def _by_model(rows: list[Row], how: ByModel) -> Any:
     import numpy as np
 
-    tokenizer = _tokenizer(how.folder)
+    counter = _counter(how.folder)
+    tokenizer = counter.tokenizer
     counted = np.zeros((len(rows), len(COLUMNS)), dtype=np.int32)
     texts = [place for place, row in enumerate(rows) if is_text(row)]
     eos = tokenizer.special.eos_token
@@ -77,7 +107,7 @@ def _by_model(rows: list[Row], how: ByModel) -> Any:
                 templates[tools] = tokenizer.template(how.template, assistant_only=how.assistant_only, tools=tools)
             written.append((place, _write(row, templates[tools])))
     batch = [one.text if one else _plain(rows[place]) for place, one in written]
-    encodings = tokenizer.backend.encode_batch(batch, add_special_tokens=False)
+    encodings = counter.encode(batch)
     for (place, one), encoding in zip(written, encodings, strict=True):
         counted[place] = _count(rows[place], one, encoding, how.assistant_only)
     return counted
