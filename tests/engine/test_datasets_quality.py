@@ -206,6 +206,19 @@ def test_damaged_text_is_found_with_what_it_holds(text: str, code: str, said: st
     assert said in found[code][1]
 
 
+def test_wrong_decoding_is_not_told_a_second_time_as_control_characters() -> None:
+    assert found_in((user("What?"), answer("Itâ\x80\x99s the cafÃ©."))).keys() == {"mojibake"}
+
+
+def test_a_row_counts_once_however_many_of_its_turns_have_a_fault() -> None:
+    report = report_of(with_rows(300, (user("\x07a"), answer("\x07b"), user("\x07c"), answer("\x07d"))))
+    (check,) = [check for check in report.checks if check.code == "control"]
+    assert (check.count, check.rows) == (1, [300])
+    assert [problem.field for problem in report.problems_of(300)] == [
+        f"messages[{place}].content" for place in range(4)
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -578,6 +591,11 @@ def test_validate_keeps_the_report_and_the_grade(library: DatasetLibrary, tmp_pa
     assert library.resolve(dataset.id).grade == report.grade == "A"
     assert heard == sorted(heard)
     assert heard[-1] == 1.0
+
+
+def test_a_sound_dataset_passes_the_whole_way(library: DatasetLibrary, tmp_path: Path) -> None:
+    report = validate(library, library.import_file(write(tmp_path / "data.jsonl", clean(250))))
+    assert (report.grade, report.score, report.checks, report.problems) == ("A", 100, [], [])
 
 
 def test_validate_says_what_it_left_out_and_can_be_given_up(library: DatasetLibrary, tmp_path: Path) -> None:
