@@ -22,8 +22,8 @@ from tests.worker.conftest import TinyModel
 pytestmark = pytest.mark.train
 
 MAX_LENGTH = 256
-SPECIALS = ("<|im_start|>", "<|im_end|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "<end_of_turn>")
-SPECIALS += ("<start_of_turn>", "<|end|>", "<|user|>", "<|assistant|>", "</s>")
+SPECIALS = ["<|im_start|>", "<|im_end|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "<end_of_turn>"]
+SPECIALS += ["<start_of_turn>", "<|end|>", "<|user|>", "<|assistant|>", "</s>"]
 CALL = json.dumps(
     [{"name": "find", "arguments": {"x": 48.858093, "y": [1, {"z": None}], "big": 12345678901234567890123, "u": "é🙂"}}]
 )
@@ -78,7 +78,7 @@ class Trainer:
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(self._base)
-        tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIALS)})
+        tokenizer.add_special_tokens({"additional_special_tokens": SPECIALS})
         tokenizer.bos_token = "<|endoftext|>"
         tokenizer.chat_template = template
         return tokenizer
