@@ -84,6 +84,15 @@ def test_a_guess_is_asked_about_and_the_answer_is_at_hand(cli: Cli, tmp_path: Pa
     assert cli("datasets", "import", str(file), "--dry-run", "--where", "nofield = 1").status == 2
 
 
+def test_names_of_columns_reach_the_terminal_clean(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("\n".join(["fra\x1b]0;owned\x07ge,[red]antwort", *(f"what is {n},it is {n}" for n in range(20))]))
+    shown = cli("datasets", "import", str(file), "--dry-run").stdout
+    assert "frage" in shown and "[red]antwort" in shown and not {"\x1b", "\x07"} & set(shown)
+    refused = cli("datasets", "import", str(file)).stderr
+    assert "--map" in refused and not {"\x1b", "\x07"} & set(refused)
+
+
 def test_folders_patterns_and_the_hub_are_sources(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "parts"
     folder.mkdir()

@@ -179,7 +179,6 @@ def _preview_text(found: "ImportPreview", source: str, system: str | None, where
     parts.append("Nothing was imported; without --dry-run it is.")
     if found.unsure:
         guess = " ".join(f"--map {shlex.quote(f'{field}={column}')}" for field, column in found.mapping.items())
-        parts[-1] = (
-            f"Nothing was imported. Say which column is what: {guess}" if guess else "Nothing can be imported so."
-        )
+        said = f"Say which column is what: {clean_line(guess)}" if guess else "Say with --map which column is what."
+        parts[-1] = f"Nothing was imported. {said}"
     return "\n\n".join(parts)

@@ -102,7 +102,8 @@ def _figures(figures: dict[str, Any]) -> list[tuple[str, object]]:
     ]
     for name, key in (("turns a row", "turns_mean"), ("emoji an answer", "emoji_mean")):
         shown.append((name, f"{figures[key]:g}" if figures.get(key) else ""))
-    languages = [f"{language_name(code)} {share:.0%}" for code, share in figures.get("languages", {}).items()]
+    shares = figures.get("languages", {}).items()
+    languages = [f"{language_name(code)} {share:.0%}" for code, share in shares if share >= 0.005]
     shown.append(
         ("languages", ", ".join(languages[:6]) + (f" and {len(languages) - 6} more" if len(languages) > 6 else ""))
     )

@@ -125,7 +125,7 @@ def _text(dataset: "Dataset", figures: "TokenFigures") -> str:
                 "padded",
                 f"{figures.padding_waste:.0%} of a batch is padding; {like:.0%} with rows of like length together",
             ),
-            ("packed", f"{figures.packing_fill:.0%} of sequences of {figures.max_length:,} tokens is filled"),
+            ("packed", f"sequences of {figures.max_length:,} tokens are {figures.packing_fill:.0%} full"),
             ("advice", figures.advice),
         ]
     )
