@@ -18,9 +18,10 @@ from tui.widgets.path_candidates import folders_like
 if TYPE_CHECKING:
     from store.records import Dataset
 
-ABOUT = """\
-The ending says the format: .jsonl is one conversation a line, .json an array, .csv a table, .parquet compact and
-typed; .gz behind it packs the file. All splits are written, and the file imports again as the same rows."""
+ABOUT = (
+    "The ending says the format: .jsonl is one conversation a line, .json an array, .csv a table, .parquet compact and "
+    "typed; .gz behind it packs the file. All splits are written, and the file imports again as the same rows."
+)
 
 
 class ExportDialog(Dialog[Path | None]):
@@ -43,6 +44,9 @@ class ExportDialog(Dialog[Path | None]):
             yield Static(ABOUT, markup=False, classes="part muted")
             keys = key_words(("enter", "write it"), ("tab", "complete a folder"), ("esc", "cancel"))
             yield Static(keys, classes="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(Input).action_end()
 
     def action_complete(self) -> None:
         """Take the folder that is suggested."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from store.records import Dataset
 
 LOOK_S = 0.15
+SLOW_S = 0.5
+"""A look that takes longer says that it is under way."""
 OFFER = "import the others without them"
 PATH_HINT = "a file, a folder, data/*.jsonl, or hub:NAME"
 ON_HUB = "A name on the hub, as hub:NAME or hub:NAME:split. Enter fetches its rows; then they are shown here."
@@ -120,9 +122,17 @@ class ImportDialog(Dialog["Dataset | None"]):
     async def _look_again(self) -> None:
         if self._timer is not None:
             self._timer.stop()
-        look = await asyncio.to_thread(look_at, self._asked(), self._library.preview, self._look)
+        waiting = self.set_timer(SLOW_S, self._show_reading)
+        try:
+            look = await asyncio.to_thread(look_at, self._asked(), self._library.preview, self._look)
+        finally:
+            waiting.stop()
         if self.is_running:
             self._show_look(look)
+
+    def _show_reading(self) -> None:
+        self.query_one("#preview").display = True
+        self.query_one("#lines", Static).update(Content("reading …").stylize("$text-muted"))
 
     def _show_look(self, look: Look) -> None:
         if not self.is_running:

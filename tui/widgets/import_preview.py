@@ -20,6 +20,7 @@ MOST_PROBLEMS = 20
 """As many as a preview lists; there may be more."""
 MUTED = "$text-muted"
 LABEL = 9
+STYLES = {**ROLE_STYLES, "chosen": "bold $text-success", "rejected": "bold $text-error"}
 
 
 def confidence_words(preview: "ImportPreview", *, told: bool = False) -> str:
@@ -80,7 +81,7 @@ def row_lines(rows: "Sequence[Row]", width: int, room: int) -> list[Content]:
         for place, (name, text) in enumerate(told):
             label = f"row {row.index + 1:,}" if place == 0 else left if place == 1 else ""
             words = shorten(clean_line(text[:600]), max(10, width - LABEL - LABEL - 3))
-            style = ROLE_STYLES.get(name.split()[-1], "bold")
+            style = STYLES.get(name, "bold")
             lines.append(Content.assemble((label.ljust(LABEL), MUTED), (name.rjust(LABEL + 1), style), "  ", words))
     return lines
 
