@@ -66,8 +66,11 @@ def mix(
             for (dataset, weight), one in zip(parts, times, strict=True)
         ],
     }
-    rows = _merged(library, datasets, times, part(progress, 0.4, 1.0), cancelled)
-    return library.derive(datasets[0], rows, operation, name=name, shape=shape, parents=datasets)
+    rows = _merged(library, datasets, times, part(progress, 0.4, 0.95), cancelled)
+    made = library.derive(datasets[0], rows, operation, name=name, shape=shape, parents=datasets)
+    if progress is not None:
+        progress(1.0)
+    return made
 
 
 def mix_counts(datasets: Sequence[Dataset], weights: Sequence[float], size: int | None = None) -> list[dict[str, int]]:

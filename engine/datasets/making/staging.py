@@ -40,8 +40,11 @@ def stage(
         "stages": [reference(one.dataset, rows=len(one.splits) - len(one.leaking)) for one in parts],
         "leaks": sum(len(one.leaking) for one in parts),
     }
-    rows = _in_order(library, parts, part(progress, 0.4, 1.0), cancelled)
-    return library.derive(datasets[0], rows, operation, name=name, shape=shape, parents=list(datasets))
+    rows = _in_order(library, parts, part(progress, 0.4, 0.95), cancelled)
+    made = library.derive(datasets[0], rows, operation, name=name, shape=shape, parents=list(datasets))
+    if progress is not None:
+        progress(1.0)
+    return made
 
 
 def _in_order(

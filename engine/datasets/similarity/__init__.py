@@ -7,7 +7,7 @@ from engine.datasets.library import DatasetLibrary
 from engine.datasets.reader import RowReader
 from engine.datasets.similarity.alike import Alike
 from engine.datasets.similarity.signing import SPLITS, Signatures, signatures
-from engine.errors import BadInput
+from engine.errors import BadInput, Cancelled
 from store.records import Dataset
 
 if TYPE_CHECKING:
@@ -41,11 +41,13 @@ def exact_groups(
     """Groups of two or more rows with the same content: turns with their calls, both answers, verdict and tools.
 
     Metadata and split do not count. The first of a group is the one to keep: the first of training where one is in
-    training, else of validation, else of what is left. The rest follow in that order.
+    training, else of validation, else of what is left. The rest follow in that order. Raises `Cancelled`.
     """
     groups: dict[bytes, list[int]] = {}
     for index, key in enumerate(library.hashes(dataset.id)):
         groups.setdefault(key, []).append(index)
+    if cancelled is not None and cancelled():
+        raise Cancelled
     if progress is not None:
         progress(1.0)
     found = [group for group in groups.values() if len(group) > 1]

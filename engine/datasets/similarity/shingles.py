@@ -28,6 +28,7 @@ _SEED = 1
 _REMEMBERED = 250_000
 _SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(f"[{_SPACELESS}]|[^\\s{_SPACELESS}]+")
+_PLAIN_WORD = re.compile(f"[{_SPACELESS}]|[^\\W{_SPACELESS}]+")
 _FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F)
 
 
@@ -99,6 +100,20 @@ def shingle_sets(texts: Sequence[Sequence[str]]) -> "tuple[NDArray[uint32], NDAr
     unique = np.unique(np.concatenate(keys))
     sizes = np.bincount((unique >> np.uint64(32)).astype(np.int64), minlength=len(texts))
     return unique.astype(np.uint32), sizes
+
+
+def word_sets(texts: Sequence[str]) -> "tuple[NDArray[uint32], NDArray[Any]]":
+    """As `shingle_sets`, of single words without punctuation: what texts are about, whatever they say of it."""
+    import numpy as np
+
+    words: list[int] = []
+    parts: list[tuple[int, int, int]] = []
+    for index, text in enumerate(texts):
+        found = set(_PLAIN_WORD.findall(text)) or {text}
+        words.extend(map(_hashes.__getitem__, found))
+        parts.append((index, 0, len(found)))
+    unique = np.unique(_shingles(np.array(words, np.uint64), parts, 1))
+    return unique.astype(np.uint32), np.bincount((unique >> np.uint64(32)).astype(np.int64), minlength=len(texts))
 
 
 def _shingles(units: "NDArray[uint64]", parts: list[tuple[int, int, int]], width: int) -> "NDArray[uint64]":
