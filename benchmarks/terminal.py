@@ -40,6 +40,10 @@ class Terminal:
         self._process.wait()
         os.close(self._master)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def wait_for(self, text: bytes, timeout_s: float = 20.0) -> float:
         """Seconds until `text` comes out, counted from the call. Raises `TimeoutError`."""
         began = time.perf_counter()

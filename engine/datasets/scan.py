@@ -5,6 +5,7 @@ The app stays quick while a large dataset is read, because the work is done else
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -99,6 +100,8 @@ def _wait(future: "Future[list[Result]]", cancelled: Callable[[], bool] | None) 
 def _prepare_process() -> None:
     """Be nice to the app, and end with it: a pool's process would wait for work for ever."""
     os.nice(5)
+    # Ctrl+C is the business of the process that asked
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
     def end_with_parent() -> None:
