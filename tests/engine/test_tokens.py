@@ -65,12 +65,13 @@ def test_rows_without_anything_to_learn_say_why(tokenizer: Tokenizer) -> None:
 
 
 def test_templates_that_would_teach_the_wrong_thing_are_noticed(tmp_path: Path) -> None:
+    tokenizer = prepared(tmp_path / "k")
+
     def warned(template: str) -> str:
         file = tmp_path / "t.jinja"
         file.write_text("{% for m in messages %}" + template + "{% endfor %}")
         return " ".join(render_row(HELLO, tokenizer, template=str(file)).warnings)
 
-    tokenizer = prepared(tmp_path / "k")
     block = "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}"
     assert not warned("{% if m.role == 'assistant' %}" + block + "{% else %}{{ m.content }}\n{% endif %}")
     assert "learn to stop" in warned("{% if m.role == 'assistant' %}" + block.replace("<|im_end|>", "") + "{% endif %}")
