@@ -1,4 +1,4 @@
-"""Over generated files of every shape: import, export and import give the same rows, or a refusal that names the row."""
+"""Over generated files of every shape: import, export and import give the same rows, or a refusal that names rows."""
 
 import csv
 import json
@@ -15,11 +15,17 @@ from engine.datasets.export import export_dataset
 from engine.datasets.importing import convert_source, preview_source
 from engine.datasets.reader import RowReader
 from engine.datasets.rows import BadRows, Row
+from engine.datasets.shapes.names import KNOWN
 from engine.errors import BadInput
 from store.records import Dataset
 
+ENDINGS = [".jsonl", ".json", ".parquet"]
 QUICK = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    deadline=None,
+    database=None,
+    derandomize=True,
+    max_examples=10,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
 said = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30).filter(
@@ -131,13 +137,12 @@ def content(row: Row) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
-def test_import_export_import_is_import(shape: str, ending: str) -> None:
+def test_import_export_import_is_import(shape: str) -> None:
     metadata = st.dictionaries(st.sampled_from(["id", "note", "metadata"]), anything, max_size=2)
 
-    @settings(QUICK, max_examples=20)
-    @given(st.lists(st.tuples(SHAPES[shape], metadata), min_size=1, max_size=4))
-    def check(drawn: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    @settings(QUICK, max_examples=8)
+    @given(st.lists(st.tuples(SHAPES[shape], metadata), min_size=1, max_size=4), st.sampled_from(ENDINGS))
+    def check(drawn: list[tuple[dict[str, Any], dict[str, Any]]], ending: str) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             source = folder / "source.jsonl"
@@ -145,7 +150,7 @@ def test_import_export_import_is_import(shape: str, ending: str) -> None:
             card, rows = imported(source, folder / "one")
             assert card["shape"] == shape.partition(" ")[0]
             assert len(rows) == len(drawn)
-            target = folder / f"out.{ending}"
+            target = folder / f"out{ending}"
             exported(card, folder / "one", target)
             again, same = imported(target, folder / "two")
             assert [content(row) for row in same] == [content(row) for row in rows]
@@ -169,10 +174,7 @@ def test_tables_hold_any_text(pairs: list[tuple[str, str]]) -> None:
         assert [content(row) for row in same] == [content(row) for row in rows]
 
 
-KEYS = st.sampled_from(
-    "messages conversations prompt response completion instruction input output text chosen rejected label tools system "
-    "history split turns metadata Reply x".split()
-)
+KEYS = st.sampled_from([*sorted(KNOWN), "metadata", "Reply", "x"])
 broken = st.dictionaries(
     KEYS,
     anything
@@ -183,8 +185,8 @@ broken = st.dictionaries(
 )
 
 
-@settings(QUICK, max_examples=150)
-@given(st.lists(st.one_of(broken, *SHAPES.values(), anything), min_size=1, max_size=5))
+@settings(QUICK, max_examples=40)
+@given(st.lists(st.one_of(broken, *SHAPES.values(), st.none() | st.text() | st.floats()), min_size=1, max_size=5))
 def test_any_other_file_is_refused_by_its_rows(rows: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

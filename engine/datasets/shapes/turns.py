@@ -32,7 +32,7 @@ def turns_of(value: Any, field: str, ignored: set[str]) -> list[Turn]:
     turns = []
     for index, item in enumerate(value):
         # Nearly all turns are plain: these few tests tell, and the careful way does the rest.
-        if type(item) is dict and len(item) == 2:
+        if type(item) is dict and (len(item) == 2 or _has_no_more(item)):
             name, content = item.get("role"), item.get("content")
             if name is None and content is None:
                 name, content = item.get("from"), item.get("value")
@@ -81,6 +81,11 @@ def check_conversation(turns: Sequence[Turn], field: str) -> None:
     if not any(turn.role == "assistant" for turn in turns):
         raise RowError(field, "has no assistant turn, so there is nothing to learn")
     raise RowError(field, f"ends with a {turns[-1].role} turn; the last turn must be the assistant's")
+
+
+def _has_no_more(item: dict[str, Any]) -> bool:
+    """Whether all but role and content is null, as tables write what other rows have."""
+    return "role" in item and all(value is None for key, value in item.items() if key not in ("role", "content"))
 
 
 def _calls(item: dict[str, Any], place: str) -> str:
