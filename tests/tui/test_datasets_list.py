@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from engine.datasets.library import DatasetLibrary
 from engine.datasets.rows import Row, Turn
@@ -29,6 +30,13 @@ def write_rows(path: Path, rows: int, asked: str = "question number", **extra: o
 @pytest.fixture
 def library(home: Home, store: Store) -> DatasetLibrary:
     return DatasetLibrary(home, store)
+
+
+async def paste(driver: Driver, text: str) -> None:
+    """Put text into what is in focus, all at once."""
+    assert driver.app.focused is not None
+    driver.app.focused.post_message(events.Paste(text))
+    await driver.pilot.pause()
 
 
 def keys(driver: Driver) -> str:
@@ -59,7 +67,7 @@ async def test_list_filter_and_new_run(make_app: MakeApp, tmp_path: Path, librar
         await driver.press("2")
         await driver.sees("3 datasets", "support", "v2", "36 / 4 / –", "rows.jsonl")
         await driver.press("slash")
-        await driver.type("support")
+        await paste(driver, "support")
         await driver.sees("1 of 3 datasets")
         assert "emoji" not in driver.text()
         await driver.press("enter", "slash", "escape")
@@ -156,7 +164,7 @@ async def test_exporting(
         await driver.press("e")
         await driver.sees("Export rows v1, 20 rows", "rows-v1.jsonl")
         await driver.press("ctrl+u")
-        await driver.type("out/de")
+        await paste(driver, "out/de")
         await driver.sees("out/deep/")
         await driver.press("tab", "enter")
         await driver.wait(target.exists)
@@ -165,11 +173,11 @@ async def test_exporting(
         assert len(lines) == 20
         assert "question number 7" in "".join(lines)
         await driver.press("e", "ctrl+u")
-        await driver.type("out/deep/")
+        await paste(driver, "out/deep/")
         await driver.press("enter")
         await driver.sees("Replace the file?", "is there already")
         await driver.press("n", "e", "ctrl+u")
-        await driver.type("out/rows.xyz")
+        await paste(driver, "out/rows.xyz")
         await driver.press("enter")
         await driver.sees("that did not work", ".xyz")
 
@@ -197,25 +205,20 @@ async def test_comparing_two_versions(make_app: MakeApp, tmp_path: Path, library
         await driver.sees("2 datasets")
 
 
-async def test_comparing_versions_that_are_the_same(make_app: MakeApp, tmp_path: Path, library: DatasetLibrary) -> None:
-    for name in ("one", "two"):
-        library.import_file(write_rows(tmp_path / "rows.jsonl", 20), name=name)
-    async with make_app((80, 24)) as driver:
-        await driver.press("2")
-        await driver.sees("2 datasets")
-        await driver.press("space", "space", "c")
-        await driver.sees("All 20 rows are the same, in the same splits.")
-
-
-async def test_rows_that_moved_between_splits(make_app: MakeApp, tmp_path: Path, library: DatasetLibrary) -> None:
-    first = library.import_file(write_rows(tmp_path / "one.jsonl", 20), validation=0)
+async def test_versions_that_differ_in_splits_or_not_at_all(
+    make_app: MakeApp, tmp_path: Path, library: DatasetLibrary
+) -> None:
+    first = library.import_file(write_rows(tmp_path / "rows.jsonl", 20), name="one", validation=0)
     rows = list(library.iterate(first.id))
     library.derive(first, [replace(rows[0], split="test"), *rows[1:]], {"kind": "split"})
+    library.import_file(tmp_path / "rows.jsonl", name="two", validation=0)
     async with make_app((80, 24)) as driver:
         await driver.press("2")
-        await driver.sees("2 datasets")
-        await driver.press("space", "space", "c")
+        await driver.sees("3 datasets")
+        await driver.press("G", "space", "k", "space", "c")
         await driver.sees("moved between splits 1", "train→test", "19 rows the same", "row 1 is in another split")
+        await driver.press("escape", "escape", "g", "space", "G", "space", "c")
+        await driver.sees("All 20 rows are the same, in the same splits.")
 
 
 def test_words_that_differ() -> None:
@@ -259,16 +262,16 @@ async def test_mixing(make_app: MakeApp, tmp_path: Path, library: DatasetLibrary
         await driver.press("space", "space", "m")
         await driver.sees("Mix datasets", "general v1", "support v1", "rows that it gives")
         await driver.press("ctrl+u")
-        await driver.type("x")
+        await paste(driver, "x")
         await driver.sees("is a number above 0")
         await driver.press("enter")
         await driver.sees("Mix datasets")
         await driver.press("backspace")
-        await driver.type("3")
+        await paste(driver, "3")
         await driver.press("down", "down", "ctrl+u")
-        await driver.type("blend")
+        await paste(driver, "blend")
         await driver.press("tab")
-        await driver.type("40")
+        await paste(driver, "40")
         await driver.sees("40 rows:", "75%", "25%")
         shown = driver.line("40 rows:")
         await driver.press("enter")
@@ -293,7 +296,7 @@ async def test_stages_in_the_order_that_is_chosen(make_app: MakeApp, tmp_path: P
         await driver.press("J")
         await driver.wait(lambda: driver.text().index("task v1") < driver.text().index("general v1"))
         await driver.press("tab", "ctrl+u")
-        await driver.type("path")
+        await paste(driver, "path")
         await driver.press("enter")
         await driver.wait(lambda: "path" in driver.line("v1") and not driver.app.screen.is_modal)
         made = library.resolve("path")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 
 from engine.datasets.library import DatasetLibrary
 from engine.errors import BadInput
@@ -43,10 +44,17 @@ def library(home: Home, store: Store) -> DatasetLibrary:
     return DatasetLibrary(home, store)
 
 
+async def paste(driver: Driver, text: str) -> None:
+    """Put text into what is in focus, all at once."""
+    assert driver.app.focused is not None
+    driver.app.focused.post_message(events.Paste(text))
+    await driver.pilot.pause()
+
+
 async def open_dialog(driver: Driver, path: str = "") -> None:
     await driver.press("2", "i")
     await driver.sees("Import a dataset", "validation")
-    await driver.type(path)
+    await paste(driver, path)
 
 
 def keys(driver: Driver) -> str:
@@ -88,54 +96,60 @@ async def test_import_by_keys(make_app: MakeApp, work: Path, library: DatasetLib
         assert library.rows(dataset.id, limit=1)[0].messages[0].content == "Be kind."
 
 
-@pytest.mark.parametrize("path", ["data/.", "data/*.jsonl"])
-async def test_folders_and_patterns(make_app: MakeApp, work: Path, library: DatasetLibrary, path: str) -> None:
+async def test_folders_and_patterns(make_app: MakeApp, work: Path, library: DatasetLibrary) -> None:
     (work / "data").mkdir()
     write_rows(work / "data" / "train.jsonl", 20)
     write_rows(work / "data" / "test.jsonl", 5, note="x")
+    (work / "data" / "notes.md").write_text("no data")
     async with make_app((80, 24)) as driver:
-        await open_dialog(driver, path)
-        await driver.sees("25 rows", "prompt-response, certain", "split into")
+        await open_dialog(driver, "data/.")
+        await driver.sees("25 rows", "prompt-response, certain", "split into train, test")
+        await driver.press("ctrl+u")
+        await paste(driver, "data/tr*.jsonl")
+        await driver.sees("20 rows")
+        await driver.press("ctrl+u")
+        await paste(driver, "data/*.jsonl")
+        await driver.sees("25 rows")
         await driver.press("tab")
-        await driver.type("both")
+        await paste(driver, "both")
         await driver.press("enter")
         await driver.wait(lambda: "both" in driver.line("v1"))
         assert library.resolve("both").splits["test"] == 5
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "words"),
-    [
-        ("a.csv", b"question,answer\nWhat?,That.\nWho?,She.\nWhen?,Now.\n", ("prompt-response, certain", "csv")),
-        ("a.tsv", b"prompt\tcompletion\nWhat?\tThat.\nWho?\tShe.\n", ("prompt-response, certain", "tsv")),
-        ("a.txt.gz", gzip.compress(b"One story.\n\nAnother story.\n"), ("text, certain", "One story.")),
-        (
-            "pairs.json",
-            json.dumps([{"prompt": "Hi", "chosen": "Hello!", "rejected": "What."}] * 3).encode(),
-            ("preference, certain", "chosen", "Hello!", "rejected", "What."),
-        ),
-        (
-            "suite.jsonl",
-            b'{"turns": ["Write a poem.", "Now in prose."]}\n' * 3,
-            ("prompts", "3 prompts without answers: imported as a prompt suite", "not to train on"),
-        ),
-        (
-            "holes.jsonl",
-            b'{"prompt": "Dear {{name}}", "response": "Hello {{name}}"}\n' * 3,
-            ("prompt-response", "placeholders in the text", "{{name}}"),
-        ),
-    ],
+PREVIEWS: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
+    ("a.csv", b"question,answer\nWhat?,That.\nWho?,She.\nWhen?,Now.\n", ("prompt-response, certain", "csv")),
+    ("a.tsv", b"prompt\tcompletion\nWhat?\tThat.\nWho?\tShe.\n", ("prompt-response, certain", "tsv")),
+    ("a.txt.gz", gzip.compress(b"One story.\n\nAnother story.\n"), ("text, certain", "One story.")),
+    (
+        "pairs.json",
+        json.dumps([{"prompt": "Hi", "chosen": "Hello!", "rejected": "What."}] * 3).encode(),
+        ("preference, certain", "chosen", "Hello!", "rejected", "What."),
+    ),
+    (
+        "suite.jsonl",
+        b'{"turns": ["Write a poem.", "Now in prose."]}\n' * 3,
+        ("prompts", "3 prompts without answers: imported as a prompt suite", "not to train on"),
+    ),
+    (
+        "holes.jsonl",
+        b'{"prompt": "Dear {{name}}", "response": "Hello {{name}}"}\n' * 3,
+        ("prompt-response", "placeholders in the text", "{{name}}"),
+    ),
 )
-async def test_what_a_preview_says(
-    make_app: MakeApp, work: Path, library: DatasetLibrary, name: str, data: bytes, words: tuple[str, ...]
-) -> None:
-    (work / name).write_bytes(data)
+
+
+async def test_what_a_preview_says(make_app: MakeApp, work: Path, library: DatasetLibrary) -> None:
     async with make_app((80, 24)) as driver:
-        await open_dialog(driver, name)
-        await driver.sees("✓", "enter import", *words)
+        await open_dialog(driver)
+        for name, data, words in PREVIEWS:
+            (work / name).write_bytes(data)
+            await driver.press("ctrl+u")
+            await paste(driver, name)
+            await driver.sees("✓", "enter import", *words)
         await driver.press("enter")
         await driver.sees("1 dataset")
-        assert library.list()[0].rows == library.preview(work / name).rows_total
+        assert library.list()[0].rows == 3
 
 
 async def test_files_that_are_no_data(make_app: MakeApp, work: Path) -> None:
@@ -144,7 +158,7 @@ async def test_files_that_are_no_data(make_app: MakeApp, work: Path) -> None:
     async with make_app() as driver:
         await driver.press("2", "i")
         await driver.sees("picture.json", "[b]odd name.json")
-        await driver.type("picture.json")
+        await paste(driver, "picture.json")
         await driver.wait(lambda: driver.line("✗"))
         assert "enter import" not in driver.text()
         await driver.press("enter")
@@ -207,11 +221,11 @@ async def test_filter_while_importing(make_app: MakeApp, work: Path, library: Da
         await open_dialog(driver, "all.jsonl")
         await driver.sees("100 rows")
         await driver.press("shift+tab")
-        await driver.type("nofield = 3")
+        await paste(driver, "nofield = 3")
         await driver.wait(lambda: "✗" in driver.text() and "nofield" in driver.line("✗"))
         await driver.press("enter")
         await driver.press("ctrl+u")
-        await driver.type("metadata.topic = 3")
+        await paste(driver, "metadata.topic = 3")
         await driver.sees("the filter keeps 3 of the first 20 rows")
         await driver.press("enter")
         await driver.sees("1 dataset")
@@ -285,12 +299,16 @@ async def test_columns_said_by_hand(make_app: MakeApp, work: Path, library: Data
         await driver.sees(
             "columns of the file", "Q text", "Reply", "100%", "25%", "fields of a row", "what comes of it"
         )
+        await driver.press("escape")
+        await driver.sees("unsure", "enter map columns")
+        await driver.press("enter")
+        await driver.sees("what comes of it")
         await driver.press("g", "backspace")
         await driver.sees("needed: what is asked", "Choose the column of prompt")
         assert "enter take it" not in driver.text().replace("⏎", "enter")
         await driver.press("space")
         await driver.sees("The column of prompt", "no column")
-        await driver.type("q te")
+        await paste(driver, "q te")
         await driver.press("enter")
         await driver.wait(lambda: "Q text" in driver.line("prompt "))
         await driver.press("j", "l")
@@ -320,7 +338,7 @@ async def test_another_shape_by_hand(make_app: MakeApp, work: Path, library: Dat
         await driver.sees("what comes of it", "question number 1")
         await driver.press("s")
         await driver.sees("What are the rows?", "two answers to a question")
-        await driver.type("plain")
+        await paste(driver, "plain")
         await driver.press("enter")
         await driver.sees("needed: plain text to learn")
         await driver.press("l", "l")
@@ -331,17 +349,6 @@ async def test_another_shape_by_hand(make_app: MakeApp, work: Path, library: Dat
         await driver.press("enter")
         await driver.sees("1 dataset")
         assert library.list()[0].shape == "text"
-
-
-async def test_mapping_that_is_left(make_app: MakeApp, work: Path) -> None:
-    odd_table(work / "faq.csv")
-    async with make_app((80, 24)) as driver:
-        await open_dialog(driver, "faq.csv")
-        await driver.sees("enter map columns")
-        await driver.press("enter")
-        await driver.sees("columns of the file")
-        await driver.press("escape")
-        await driver.sees("unsure", "enter map columns")
 
 
 # Without an app
