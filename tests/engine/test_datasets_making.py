@@ -226,7 +226,7 @@ def test_what_cannot_be_divided_says_why(library: DatasetLibrary, imported: Impo
     same = imported([{"prompt": "the same", "response": f"answer {index}"} for index in range(10)], "same")
     with pytest.raises(BadInput, match="nothing would be left for validation and test") as error:
         resplit(library, same, train=0.8, validation=0.1, test=0.1)
-    assert "10 rows make 1 group" in error.value.why
+    assert error.value.why == "Rows that ask the same stay together: of its 10 rows all do."
     suite = imported([{"prompt": f"question {index}"} for index in range(10)], "suite", shape="prompts")
     with pytest.raises(BadInput, match="prompt suite"):
         resplit(library, suite, train=0.8, validation=0.1, test=0.1)

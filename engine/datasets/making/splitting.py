@@ -177,9 +177,10 @@ def _check_filled(
     """Raises `BadInput` for splits that got nothing."""
     empty = [split for split, share in shares.items() if share > 0 and split not in splits]
     if empty:
-        same = "ask something else" if near is None else f"are less than {near:g} alike"
+        together = "ask the same" if near is None else f"ask the same or are {near:g} alike"
+        left = "all do" if groups == 1 else f"that leaves {groups:,} groups"
         raise BadInput(
             f"{title(dataset)} cannot be divided so: nothing would be left for {' and '.join(empty)}.",
-            why=f"Its {dataset.rows:,} rows make {groups:,} groups that {same}, and a group stays together.",
+            why=f"Rows that {together} stay together: of its {dataset.rows:,} rows {left}.",
             fix=f"Give {' and '.join(empty)} a share of 0, or import more rows.",
         )

@@ -12,6 +12,7 @@ from engine.datasets.library import DatasetLibrary
 from engine.datasets.rows import Row
 from engine.datasets.scan import scan
 from engine.datasets.similarity.shingles import PERMUTATIONS, compared, digests, shingle_sets
+from engine.errors import FinetuiError
 from store.records import Dataset
 
 if TYPE_CHECKING:
@@ -62,14 +63,21 @@ def signatures(
 
     Those of the two versions asked for last are kept: a report, a dedupe and a subset of the same version share them.
     They live in unnamed files of the home that are mapped into memory (512 bytes a row, and 4 a shingle), so that the
-    system can take the memory back. Raises `Cancelled`.
+    system can take the memory back. Raises `Cancelled`, `FinetuiError` where the disk is full.
     """
     path = library.path(dataset.id)
     with _lock:
         if path in _cache:
             _cache.move_to_end(path)
             return _cache[path]
-    made = _read(library, path, progress, cancelled)
+    try:
+        made = _read(library, path, progress, cancelled)
+    except OSError as error:
+        raise FinetuiError(
+            f"The rows of {dataset.name} v{dataset.version} cannot be compared.",
+            why=f"What is found out about them cannot be kept in {library.home.datasets}: {error.strerror or error}.",
+            fix="Free space there, or choose another home with --home DIR.",
+        ) from error
     with _lock:
         _cache[path] = made
         _cache.move_to_end(path)
