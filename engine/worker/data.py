@@ -77,6 +77,7 @@ def load_data(folder: Path, tokenizer: PreTrainedTokenizerBase, *, assistant_onl
     present = dict.fromkeys(_SPLITS, 0)
     answered = False
     for row in _rows(file):
+        answered = answered or is_text(row) or any(turn.role == "assistant" for turn in learnt_turns(row))
         if row.split not in parts:
             continue
         present[row.split] += 1
@@ -84,7 +85,6 @@ def load_data(folder: Path, tokenizer: PreTrainedTokenizerBase, *, assistant_onl
         if is_text(row):
             part.add_text(row)
             continue
-        answered = answered or any(turn.role == "assistant" for turn in learnt_turns(row))
         if has_answer(row) and templates.teach(row):
             part.add(*templates.messages(row), row)
     _require_rows(parts, present, answered)
@@ -106,28 +106,29 @@ def load_data(folder: Path, tokenizer: PreTrainedTokenizerBase, *, assistant_onl
 
 
 def _require_rows(parts: dict[str, "_Columns"], present: dict[str, int], answered: bool) -> None:
+    if len(parts["train"]):
+        return
+    if not answered:
+        raise Refusal(
+            "The dataset is a suite of prompts: it has no answers to learn.",
+            code="no_answers",
+            fix="Choose a dataset with answers; these prompts can be put to a model that was trained.",
+        )
     if not sum(present.values()):
         raise Refusal(
             "The dataset has no training rows: all of it is kept for testing.",
             code="no_rows",
             fix="Split it anew with a share for training, or choose another dataset.",
         )
-    if not len(parts["train"]) and not answered:
+    if not present["train"]:
         raise Refusal(
-            "The dataset is a suite of prompts: it has no answers to learn.",
-            code="no_answers",
-            fix="Choose a dataset with answers; ask these prompts with `finetui eval --suite` or in the chat.",
+            "The dataset has no training rows.", code="no_rows", fix="Import it again with a smaller validation share."
         )
-    if not len(parts["train"]):
-        raise Refusal(
-            "The dataset has no training rows with an answer to learn."
-            if present["train"]
-            else "The dataset has no training rows.",
-            code="no_rows",
-            fix="Look at its rows: each needs an assistant's turn that is wanted."
-            if present["train"]
-            else "Import it again with a smaller validation share.",
-        )
+    raise Refusal(
+        "The dataset has no training rows with an answer to learn.",
+        code="no_rows",
+        fix="Look at its rows: each needs an assistant's turn that is wanted.",
+    )
 
 
 def _rows(file: Path) -> Iterator[Row]:

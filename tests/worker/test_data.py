@@ -121,6 +121,7 @@ def test_pairs_and_plain_text(tokenizer: Any, tmp_path: Path) -> None:
     ("rows", "said"),
     [
         ([talk(USER)], "suite of prompts"),
+        ([talk(USER, split="test")], "suite of prompts"),
         ([talk(split="validation")], "no training rows"),
         ([talk(split="test")], "kept for testing"),
         ([talk(label=False)], "answer to learn"),
