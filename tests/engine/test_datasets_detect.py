@@ -69,7 +69,9 @@ def test_a_label_with_more_than_two_values_is_no_verdict() -> None:
             {"prompt": "c1", "response": "c2"},
         ),
         ({"userQuery": "a", "modelOutput": "b"}, "prompt-response", {"prompt": "userQuery", "response": "modelOutput"}),
+        ({"prompt": "a", "gpt4_response": "b"}, "prompt-response", {"prompt": "prompt", "response": "gpt4_response"}),
         ({"id": "x-1", "body": "A long story."}, "text", {"text": "body"}),
+        ({"id": "x-1", "data": ["a", "b", "c", "d"]}, "messages", {"messages": "data"}),
         (
             {"User Question": "a?", "response_good": "b", "response_bad": "c"},
             "preference",
@@ -107,6 +109,13 @@ def test_a_text_beside_a_prompt_is_asked_about() -> None:
     assert found.plan is not None
     assert (found.plan.shape, found.guessed) == ("text", True)
     assert "'prompt', which may be its prompt" in found.reasons[0]
+
+
+def test_prompts_beside_something_like_answers_are_asked_about() -> None:
+    found = detect([{"question": "Why?", "answers": {"text": ["So."], "start": [3]}}])
+    assert found.plan is not None
+    assert (found.plan.shape, found.guessed) == ("prompts", True)
+    assert found.reasons[0] == "'answers' may hold the answers"
 
 
 def test_transcripts_among_texts_stay_text() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from engine.datasets.rows import RowError
 from engine.datasets.shapes import names
 from engine.datasets.shapes.converting import Converter
-from engine.datasets.shapes.guess import guess
+from engine.datasets.shapes.guess import answering, guess
 from engine.datasets.shapes.mapping import mapped_plan, quoted
 from engine.datasets.shapes.plan import NEEDS, USUAL, Plan, complete, missing, plan_for
 from engine.datasets.shapes.sample import Sample
@@ -50,9 +50,15 @@ def detect(
     if mapping:
         return _judged(mapped_plan(sample, mapping, asked, source), 1.0, [], False, sample)
     plan, sure, reasons = known_plan(sample, asked)
-    if plan is not None:
-        return _judged(plan, sure, reasons, sure < SURE, sample)
-    return _guessed(sample, asked, source)
+    if plan is None:
+        return _guessed(sample, asked, source)
+    if asked == "auto" and plan.shape == "prompts" and (column := answering(sample, [*plan.columns.values()])):
+        # Prompts beside answers of another name are rather pairs than prompts.
+        found = _guessed(sample, asked, source)
+        if found.plan is not None and found.plan.columns.get("response") == column:
+            return found
+        sure, reasons = AMBIGUOUS, [f"{column!r} may hold the answers", *reasons]
+    return _judged(plan, sure, reasons, sure < SURE, sample)
 
 
 def known_plan(sample: Sample, asked: str) -> tuple[Plan | None, float, list[str]]:

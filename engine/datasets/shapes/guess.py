@@ -13,8 +13,8 @@ WORDS = {
         "|utterance|intent"
     ),
     "response": (
-        "response|answer|completion|output|reply|assistant|gpt|bot|a|target|result|solution|agent|ai|model|generated"
-        "|generation|resolution"
+        "response|answer|completion|output|reply|assistant|gpt|bot|a|target|result|solution|agent|generated|generation"
+        "|resolution"
     ),
     "chosen": "chosen|accepted|accept|preferred|better|best|winner|win|winning|positive|good",
     "rejected": "rejected|reject|dispreferred|worse|worst|loser|lose|losing|negative|bad",
@@ -27,12 +27,19 @@ NAMED, HALF_NAMED, UNNAMED = 0.75, 0.55, 0.4
 """How sure a guess is whose columns are all, in part or not at all named by a known word. All are to be asked about."""
 
 
-def guess(sample: Sample, *, without: Sequence[str] = ()) -> tuple[str, Columns, float, list[str]] | None:
+def guess(sample: Sample) -> tuple[str, Columns, float, list[str]] | None:
     """The likeliest shape, its columns, how sure that is, and why. `None` where no column holds text."""
-    texts = {name: found for name in _candidates(sample) if name not in without and (found := _texts(sample, name))}
-    if not texts:
-        return None
-    return _answers(texts) or _pair(texts) or _alone(texts)
+    texts = {name: found for name in _candidates(sample) if (found := _texts(sample, name))}
+    return (
+        (_answers(texts) or _pair(texts) if texts else None)
+        or _taking_turns(sample)
+        or (_alone(texts) if texts else None)
+    )
+
+
+def answering(sample: Sample, without: Sequence[str]) -> str | None:
+    """A column that holds answers by a word in its name."""
+    return next((name for name in sample.columns if name not in without and _words(name) & _WORDS["response"]), None)
 
 
 def _candidates(sample: Sample) -> list[str]:
@@ -83,6 +90,19 @@ def _pair(texts: dict[str, list[str]]) -> tuple[str, Columns, float, list[str]] 
     named = {name for name, known in ((prompt, asking), (response, answering)) if name in known}
     sure = (UNNAMED, HALF_NAMED, NAMED)[len(named)]
     return "prompt-response", columns, sure, _reasons(columns, texts, named)
+
+
+def _taking_turns(sample: Sample) -> tuple[str, Columns, float, list[str]] | None:
+    """A column of lists of texts, of which the user says the first, the assistant the second, and so on."""
+    for name, values in sample.columns.items():
+        if sample.holds_strings(name) and all(isinstance(value, list) and len(value) % 2 == 0 for value in values):
+            return (
+                "messages",
+                {"messages": name},
+                HALF_NAMED,
+                [f"the texts of {name!r} may be user and assistant in turn"],
+            )
+    return None
 
 
 def _alone(texts: dict[str, list[str]]) -> tuple[str, Columns, float, list[str]]:

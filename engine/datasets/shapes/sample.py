@@ -53,9 +53,6 @@ class Sample:
         """The column that is called `name`, give or take case and spaces."""
         return self._known.get(name)
 
-    def is_exact(self, column: str) -> bool:
-        return column in names.KNOWN
-
     def holds_strings(self, column: str) -> bool:
         """Whether most values are lists of texts."""
         values = self.columns[column]
@@ -95,7 +92,11 @@ class Sample:
             for value in values if name != "metadata" else ():
                 for key, part in value.items() if isinstance(value, dict) else ():
                     dotted = f"{name}.{key}"
-                    if part is not None and dotted not in self.columns and (dotted in inner or len(inner) < 20):
+                    if (
+                        part is not None
+                        and dotted not in self.columns
+                        and (dotted in inner or len(inner) < _INNER_COLUMNS)
+                    ):
                         inner.setdefault(dotted, []).append(part)
         return inner
 
@@ -128,7 +129,7 @@ def _is_json_list(value: Any) -> bool:
 
 
 def _is_message(value: Any) -> bool:
-    return isinstance(value, dict) and ("role" in value or "from" in value) and len(value.keys() & _CONTENTS) > 0
+    return isinstance(value, dict) and ("role" in value or "from" in value) and not _CONTENTS.isdisjoint(value)
 
 
 _CONTENTS = frozenset({"content", "value", "tool_calls", "function_call", "text"})

@@ -11,6 +11,7 @@ from engine.datasets.shapes.transcript import is_transcript, turns_in
 
 _ROLE_KEYS = ("role", "from", "speaker", "author")
 _CONTENT_KEYS = ("content", "value", "text", "message")
+_EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("input", "output"), ("prompt", "response"))
 _TURN_KEYS = frozenset({*_ROLE_KEYS, *_CONTENT_KEYS, "tool_calls", "function_call"})
 _PLAIN = {name: role for name, role in ROLES.items() if name not in CALLERS}
 
@@ -18,7 +19,8 @@ _PLAIN = {name: role for name, role in ROLES.items() if name not in CALLERS}
 def turns_of(value: Any, field: str, ignored: set[str]) -> list[Turn]:
     """The turns of a list of messages, of such a list in JSON, or of a transcript. Raises `RowError`.
 
-    Keys of messages that have no place in a turn are added to `ignored`.
+    A list of texts is a conversation whose first turn is the user's. Keys of messages that have no place in a turn are
+    added to `ignored`.
     """
     if isinstance(value, str):
         if is_transcript(value):
@@ -39,10 +41,31 @@ def turns_of(value: Any, field: str, ignored: set[str]) -> list[Turn]:
             if type(name) is str and name in _PLAIN and type(content) is str and is_plain(content):
                 turns.append(Turn(_PLAIN[name], content))
                 continue
+        if exchange := _exchange(item, f"{field}[{index}]", index):
+            turns += exchange
+            continue
         turn = turn_of(item, f"{field}[{index}]", ignored)
         if turn.role != "system" or turn.content.strip():  # an empty system turn says that there is none
             turns.append(turn)
     return turns
+
+
+def _exchange(item: Any, place: str, index: int) -> list[Turn]:
+    """The turns of an item that is no message: question and answer in one object, or texts that take turns.
+
+    Empty for a message, and for what is none of these.
+    """
+    if isinstance(item, str):
+        return [Turn("assistant" if index % 2 else "user", text_of(item, place))]
+    if not isinstance(item, dict) or any(key in item for key in _ROLE_KEYS):
+        return []
+    for asked, said in _EXCHANGES:
+        if asked in item and said in item:
+            own = item.get("system")
+            system = [Turn("system", text_of(own, f"{place}.system"))] if own else []
+            question = Turn("user", text_of(item[asked], f"{place}.{asked}"))
+            return [*system, question, Turn("assistant", text_of(item[said], f"{place}.{said}"))]
+    return []
 
 
 def turn_of(item: Any, place: str, ignored: set[str]) -> Turn:
