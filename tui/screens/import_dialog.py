@@ -18,10 +18,9 @@ from textual.widgets.option_list import Option
 
 from tui.errors import explain
 from tui.screens.dialogs import Dialog, key_words
-from tui.screens.import_look import Asked, Look, Reading, look_at
+from tui.screens.import_look import Asked, Look, Reading, look_at, look_lines
 from tui.screens.working import GivenUp, Progress, run_long
 from tui.text import clean_line, shorten
-from tui.widgets.import_preview import problem_lines, row_lines, verdict_lines
 from tui.widgets.path_candidates import HUB, Candidate, common_start
 from tui.widgets.toggle import Toggle
 
@@ -35,8 +34,6 @@ SLOW_S = 0.5
 """A look that takes longer says that it is under way."""
 OFFER = "import the others without them"
 PATH_HINT = "a file, a folder, data/*.jsonl, or hub:NAME"
-ON_HUB = "A name on the hub, as hub:NAME or hub:NAME:split. Enter fetches its rows; then they are shown here."
-NOTHING = "nothing of that name: JSONL, JSON, CSV, TSV, Parquet and text are read, each also gzipped"
 
 
 class ImportDialog(Dialog["Dataset | None"]):
@@ -337,23 +334,6 @@ class ImportDialog(Dialog["Dataset | None"]):
             keys += [("^r", "problems")] if look.preview.problems else []
             keys.append(("tab", "next field"))
         self.query_one(".keys", Static).update(key_words(*keys, ("esc", "cancel")))
-
-
-def look_lines(look: Look, width: int, room: int) -> list[Content]:
-    """What a look came to, in at most `room` lines."""
-    if look.problem is not None:
-        return problem_lines(look.problem)[:room]
-    if look.preview is None:
-        if look.on_hub:
-            return [Content(ON_HUB).stylize("$text-muted")]
-        return [] if look.found or not look.asked.text else [Content(NOTHING).stylize("$text-warning")]
-    lines = verdict_lines(look.preview, width, told=look.asked.reading.told)
-    if look.where_problem is not None:
-        lines += problem_lines(look.where_problem)
-    elif look.matching is not None:
-        words = f"the filter keeps {look.matching} of the first {len(look.preview.first)} rows"
-        lines.append(Content(words).stylize("$text-muted" if look.matching else "$text-warning"))
-    return [*lines, *row_lines(look.preview.first, width, max(3, room - len(lines)))]
 
 
 def read_share(text: str) -> float:

@@ -5,11 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from textual.content import Content
+
 from tui.errors import Explained, explain
+from tui.widgets.import_preview import problem_lines, row_lines, verdict_lines
 from tui.widgets.path_candidates import HUB, Candidate, candidates, is_pattern
 
 if TYPE_CHECKING:
     from engine.datasets.importing import ImportPreview
+
+NOTHING = "nothing of that name: JSONL, JSON, CSV, TSV, Parquet and text are read, each also gzipped"
+ON_HUB = "A name on the hub, as hub:NAME or hub:NAME:split. Enter fetches its rows; then they are shown here."
 
 
 class Reading(NamedTuple):
@@ -120,3 +126,20 @@ def _matching(where: str, found: "ImportPreview") -> tuple[int | None, Explained
     if chosen.needs_tokens:
         return None, None
     return sum(chosen.matches(row, None) for row in found.first), None
+
+
+def look_lines(look: Look, width: int, room: int) -> list[Content]:
+    """What a look came to, in at most `room` lines."""
+    if look.problem is not None:
+        return problem_lines(look.problem)[:room]
+    if look.preview is None:
+        if look.on_hub:
+            return [Content(ON_HUB).stylize("$text-muted")]
+        return [] if look.found or not look.asked.text else [Content(NOTHING).stylize("$text-warning")]
+    lines = verdict_lines(look.preview, width, told=look.asked.reading.told)
+    if look.where_problem is not None:
+        lines += problem_lines(look.where_problem)
+    elif look.matching is not None:
+        words = f"the filter keeps {look.matching} of the first {len(look.preview.first)} rows"
+        lines.append(Content(words).stylize("$text-muted" if look.matching else "$text-warning"))
+    return [*lines, *row_lines(look.preview.first, width, max(3, room - len(lines)))]
