@@ -170,7 +170,7 @@ def _record(row: Row, dataset: Dataset) -> dict[str, str]:
         record["tools"] = row.tools
     record["split"] = row.split
     if row.metadata:
-        record["metadata"] = json.dumps(row.metadata, ensure_ascii=False)
+        record["metadata"] = _json(row.metadata).decode()
     return record
 
 

@@ -93,6 +93,12 @@ def test_unknown_columns_are_a_guess_that_says_why(row: dict[str, Any], shape: s
     assert len(found.reasons) == len(columns)
 
 
+def test_names_that_differ_in_case_are_known() -> None:
+    found = detect([{"Question": "Why?", "Answer": "So."}])
+    assert (found.confidence, found.guessed) == (0.9, False)
+    assert found.reasons == ["'Question' is taken for question", "'Answer' is taken for answer"]
+
+
 def test_the_guess_can_be_typed() -> None:
     plan = detect([{"Question text": "Why?", "Reply": "So."}]).plan
     assert plan is not None

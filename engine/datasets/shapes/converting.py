@@ -54,7 +54,8 @@ class Converter:
         used = set(reading.used)
         turns = reading.read(reading, row, found, used)
         columns = reading.plan.columns
-        if reading.plan.shape != "text" and not (turns and turns[0].role == "system"):
+        may_want_system = self._system or (reading.system and reading.system in row)
+        if may_want_system and reading.plan.shape != "text":
             turns = self._with_system(turns, reading.system, row, used)
         found.messages = tuple(turns)
         tools = reading.tools

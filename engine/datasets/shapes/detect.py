@@ -96,17 +96,20 @@ def _fullest(plans: Sequence[tuple[Plan, int]], sample: Sample) -> Plan:
 
 def _surety(plan: Plan, sample: Sample, asked: str, reasons: list[str]) -> tuple[float, list[str]]:
     sure = 1.0
-    odd = [column for column in plan.columns.values() if column not in names.KNOWN]
-    if odd:
-        sure = ALIKE
-        reasons.append(f"{', '.join(map(repr, odd))} is not a usual name, but close to one or plain by what it holds")
+    for field, column in plan.columns.items():
+        if column not in names.KNOWN:
+            sure = ALIKE
+            usual = names.BY_NORMAL.get(names.normal(column))
+            reasons.append(
+                f"{column!r} is taken for {usual}" if usual else f"{column!r} holds {field} by what is in it"
+            )
     if plan.columns.get("messages") == sample.transcripts and sample.transcripts:
         reasons.append(
             f"every {sample.transcripts!r} is a transcript (Human: …, Assistant: …), so it becomes a conversation; "
             "with the shape text it stays as it is"
         )
     if asked == "auto" and plan.shape == "text":
-        other = next((column for name in names.PROMPTS if (column := sample.known(name))), None)
+        other = next((found for name in names.PROMPTS if (found := sample.known(name))), None)
         if other and sample.texts(other):
             sure = min(sure, AMBIGUOUS)
             reasons.append(f"there are a text and {other!r}, which may be its prompt")
