@@ -43,7 +43,7 @@ def find_encoding(home: Home, name: str = "cl100k_base") -> Found:
     from importlib.util import find_spec
 
     if find_spec("tiktoken") is None:
-        return Found(None, "tiktoken is not installed (it comes with finetui[train]).")
+        return Found(None, "tiktoken is not installed.")
     url, digest = FILES[name]
     file = hashlib.sha1(url.encode()).hexdigest()  # tiktoken's name for it
     own = home.root / "cache" / "tiktoken"

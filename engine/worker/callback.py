@@ -96,7 +96,9 @@ class EventCallback(TrainerCallback):
         best_step = state.global_step if better else state.best_global_step or None
         self._writer.write("evaluation", step=state.global_step, values=values, best=better, best_step=best_step)
         if self._sampler is not None and not self._stop.requested:
-            self._writer.write("sample", step=state.global_step, samples=self._sampler.answer(context["model"]))
+            samples = self._sampler.answer(context["model"])
+            if samples:
+                self._writer.write("sample", step=state.global_step, samples=samples)
         self._evaluation_s = time.perf_counter() - self._evaluation_began
         self._evaluation_began = 0.0
         self._writer.write("state", status="training")

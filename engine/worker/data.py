@@ -265,16 +265,6 @@ def _stage(row: Row) -> int:
     return stage if isinstance(stage, int) else 0
 
 
-def load_rows(folder: Path) -> tuple[datasets.Dataset, datasets.Dataset | None]:
-    """The conversations of a dataset version for a template without tools; see `load_data`."""
-    parts = {split: _Columns() for split in _SPLITS}
-    for row in _rows(folder / "data.parquet"):
-        if row.split in parts and has_answer(row):
-            parts[row.split].add(template_messages(learnt_turns(row), "words"), None, row)
-    train, validation = (parts[split].dataset(False) for split in _SPLITS)
-    return train, validation if len(validation) else None
-
-
 def sample_conversations(
     prompts: tuple[str, ...], validation: datasets.Dataset | None, train: datasets.Dataset
 ) -> list[tuple[list[dict[str, str]], str | None]]:

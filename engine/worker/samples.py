@@ -21,6 +21,8 @@ class Sampler:
 
     def answer(self, model: PreTrainedModel) -> list[dict[str, Any]]:
         """One entry a conversation: `prompt`, `text`, `tokens`, and `reference` where the data has an answer."""
+        if not self._conversations:  # plain text has none
+            return []
         with _left_padding(self._tokenizer), _evaluating(model), torch.no_grad():
             batch = self._tokenizer.apply_chat_template(
                 [messages for messages, _ in self._conversations],

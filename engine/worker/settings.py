@@ -8,8 +8,13 @@ from engine.recipe import Recipe
 from engine.runs.rundir import RunDir
 
 
-def trainer_settings(recipe: Recipe, run: RunDir, *, precision: str, evaluates: bool, resumes: bool) -> SFTConfig:
-    """The trainer's settings. Saving, naming and rotating checkpoints is the run's own business."""
+def trainer_settings(
+    recipe: Recipe, run: RunDir, *, precision: str, answers_only: bool, evaluates: bool, resumes: bool
+) -> SFTConfig:
+    """The trainer's settings. Saving, naming and rotating checkpoints is the run's own business.
+
+    `answers_only` limits the loss to what the assistant says.
+    """
     return SFTConfig(
         output_dir=str(run.checkpoints),
         num_train_epochs=recipe.num_train_epochs,
@@ -31,7 +36,7 @@ def trainer_settings(recipe: Recipe, run: RunDir, *, precision: str, evaluates: 
         max_length=recipe.max_length,
         packing=recipe.packing,
         eval_packing=False,
-        assistant_only_loss=recipe.assistant_only_loss,
+        assistant_only_loss=answers_only,
         logging_steps=recipe.logging_steps,
         logging_nan_inf_filter=False,
         eval_strategy="steps" if evaluates else "no",

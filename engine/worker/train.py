@@ -53,7 +53,7 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     from engine.worker import checkpoints, settings
     from engine.worker.callback import EventCallback
     from engine.worker.card import model_card
-    from engine.worker.data import load_rows, sample_conversations
+    from engine.worker.data import load_data, sample_conversations
     from engine.worker.loading import (
         LoadError,
         count_linear4bit,
@@ -63,6 +63,7 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
         precision_name,
     )
     from engine.worker.samples import Sampler
+    from engine.worker.stages import refuse_packed_stages
     from engine.worker.supervision import check_supervision, require_generation_block
     from engine.worker.system import SystemMonitor
     from engine.worker.trainer import RunTrainer
@@ -81,15 +82,19 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     )
 
     # Data and model
-    train_rows, validation_rows = load_rows(Path(inputs["dataset"]["dir"]))
-    writer.write("state", status="starting", phase=f"loading {inputs['model']['name']}")
     device = default_device()
     precision = precision_name(recipe.precision, device)
     path = inputs["model"]["path"]
     try:
         tokenizer = load_tokenizer(path, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code)
-        if recipe.assistant_only_loss:
+        data = load_data(Path(inputs["dataset"]["dir"]), tokenizer, assistant_only=recipe.assistant_only_loss)
+        train_rows, validation_rows = data.train, data.validation
+        answers_only = recipe.assistant_only_loss and data.conversational
+        if answers_only:
             require_generation_block(tokenizer, inputs["model"]["name"])
+        if data.staged:
+            refuse_packed_stages(recipe.packing)
+        writer.write("state", status="starting", phase=f"loading {inputs['model']['name']}")
         model = load_base(
             path,
             revision=recipe.revision,
@@ -109,7 +114,12 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     trainer = RunTrainer(
         model=model,
         args=settings.trainer_settings(
-            recipe, run, precision=precision, evaluates=validation_rows is not None, resumes=resume is not None
+            recipe,
+            run,
+            precision=precision,
+            answers_only=answers_only,
+            evaluates=validation_rows is not None,
+            resumes=resume is not None,
         ),
         train_dataset=train_rows,
         eval_dataset=validation_rows,
@@ -122,7 +132,7 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
         ),
     )
     trainer.remove_callback(PrinterCallback)
-    tokens = check_supervision(trainer.train_dataset, writer)
+    tokens = check_supervision(trainer.train_dataset, writer, given=len(train_rows), left_out=data.left_out)
     steps = planned_steps(recipe, len(trainer.train_dataset))
     interval = planned_interval(recipe, steps)
     trainer.args.eval_steps = trainer.args.save_steps = interval
@@ -149,7 +159,7 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     try:
         sampler = Sampler(
             tokenizer,
-            sample_conversations(recipe.sample_prompts, validation_rows, train_rows),
+            sample_conversations(recipe.sample_prompts, validation_rows, train_rows) if tokenizer.chat_template else [],
             recipe.sample_max_new_tokens,
         )
         trainer.add_callback(EventCallback(writer, stop, monitor, sampler, interval))

@@ -17,6 +17,7 @@ from trl import SFTTrainer
 
 from engine.runs.rundir import RunDir
 from engine.worker import checkpoints
+from engine.worker.stages import stage_sampler
 
 OnCheckpoint = Callable[[Path, int, int | None], None]
 """Called with the committed checkpoint's folder, its step, and the best step so far."""
@@ -51,6 +52,10 @@ class RunTrainer(SFTTrainer):
             return
         self.add_callback(_RestoreRandomState(self, checkpoint))
         self.train(resume_from_checkpoint=str(checkpoint))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """Stage by stage where the rows have stages. The dataset that is handed in has lost that column."""
+        return stage_sampler(self.train_dataset, self.args.seed) or super()._get_train_sampler(train_dataset)
 
     def save_now(self) -> None:
         """Save the present step, unless it is saved already."""
