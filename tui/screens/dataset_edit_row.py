@@ -80,7 +80,7 @@ class EditRow(Dialog["Row | None"]):
             keys.append(("ctrl+l", "good or bad"))
         elif self.row.chosen:
             keys.append(("ctrl+l", "swap chosen and rejected"))
-        with self.box("-wide"):
+        with self.box():
             with Horizontal(id="editor"):
                 yield Static("", id="turns", markup=False)
                 yield TextArea("", show_line_numbers=False, tab_behavior="focus")

@@ -137,7 +137,8 @@ def _version(one: "Dataset", family: Family, branch: str, *, here: bool) -> Line
     grade = f" · grade {one.grade}" if one.grade else ""
     operation = operation_words(one, family.cards.get(one.id, {}))
     rows = count_words(one.rows, "row")
-    return Line(words, f"{rows} · {operation}{grade} · {fmt_when(one.created)}", "live" if here else "", one.id)
+    when = "" if one.parent is None else f" · {fmt_when(one.created)}"
+    return Line(words, f"{rows} · {operation}{grade}{when}", "live" if here else "", one.id)
 
 
 def card_content(dataset: "Dataset", card: dict[str, Any]) -> Content:

@@ -105,7 +105,7 @@ def headline(opened: Opened, report: "Report | None", size: Size) -> Content:
     if grade:
         first += [" · ", (f"grade {grade}", f"bold {grade_style(grade)}")]
         if report and report.reasons:
-            first.append((f" {clean_line(report.reasons[0])}", "$text-muted"))
+            first.append((f": {clean_line(report.reasons[0])}", "$text-muted"))
     lines = [Content.assemble(*first), Content(operation_words(dataset, opened.card)).stylize("$text-muted")]
     most = 1 if size.height < LOW else 3
     warnings = [clean_line(warning) for warning in dataset.warnings]

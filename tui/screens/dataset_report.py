@@ -13,7 +13,7 @@ from tui.screens.dataset_pane import BY_ITSELF_ROWS, DatasetPane
 from tui.screens.dataset_trail import trail_of_report
 from tui.text import clean
 from tui.widgets.gauge import styled_bar
-from tui.widgets.report_view import CheckList, figures_content, grade_content
+from tui.widgets.report_view import CheckList, figures_content, grade_content, key_words_for
 from tui.widgets.row_list import RowList
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ class ReportPane(DatasetPane):
             parts.append(Content(clean(check.message)))
             if check.fix:
                 parts.append(Content(clean(check.fix)).stylize("$text-success"))
+            if keys := key_words_for(check.code):
+                parts.append(Content(f"here: {keys}").stylize("$text-muted"))
             if check.rows:
                 rows = ", ".join(f"{row:,}" for row in check.rows[:12]) + (" …" if len(check.rows) > 12 else "")
                 parts.append(Content(f"rows {rows} · enter goes through them with n and p").stylize("$text-muted"))

@@ -49,17 +49,20 @@ class RowSearch:
         self.stopped = True
 
     def run(self) -> None:
-        """In a thread."""
+        """In a thread. Reads the file on its own, so that rows can be gone through meanwhile."""
+        from engine.datasets.reader import RowReader
+
         hits: list[Row] = []
         share, told, problem = 0.0, 0.0, ""
         try:
-            for step in self._library.search_stream(self._dataset_id, self.text):
+            reader = RowReader(self._library.path(self._dataset_id))
+            for found, searched in reader.matching(self.text):
                 if self.stopped:
                     return
-                new = step.hits[: MOST_HITS - self.count]
+                new = self._library.take(self._dataset_id, found[: MOST_HITS - self.count])
                 hits += new
                 self.count += len(new)
-                share = step.searched / max(1, step.total)
+                share = searched / max(1, reader.total)
                 if self.count >= MOST_HITS:
                     break
                 if time.monotonic() - told >= EVERY_S:

@@ -122,7 +122,7 @@ class SupervisionView(Vertical):
         self.rendered = rendered
         name = clean_line(seen.model.rsplit("/", 1)[-1])
         head = token_head(rendered, name, clean_line(seen.template))
-        rest = f" · cut from {seen.max_length:,}" + ("" if seen.assistant_only else " · every turn is learnt")
+        rest = f" · max_length {seen.max_length:,}" + ("" if seen.assistant_only else " · every turn is learnt")
         self.query_one("#seen-head", Static).update(head + Content(rest).stylize("$text-muted"))
         self._warn(rendered.warnings)
         self._say(token_content(rendered), row.index)

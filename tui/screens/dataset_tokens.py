@@ -13,7 +13,7 @@ from tui.errors import explain
 from tui.screens.dataset_pane import BY_ITSELF_ROWS, DatasetPane, SeenBy
 from tui.text import clean, clean_line
 from tui.widgets.gauge import styled_bar
-from tui.widgets.token_figures import cut_content, lengths_content, shares_content, summary_content
+from tui.widgets.token_figures import cut_content, lengths_content, shares_content, summary_content, warning_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ class TokensPane(DatasetPane):
         #who { height: auto; color: $text-muted; }
         #state { height: auto; margin-top: 1; }
         #summary { height: 1; margin-bottom: 1; text-wrap: nowrap; }
+        #looks { color: $text-warning; margin-bottom: 1; }
         #token-figures { height: 1fr; scrollbar-size-vertical: 1; }
         #token-figures Static { height: auto; }
         #upper { height: auto; }
@@ -61,6 +62,7 @@ class TokensPane(DatasetPane):
         yield Static("", id="state", markup=False)
         with VerticalScroll(id="token-figures"):
             yield Static("", id="summary", markup=False)
+            yield Static("", id="looks", markup=False)
             with Horizontal(id="upper"):
                 yield Static("", id="histogram", markup=False)
                 with Vertical(id="right"):
@@ -82,11 +84,9 @@ class TokensPane(DatasetPane):
         self._show()
 
     def seen_otherwise(self, seen: SeenBy) -> None:
-        """Another model or length was chosen."""
-        if self._figures_of is not None and self._counting is None:
-            same = (self._figures_of.model, self._figures_of.max_length) == (seen.model, seen.max_length)
-            if not same and self.page.tab == "tokens":
-                self.do_count()
+        """Another model, template or length was chosen: count anew, if one is looking."""
+        if self.page.tab == "tokens" and self._counting is None and self._figures_of != seen:
+            self.do_count()
 
     def do_count(self) -> None:
         """Count in a thread; what was counted before comes back at once."""
@@ -131,9 +131,19 @@ class TokensPane(DatasetPane):
     def _counted(self, seen: SeenBy, found: dict[str, Any]) -> None:
         self._counting = None
         self.figures, self._figures_of = found, seen
+        self._stopped = False
+        self.in_thread(
+            partial(_count_beside, self.services, self.dataset, seen, lambda: self._stopped),
+            self._counted_beside,
+            group="tokens-beside",
+            failed=lambda error: self._counted_beside(f"tiktoken: {explain(error).what}"),
+        )
         self.page.tokens_counted(found)
         self._show()
         self.page.refresh_bindings()
+
+    def _counted_beside(self, words: str) -> None:
+        self.query_one("#beside", Static).update(clean(words))
 
     def _failed(self, error: Exception) -> None:
         self._counting = None
@@ -185,11 +195,21 @@ class TokensPane(DatasetPane):
         self.query_one("#cuts", Static).update(cut_content(found, rows, seen.max_length))
         self.query_one("#shares", Static).update(shares_content(found, right))
         self.query_one("#advice", Static).update(clean(str(found.get("advice", ""))))
-        self.query_one("#beside", Static).update(clean(str(found.get("beside", ""))))
+        looks = warning_words(found)
+        self.query_one("#looks").display = bool(looks)
+        self.query_one("#looks", Static).update("\n".join(f"⚠ {clean_line(words)}" for words in looks))
 
 
 def _kept(services: "Services", dataset: "Dataset", seen: SeenBy) -> dict[str, Any] | None:
-    return None
+    """What was counted before with these eyes, as far as that is known without the tokenizer."""
+    if (seen.template, seen.assistant_only) != (SeenBy.template, SeenBy.assistant_only):
+        return None
+    found = [
+        figures
+        for figures in services.library.tokens(dataset.id).values()
+        if figures.get("tokenizer") == seen.model and figures.get("max_length") == seen.max_length
+    ]
+    return found[-1] if found else None
 
 
 def _count(
@@ -199,16 +219,31 @@ def _count(
     progress: "Callable[[float], None]",
     cancelled: "Callable[[], bool]",
 ) -> dict[str, Any]:
-    """The figures by the model's tokenizer; under `beside`, what tiktoken counts."""
+    """The figures by the model's tokenizer."""
     from engine.tokens import dataset_tokens, model_tokenizer
 
-    tokenizer = model_tokenizer(services.home, seen.model)
     figures = dataset_tokens(
         services.library,
         dataset,
-        tokenizer,
+        model_tokenizer(services.home, seen.model, cancelled=cancelled),
         max_length=seen.max_length,
-        progress=lambda share: progress(share * 0.8),
+        template=seen.template,
+        assistant_only=seen.assistant_only,
+        progress=progress,
         cancelled=cancelled,
     )
-    return dict(figures.to_json())
+    return figures.to_json()
+
+
+def _count_beside(services: "Services", dataset: "Dataset", seen: SeenBy, cancelled: "Callable[[], bool]") -> str:
+    """What tiktoken counts, as a sentence; where it cannot, why."""
+    from engine.tokens import model_tokenizer, tiktoken_tokens
+
+    tokenizer = model_tokenizer(services.home, seen.model, cancelled=cancelled)
+    found = tiktoken_tokens(
+        services.library, dataset, fallback=tokenizer, max_length=seen.max_length, cancelled=cancelled
+    )
+    if found.key == tokenizer.key:
+        return f"tiktoken: {found.note}"
+    words = f"tiktoken {found.tokenizer}: {found.total:,} tokens · mean {found.mean:,.0f} · p95 {found.p95:,}"
+    return f"{words}. {found.note}".rstrip()

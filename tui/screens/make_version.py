@@ -206,7 +206,7 @@ def duplicates_trail(groups: "list[list[int]]") -> Trail:
     """The groups' rows, each with the row that would stay in its place."""
     notes: dict[int, tuple[str, ...]] = {}
     for group in groups:
-        first, *others = sorted(group)
+        first, *others = group
         notes[first] = (f"the first of {len(group):,} that are alike: this one stays",)
         notes |= dict.fromkeys(others, (f"like row {first + 1:,}",))
     return Trail("duplicate", tuple(sorted(notes)), notes)

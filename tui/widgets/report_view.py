@@ -27,6 +27,16 @@ GRADE_WORDS = {
     "F": "not fit to train on",
 }
 LEVELS = {"error": ("✗", "act"), "warning": ("⚠", "look"), "info": ("·", "dim")}
+KEY_WORDS = {
+    "duplicate": "o, then “remove exact duplicates”",
+    "near-duplicate": "o, then “remove near duplicates”",
+    "leak-exact": "o, then “split anew”",
+    "leak-near": "o, then “remove near duplicates”, or “split anew”",
+    "no-validation": "o, then “split anew”",
+    "tiny-validation": "o, then “split anew”",
+    "no-training": "o, then “split anew”",
+}
+"""Keys of the dataset's screen that mend what a check found."""
 MUTED = "$text-muted"
 
 
@@ -81,11 +91,17 @@ def _languages(found: Any) -> str:
     if not isinstance(found, dict):
         return ""
     most = sorted(found.items(), key=lambda one: -float(one[1]))[:5]
-    return ", ".join(f"{clean_line(language_name(str(code)))} {_percent(float(share))}" for code, share in most)
+    told = [(code, share) for code, share in most if share >= 0.01] or most[:1]
+    return ", ".join(f"{clean_line(language_name(str(code)))} {_percent(float(share))}" for code, share in told)
 
 
 def _percent(share: float) -> str:
     return f"{share * 100:.0f} %"
+
+
+def key_words_for(code: str) -> str:
+    """What one can do here about a check, by its keys; empty where rows have to be looked at."""
+    return KEY_WORDS.get(code, "")
 
 
 def fault_count(report: "Report | None") -> int:

@@ -33,18 +33,27 @@ def lengths_content(figures: dict[str, Any], width: int, height: int, cut: int) 
     return histogram(bins, width, cut=cut, height=height)
 
 
-def cut_content(figures: dict[str, Any], rows: int, chosen: int, at_chosen: int | None = None) -> Content:
-    """How many rows each `max_length` cuts; the one at hand is marked."""
+def cut_content(figures: dict[str, Any], rows: int, chosen: int) -> Content:
+    """How many rows each `max_length` cuts; the one at hand is marked. Ends with the first length that cuts none."""
     cuts = {int(length): int(count) for length, count in (figures.get("cut") or {}).items()}
-    if at_chosen is not None:
-        cuts[chosen] = at_chosen
+    none = min((length for length, count in cuts.items() if not count), default=chosen)
     lines = [Content(f"{'max_length':>12}  {'rows cut':>9}").stylize(MUTED)]
     for length, count in sorted(cuts.items()):
+        if length > none and length != chosen:
+            continue
         share = f"{count / rows:>7.1%}".replace("%", " %") if rows else ""
         mark = "▸" if length == chosen else " "
         style = "bold" if length == chosen else "" if count else MUTED
         lines.append(Content.assemble((f"{mark}{length:>11,}  {count:>9,}  {share}", style)))
     return Content("\n").join(lines)
+
+
+def warning_words(figures: dict[str, Any]) -> list[str]:
+    """What is wrong with what would be trained, and the rows that the template refuses."""
+    words = [str(one) for one in figures.get("warnings") or []]
+    if refused := figures.get("refused"):
+        words.append(f"Refused: rows {', '.join(f'{row:,}' for row in refused[:8])}{' …' * (len(refused) > 8)}")
+    return words
 
 
 def shares_content(figures: dict[str, Any], width: int) -> Content:
@@ -67,9 +76,9 @@ def shares_content(figures: dict[str, Any], width: int) -> Content:
     for role, count in sorted((figures.get("by_role") or {}).items(), key=lambda one: -int(one[1])):
         share(clean_line(str(role)), int(count) / total, f"{fmt_count(int(count))}")
     if figures.get("padding_waste") is not None:
-        share("padding", float(figures["padding_waste"]), "of a padded batch is wasted", "$text-warning")
+        share("padding", float(figures["padding_waste"]), "wasted if padded", "$text-warning")
     if figures.get("packing_fill") is not None:
-        share("packing", float(figures["packing_fill"]), "of a packed batch is full")
+        share("packing", float(figures["packing_fill"]), "full if packed")
     return Content("\n").join(lines)
 
 
