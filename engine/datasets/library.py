@@ -72,6 +72,7 @@ class DatasetLibrary:
         validation: float = 0.1,
         seed: int = 42,
         skip_bad: bool = False,
+        origin: str = "",
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Dataset:
@@ -80,7 +81,8 @@ class DatasetLibrary:
         By default it is called like its source. The same rows under the same name are the same dataset: that one is
         returned. `mapping` says which column is what, `where` which rows to take, `system` is said first in rows
         without a system turn. `validation` is the share of rows kept back where the source names no splits itself.
-        `progress` hears shares from 0 to 1.
+        `origin` is what the card names as the source, where `source` was fetched from there. `progress` hears shares
+        from 0 to 1.
 
         Raises `BadInput`; `BadRows` where rows cannot be used and `skip_bad` is not set; `Cancelled`. Then nothing is
         imported.
@@ -114,8 +116,10 @@ class DatasetLibrary:
                 cancelled=cancelled,
             )
             if on_hub:
-                card["source"] = {**card["source"], "file": str(source)}
                 shutil.rmtree(folder / "hub")
+                origin = origin or str(source)
+            if origin:
+                card["source"] = {**card["source"], "file": origin}
             return self._versions.keep(card, folder)[0]
 
     def derive(

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.datasets.figures import SPLITS
+from engine.datasets.placeholders import Placeholders
 from engine.datasets.reading import Reading, is_suite, metadata_json, problem_of, row_of, texts_of
 from engine.datasets.rows import LISTED, Row, RowError, RowProblem
-from engine.datasets.shapes import SURE, ColumnInfo, Converter
-from engine.datasets.shapes.placeholders import Placeholders
+from engine.datasets.shapes import ColumnInfo, Converter
 
 if TYPE_CHECKING:
     from engine.datasets.sources import Source
@@ -45,11 +45,13 @@ class ImportPreview:
     splits: list[str] = field(default_factory=list)
     """The splits that files' names or a column name."""
     format: str = ""
+    guessed: bool = False
+    """Whether the columns are known by nothing but their likeness to known ones."""
 
     @property
     def unsure(self) -> bool:
-        """Whether a person should say what the columns are."""
-        return self.confidence < SURE
+        """Whether a person should say what the columns are. Rows that are bad under known columns are no doubt."""
+        return self.guessed or not self.shape
 
 
 def preview_source(
@@ -94,4 +96,5 @@ def preview_source(
         placeholders=placeholders.listed(),
         splits=[split for split in SPLITS if split in splits] if not is_suite(found.plan) else [],
         format=reading.source.format,
+        guessed=found.guessed,
     )

@@ -133,3 +133,16 @@ class BadRows(BadInput):
         )
         self.problems = list(problems)
         self.total = total
+
+
+def json_kind(value: Any) -> str:
+    """What a value is, in JSON's words: `null`, `a list`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, (list, tuple)) else "an object"

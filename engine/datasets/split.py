@@ -16,7 +16,10 @@ TEST = "test"
 def group_key(messages: Sequence[Turn]) -> bytes:
     """8 bytes that are equal for rows that ask the same: the first user turn, but for case and spacing."""
     text = next((turn.content for turn in messages if turn.role == "user"), messages[0].content)
-    normal = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if text.isascii():  # already in that form
+        normal = " ".join(text.lower().split())
+    else:
+        normal = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
     return hashlib.sha256(normal.encode()).digest()[:8]
 
 

@@ -288,6 +288,7 @@ class ImportDialog(Dialog["Dataset | None"]):
             "skip_bad": skip_bad,
             "shape": look.asked.reading.shape,
             "mapping": look.asked.reading.mapping,
+            "origin": look.asked.text.strip() if look.asked.fetched else "",
         }
 
     def _show_bad_rows(self, error: "BadRows") -> None:

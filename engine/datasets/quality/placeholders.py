@@ -3,20 +3,11 @@
 import re
 from collections.abc import Iterator
 
+from engine.datasets.placeholders import SIGNS, placeholders_in
 from engine.datasets.quality.findings import Fault
 from engine.datasets.rows import Row
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
-
-_CURLY = re.compile(r"\{\{\s*[A-Za-z_][\w .-]{0,40}\s*\}\}|(?<![\\\w$}])\{[a-z]+(?:_[a-z]+)+\}|\$\{[A-Za-z_]\w{0,40}\}")
-"""`{{name}}` of Jinja and its kin, `{user_name}` of Python's format; one word in braces may be a set, or LaTeX."""
-
-_SQUARE = re.compile(r"\[(?:INSERT|ADD|FILL|REPLACE|YOUR|PLACEHOLDER)\b[^\]\n]{0,60}\]")
-_ANGLE = re.compile(
-    r"<(?:[A-Z]{2,}[_ -])*(?:NAME|USER|USERNAME|EMAIL|DATE|PHONE|ADDRESS|COMPANY|CITY|URL|PLACEHOLDER|INSERT|PRODUCT|"
-    r"AMOUNT|NUMBER|ID|PERSON|LOCATION|ORG)(?:[_ -][A-Z]{2,})*>"
-)
-_PERCENT = re.compile(r"(?<![\w%])%s(?!\w)")
 _TODO = re.compile(r"(?:^|[\s(\[])(?:TODO|FIXME|TBD)(?::|\]|\)|\s*$)", re.MULTILINE)
 _LOREM = re.compile(r"\blorem ipsum dolor\b", re.IGNORECASE)
 _BLANK = re.compile(
@@ -46,7 +37,7 @@ def check_placeholders(row: Row, _kind: str) -> Iterator[Fault]:
                 about_code = any(_ABOUT_CODE.search(one.content) for one in (*row.messages, *row.chosen, *row.rejected))
             prose = _CODE.sub(" ", text) if "`" in text else text
             field = f"{name}[{place}].content"
-            if found := _placeholder(prose, about_code, turn.role, row):
+            if found := _placeholder(text, prose, about_code, turn.role, row):
                 yield Fault("placeholder", field, f"holds {found!r}")
             elif blank := _BLANK.search(prose):
                 yield Fault("blank", field, f"holds {blank.group()!r}")
@@ -55,10 +46,7 @@ def check_placeholders(row: Row, _kind: str) -> Iterator[Fault]:
 def _may_hold(text: str) -> bool:
     """A cheap sign, so that nearly all text is passed over."""
     return (
-        "{" in text
-        or "[" in text
-        or "<" in text
-        or "%s" in text
+        any(sign in text for sign in SIGNS)
         or "TODO" in text
         or "TBD" in text
         or "FIXME" in text
@@ -67,13 +55,13 @@ def _may_hold(text: str) -> bool:
     )
 
 
-def _placeholder(prose: str, about_code: bool, role: str, row: Row) -> str:
-    patterns = [_SQUARE, _ANGLE, _TODO]
-    if not about_code:
-        patterns += [_CURLY, _PERCENT]
-    for pattern in patterns:
-        if found := pattern.search(prose):
-            return found.group().strip()
-    found = _LOREM.search(prose)
+def _placeholder(text: str, prose: str, about_code: bool, role: str, row: Row) -> str:
+    for found in sorted(placeholders_in(text)):
+        # a letter with [Your Name] in it is a fine answer, and told as a blank
+        if (not about_code or found[0] in "[<") and not _BLANK.fullmatch(found):
+            return found
+    if todo := _TODO.search(prose):
+        return todo.group().strip()
+    lorem = _LOREM.search(prose)
     asked = any(_ABOUT_IPSUM.search(turn.content) for turn in row.messages if turn.role == "user")
-    return found.group() if found and (role == "user" or not asked) else ""
+    return lorem.group() if lorem and (role == "user" or not asked) else ""

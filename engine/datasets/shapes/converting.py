@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.datasets.rows import RowError, Turn
+from engine.datasets.rows import RowError, Turn, json_kind
 from engine.datasets.shapes.names import SPLITS
 from engine.datasets.shapes.plan import Plan, looks_like, plan_for
 from engine.datasets.shapes.preference import answer_turns, divide, label_of
-from engine.datasets.shapes.text import json_kind, parsed, shown, text_of
+from engine.datasets.shapes.text import parsed, shown, text_of
 from engine.datasets.shapes.tools import are_tools, tools_of
 from engine.datasets.shapes.transcript import is_transcript, turns_in
 from engine.datasets.shapes.turns import are_messages, are_parts, check_conversation, turns_of

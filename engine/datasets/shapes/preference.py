@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from engine.datasets.rows import RowError, Turn
+from engine.datasets.rows import RowError, Turn, json_kind
 from engine.datasets.shapes.names import VERDICTS
-from engine.datasets.shapes.text import json_kind, parsed, shown, text_of
+from engine.datasets.shapes.text import parsed, shown, text_of
 from engine.datasets.shapes.transcript import is_transcript, turns_in
 from engine.datasets.shapes.turns import are_parts, turn_of, turns_of
 

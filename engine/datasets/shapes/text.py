@@ -3,22 +3,9 @@
 import json
 from typing import Any
 
-from engine.datasets.rows import RowError
+from engine.datasets.rows import RowError, json_kind
 
 _DECODER = json.JSONDecoder(parse_constant=lambda _name: None)
-
-
-def json_kind(value: Any) -> str:
-    """What a value is, in JSON's words: `null`, `a list`."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, (int, float)):
-        return "a number"
-    if isinstance(value, str):
-        return "text"
-    return "a list" if isinstance(value, (list, tuple)) else "an object"
 
 
 def text_of(value: Any, field: str, *, empty: bool = False) -> str:

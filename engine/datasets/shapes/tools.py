@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from engine.datasets.rows import RowError
-from engine.datasets.shapes.text import dumped, json_kind, parsed
+from engine.datasets.rows import RowError, json_kind
+from engine.datasets.shapes.text import dumped, parsed
 
 
 def calls_of(value: Any, field: str) -> str:

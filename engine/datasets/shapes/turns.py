@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from engine.datasets.rows import RowError, Turn
+from engine.datasets.rows import RowError, Turn, json_kind
 from engine.datasets.shapes.names import CALLERS, ROLES
-from engine.datasets.shapes.text import is_plain, json_kind, parsed, shown, text_of
+from engine.datasets.shapes.text import is_plain, parsed, shown, text_of
 from engine.datasets.shapes.tools import calls_in, calls_of
 from engine.datasets.shapes.transcript import is_transcript, turns_in
 

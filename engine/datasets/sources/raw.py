@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from engine.datasets.rows import RowError
+from engine.datasets.rows import RowError, json_kind
 
 _FIRST_BIG_DIGITS = b"0" * 19
 _DIGITS_ONLY = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
@@ -86,19 +86,6 @@ def _parse_slowly(data: bytes) -> Any:
 def not_utf8(error: UnicodeDecodeError, before: int = 0) -> str:
     """The first byte that is wrong, and where, counted from 1; `before` bytes came before the ones decoded."""
     return f"is not UTF-8 (byte 0x{error.object[error.start]:02x} at position {before + error.start + 1})"
-
-
-def json_kind(value: Any) -> str:
-    """What a value is, in JSON's words: `null`, `a list`."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, (int, float)):
-        return "a number"
-    if isinstance(value, str):
-        return "text"
-    return "a list" if isinstance(value, list) else "an object"
 
 
 def _finite(text: str) -> float | None:

@@ -29,6 +29,9 @@ _PATTERNS = {
     ),
     "%": re.compile(r"(?<![%\w])%s(?!\w)"),
 }
+SIGNS = tuple(_PATTERNS)
+"""A text with none of these holds no placeholder."""
+
 _TAGS = re.compile(
     r"<(?:A|B|BR|P|I|U|S|DIV|SPAN|HTML|HEAD|BODY|TABLE|TR|TD|TH|UL|OL|LI|H\d|HR|IMG|PRE|CODE|EM|STRONG|FONT|CENTER|FORM"
     r"|BOS|EOS|PAD|UNK|SEP|CLS|MASK|INST|SYS|CR|LF|TAB|CTRL|ALT|SHIFT|ENTER|ESC|T|K|V|E|R|N|X|Y|DEL|F\d+)>"
