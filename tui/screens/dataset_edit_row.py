@@ -45,7 +45,6 @@ class EditRow(Dialog["Row | None"]):
     """The turns on the left, the words of one of them on the right."""
 
     DEFAULT_CSS = """
-    EditRow > #box { width: 96%; height: 94%; max-height: 94%; padding: 0 1; }
     EditRow #editor { height: 1fr; }
     EditRow #turns { width: 30; height: 1fr; padding: 0 1 0 0; }
     EditRow.-narrow #turns { width: 18; }
@@ -88,6 +87,8 @@ class EditRow(Dialog["Row | None"]):
             yield Static(key_words(*keys, ("esc", "cancel")), classes="keys", markup=False)
 
     def on_mount(self) -> None:
+        box = self.query_one("#box").styles
+        box.width, box.height, box.max_height, box.padding = "95%", "94%", "94%", (0, 1)
         self.query_one(TextArea).focus()
         self._open(self.at)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from store.records import Dataset
 
 PAUSE_S = 0.25
+MOST_KEYS = 6
 EXAMPLES = ("answer.chars < 2000 and emoji <= 5", 'split = train and not user ~ "password"')
 
 
@@ -68,14 +69,14 @@ class FilterDialog(Dialog[str | None]):
             Content.assemble((f"{name:<{width}}  ", "$text-primary"), (words, "$text-muted"))
             for name, words in FIELD_WORDS.items()
         ]
-        if self._metadata:
-            keys = ", ".join(clean_line(key) for key in self._metadata[:12])
-            lines.append(Content.assemble((" " * (width + 2)), ("here: ", "$text-muted"), keys))
         rules = [
             "=  !=  <  <=  >  >=     ~ contains  !~ does not     and  or  not  ( )",
             "a word alone is looked for in every turn",
             *(f"for example  {example}" for example in EXAMPLES),
         ]
+        if self._metadata:
+            keys = ", ".join(f"metadata.{clean_line(key)}" for key in self._metadata[:MOST_KEYS])
+            rules.append(f"rows of this dataset have  {keys}")
         return Content("\n").join([*(Content(rule).stylize("$text-muted") for rule in rules), Content(""), *lines])
 
     def on_mount(self) -> None:

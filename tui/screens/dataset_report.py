@@ -19,6 +19,8 @@ from tui.widgets.row_list import RowList
 if TYPE_CHECKING:
     from engine.datasets.quality import Report
 
+LOW, MOST_REASONS = 30, 8
+
 
 class ReportPane(DatasetPane):
     """Grade, checks and figures; where there is no report yet, how to get one."""
@@ -35,6 +37,9 @@ class ReportPane(DatasetPane):
         #about { height: auto; max-height: 30%; margin: 1 1 0 1; }
         #about Static { height: auto; }
         #figures { height: auto; margin: 1 1 0 1; }
+        &.-low { padding: 0 1; }
+        &.-low CheckList { max-height: 5; }
+        &.-low #figures { margin: 0 1; }
     }
     """
 
@@ -55,6 +60,7 @@ class ReportPane(DatasetPane):
         self._show_grade()
 
     def on_resize(self) -> None:
+        self.set_class(self.app.size.height < LOW, "-low")
         self._show_grade()
 
     def show(self, report: "Report | None") -> None:
@@ -95,7 +101,9 @@ class ReportPane(DatasetPane):
 
     def _show_grade(self) -> None:
         if report := self.page.report:
-            self.query_one("#grade", Static).update(grade_content(report, self.size.width - 2))
+            self.query_one("#grade", Static).update(
+                grade_content(report, self.size.width - 2, 2 if self.has_class("-low") else MOST_REASONS)
+            )
 
     def _show_about(self) -> None:
         """What the check under the cursor says, and what to do about it."""

@@ -1,10 +1,11 @@
 """How long the rows are to a model: tokens, what a length cuts, what is learnt, what padding wastes."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
@@ -21,8 +22,19 @@ if TYPE_CHECKING:
     from store.records import Dataset
     from tui.services import Services
 
-NARROW = 100
+NARROW = 76
+LEAST_RIGHT = 39
+GAP = 2
 TALL = 18
+
+
+class Figures(VerticalScroll, can_focus=True):
+    """The figures, scrolled where there are more of them than lines."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "down", id="tokens.down", show=False),
+        Binding("k", "scroll_up", "up", id="tokens.up", show=False),
+    ]
 
 
 class TokensPane(DatasetPane):
@@ -39,11 +51,11 @@ class TokensPane(DatasetPane):
         #token-figures { height: 1fr; scrollbar-size-vertical: 1; }
         #token-figures Static { height: auto; }
         #upper { height: auto; }
-        #histogram { width: 3fr; margin-right: 3; }
-        #right { width: 2fr; height: auto; max-width: 60; }
+        #histogram { width: 1fr; margin-right: 2; }
+        #right { height: auto; }
         #cuts { margin-bottom: 1; }
         &.-narrow #upper { layout: vertical; }
-        &.-narrow #histogram, &.-narrow #right { width: 1fr; max-width: 100%; margin: 0 0 1 0; }
+        &.-narrow #histogram, &.-narrow #right { margin: 0 0 1 0; }
         #advice { margin-top: 1; color: $text-success; }
         #beside { margin-top: 1; color: $text-muted; }
     }
@@ -60,7 +72,7 @@ class TokensPane(DatasetPane):
     def compose(self) -> ComposeResult:
         yield Static("", id="who", markup=False)
         yield Static("", id="state", markup=False)
-        with VerticalScroll(id="token-figures"):
+        with Figures(id="token-figures"):
             yield Static("", id="summary", markup=False)
             yield Static("", id="looks", markup=False)
             with Horizontal(id="upper"):
@@ -186,9 +198,10 @@ class TokensPane(DatasetPane):
     def _show_figures(self, found: dict[str, Any], seen: SeenBy) -> None:
         rows = self.dataset.rows
         narrow = self.has_class("-narrow")
-        width = self.size.width - 4
-        left = width if narrow else width - min(60, width * 2 // 5) - 3
-        right = width if narrow else min(60, width * 2 // 5)
+        width = self.size.width - 3
+        right = width if narrow else min(60, max(LEAST_RIGHT, width * 2 // 5))
+        left = width if narrow else width - right - GAP
+        self.query_one("#right").styles.width = right
         height = min(TALL, max(6, self.size.height - (14 if narrow else 8)))
         self.query_one("#summary", Static).update(summary_content(found, rows))
         self.query_one("#histogram", Static).update(lengths_content(found, max(20, left), height, seen.max_length))

@@ -45,13 +45,13 @@ def grade_style(grade: str) -> str:
     return GRADE_STYLES.get(grade, "$text-error")
 
 
-def grade_content(report: "Report", width: int) -> Content:
-    """The letter, three lines high, with what it means and the reasons beside it."""
+def grade_content(report: "Report", width: int, most: int) -> Content:
+    """The letter, three lines high, with what it means and at most `most` reasons beside it."""
     style = f"bold {grade_style(report.grade)}"
     letter = LETTERS.get(report.grade, (report.grade, "", ""))
     room = max(10, width - 8)
     words = [Content.assemble((GRADE_WORDS.get(report.grade, ""), style))]
-    words += [Content(fitted(clean_line(reason), room).rstrip()) for reason in report.reasons]
+    words += [Content(fitted(clean_line(reason), room).rstrip()) for reason in report.reasons[:most]]
     lines = []
     for number in range(max(len(letter), len(words))):
         left = letter[number] if number < len(letter) else ""

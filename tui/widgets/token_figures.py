@@ -76,9 +76,9 @@ def shares_content(figures: dict[str, Any], width: int) -> Content:
     for role, count in sorted((figures.get("by_role") or {}).items(), key=lambda one: -int(one[1])):
         share(clean_line(str(role)), int(count) / total, f"{fmt_count(int(count))}")
     if figures.get("padding_waste") is not None:
-        share("padding", float(figures["padding_waste"]), "wasted if padded", "$text-warning")
+        share("padding", float(figures["padding_waste"]), "is wasted", "$text-warning")
     if figures.get("packing_fill") is not None:
-        share("packing", float(figures["packing_fill"]), "full if packed")
+        share("packing", float(figures["packing_fill"]), "is full")
     return Content("\n").join(lines)
 
 
