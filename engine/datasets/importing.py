@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.datasets import parquet
 from engine.datasets.figures import dataset_id, figures
+from engine.datasets.metadata import metadata_json
 from engine.datasets.placeholders import Placeholders
 from engine.datasets.preview import ImportPreview, preview_source
-from engine.datasets.reading import Reading, is_suite, metadata_json, problem_of, row_of, texts_of
+from engine.datasets.reading import Reading, is_suite, problem_of, row_of, texts_of
 from engine.datasets.rows import LISTED, BadRows, RowError, RowProblem, kind_of
 from engine.datasets.shapes import ColumnInfo, Converter, Plan
 from engine.datasets.split import TRAIN, group_key, split_rows

@@ -1,6 +1,5 @@
 """A dataset version's rows on disk: one Parquet file in row groups of about a thousand. Writing it."""
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate
@@ -8,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from engine.datasets.metadata import metadata_json
 from engine.datasets.reader import TURNS, rows_of
 from engine.datasets.rows import Row, Turn, content_bytes, content_hash, hash_of
 
@@ -119,7 +119,7 @@ class RowWriter:
         """Add one row as it is; its index is not kept."""
         self.write(
             row.messages,
-            json.dumps(row.metadata),
+            metadata_json(row.metadata),
             split=row.split,
             chosen=row.chosen,
             rejected=row.rejected,

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.datasets.figures import SPLITS
+from engine.datasets.metadata import metadata_json
 from engine.datasets.placeholders import Placeholders
-from engine.datasets.reading import Reading, is_suite, metadata_json, problem_of, row_of, texts_of
+from engine.datasets.reading import Reading, is_suite, problem_of, row_of, texts_of
 from engine.datasets.rows import LISTED, Row, RowError, RowProblem
 from engine.datasets.shapes import ColumnInfo, Converter
 

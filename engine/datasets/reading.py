@@ -1,7 +1,5 @@
 """The first rows of a source and what they say of all: how each row is read, and what is asked of a person."""
 
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -87,29 +85,3 @@ def problem_of(raw: "RawRow", error: RowError) -> RowProblem:
     if raw.place:
         return RowProblem(raw.number, None, error.field, f"{error.problem} ({raw.place})")
     return RowProblem(raw.number, raw.line, error.field, error.problem)
-
-
-def metadata_json(metadata: Mapping[str, Any]) -> str:
-    """Metadata as it is kept. Raises `RowError` for what JSON cannot hold."""
-    try:
-        try:
-            return json.dumps(metadata, allow_nan=False)
-        except (ValueError, TypeError):
-            return json.dumps(_plain(metadata), allow_nan=False)
-    except (RecursionError, ValueError, TypeError) as error:
-        raise RowError("metadata", f"cannot be kept ({error})") from error
-
-
-def _plain(value: Any) -> Any:
-    """Values of tables that JSON does not have, as text; not a number is none."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (bytes, bytearray)):
-        return f"({len(value):,} bytes)"
-    if value is None or isinstance(value, (str, int)):
-        return value
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)

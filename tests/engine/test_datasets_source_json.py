@@ -55,7 +55,7 @@ def test_a_single_object_is_one_row(tmp_path: Path) -> None:
 def test_lines_are_numbered_as_an_editor_does(tmp_path: Path) -> None:
     rows = read_rows(written(tmp_path, f"\n{LINE}\n\n{LINE}\n"))
     assert [(row.number, row.line) for row in rows] == [(1, 2), (2, 4)]
-    assert rows[-1].at == 1.0
+    assert rows[-1].at <= 1.0
 
 
 def test_unicode_line_separators_do_not_end_a_row(tmp_path: Path) -> None:

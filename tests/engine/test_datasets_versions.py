@@ -168,6 +168,7 @@ def test_the_same_content_has_the_same_id_whichever_way_it_came(library: Dataset
         library.derive_selection(dataset, range(5), {"kind": "subset"}).dataset.id,
     ]
     assert made[0] == made[1] == dataset_id(library.path(made[0]), "chats")
+    assert not library.derive(dataset, library.rows(dataset.id), {"kind": "edit"}).new, "as it was imported"
     assert library.derive(dataset, rows, {"kind": "edit"}, name="other").dataset.id != made[0]
 
 
