@@ -1,19 +1,11 @@
-"""A pass over all rows of a dataset: in this process for a small one, in a few others for a large one.
+"""A pass over all rows of a dataset: in this process for a small one, in a few others for a large one."""
 
-The app stays quick while a large dataset is read, because the work is done elsewhere; and all cores help.
-"""
-
-import multiprocessing
-import os
-import signal
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from engine.datasets.processes import spread
 from engine.datasets.reader import RowReader
 from engine.datasets.rows import Row
 from engine.errors import Cancelled
@@ -23,10 +15,7 @@ Result = TypeVar("Result")
 SMALL_ROWS = 10_000
 """Up to so many rows are not worth the start of a process."""
 
-MOST_PROCESSES = 8
 _GROUPS_A_TASK = 4
-_AHEAD = 3
-"""Tasks handed out a process: enough to keep it busy, few enough to bound the memory of what waits to be taken."""
 
 
 def scan(
@@ -46,11 +35,13 @@ def scan(
     reader = RowReader(path)
     try:
         groups, total = reader.groups, reader.total
-        chunks: Iterator[Result] = (
-            (function(reader.group_rows(group), argument) for group in range(groups))
-            if total <= SMALL_ROWS
-            else _in_processes(path, groups, function, argument, cancelled)
-        )
+        chunks: Iterator[Result]
+        if total <= SMALL_ROWS:
+            chunks = (function(reader.group_rows(group), argument) for group in range(groups))
+        else:
+            tasks = [(start, min(groups, start + _GROUPS_A_TASK)) for start in range(0, groups, _GROUPS_A_TASK)]
+            parts = spread(tasks, _read_groups, (path, function, argument), cancelled=cancelled)
+            chunks = (result for part in parts for result in part)
         for done, result in enumerate(chunks, 1):
             if cancelled is not None and cancelled():
                 raise Cancelled
@@ -61,62 +52,10 @@ def scan(
         reader.close()
 
 
-def _in_processes(
-    path: Path,
-    groups: int,
-    function: Callable[[list[Row], Any], Result],
-    argument: Any,
-    cancelled: Callable[[], bool] | None,
-) -> Iterator[Result]:
-    workers = min(os.cpu_count() or 1, MOST_PROCESSES)
-    executor = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_process
-    )
-    try:
-        waiting: deque[Future[list[Result]]] = deque()
-        starts = iter(range(0, groups, _GROUPS_A_TASK))
-        while True:
-            while len(waiting) < workers * _AHEAD and (start := next(starts, None)) is not None:
-                end = min(groups, start + _GROUPS_A_TASK)
-                waiting.append(executor.submit(_read_groups, path, start, end, function, argument))
-            if not waiting:
-                return
-            yield from _wait(waiting.popleft(), cancelled)
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _wait(future: "Future[list[Result]]", cancelled: Callable[[], bool] | None) -> list[Result]:
-    while True:
-        try:
-            return future.result(timeout=0.2 if cancelled is not None else None)
-        except TimeoutError:
-            if future.done():
-                raise  # the function's own
-            if cancelled is not None and cancelled():
-                raise Cancelled from None
-
-
-def _prepare_process() -> None:
-    """Be nice to the app, and end with it: a pool's process would wait for work for ever."""
-    os.nice(5)
-    # Ctrl+C is the business of the process that asked
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def end_with_parent() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def _read_groups(
-    path: Path, start: int, end: int, function: Callable[[list[Row], Any], Result], argument: Any
-) -> list[Result]:
+def _read_groups(task: tuple[int, int], how: tuple[Path, Callable[[list[Row], Any], Any], Any]) -> list[Any]:
+    path, function, argument = how
     reader = _reader(path)
-    return [function(reader.group_rows(group), argument) for group in range(start, end)]
+    return [function(reader.group_rows(group), argument) for group in range(*task)]
 
 
 @lru_cache(maxsize=1)
