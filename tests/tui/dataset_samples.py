@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from textual.widgets import Input
+
 from engine.home import Home
 from engine.models import resolve_model
+from tests.tui.conftest import Driver
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}"
@@ -61,3 +64,12 @@ def add_model(home: Home, name: str = "tiny-chat", template: str = CHATML) -> Pa
     }
     (kept / "special.json").write_text(json.dumps(special))
     return folder
+
+
+async def fill(driver: Driver, text: str) -> None:
+    """Put text into the line in focus at once, as if it were pasted over what is there: typing takes long."""
+    entry = driver.app.focused
+    assert isinstance(entry, Input)
+    entry.value = text
+    entry.cursor_position = len(text)
+    await driver.pilot.pause()

@@ -11,7 +11,7 @@ from engine.tokens import Rendered, Token, model_tokenizer, render_row
 from store import Store
 from store.records import Dataset
 from tests.tui.conftest import Driver, MakeApp
-from tests.tui.dataset_samples import CHATML, add_model, numbered, write_jsonl
+from tests.tui.dataset_samples import CHATML, add_model, fill, numbered, write_jsonl
 from tests.tui.test_dataset_browser import opened, side
 from tui.widgets.histogram import eighths, histogram, merged
 from tui.widgets.token_figures import cut_content, shares_content
@@ -50,12 +50,12 @@ async def test_what_is_trained(make_app: MakeApp, home: Home, dataset: Dataset) 
         await driver.sees("▐a longer answer: words")
         await driver.press("a")
         await driver.sees("every turn is learnt", "▐<|im_start|>system⏎Be kind.")
-        await driver.press("a", "L", "ctrl+u")
-        await driver.type("80")
+        await driver.press("a", "L")
+        await fill(driver, "80")
         await driver.press("enter")
         await driver.sees("max_length 80", "cut here: what follows is not seen")
-        await driver.press("L", "ctrl+u")
-        await driver.type("10")
+        await driver.press("L")
+        await fill(driver, "10")
         await driver.press("enter")
         await driver.wait(lambda: driver.line("⚠"))
         await driver.sees("0 trained (0 %)")
@@ -73,21 +73,21 @@ async def test_other_models_and_templates(
         await driver.sees("tiny-chat template", "▐answer 1")
         await driver.press("t")
         await driver.sees("Template", "own", "alpaca")
-        await driver.type("alpaca")
+        await fill(driver, "alpaca")
         await driver.press("enter")
         await driver.sees("tiny-chat · alpaca template", "### Response")
         await driver.press("m")
         await driver.sees("Base model", "zz-unmarked")
-        await driver.type("unmarked")
+        await fill(driver, "unmarked")
         await driver.press("enter")
         await driver.sees("zz-unmarked template", "⚠")
         assert "▐answer 1" not in driver.text(), "a template without marks trains nothing of it"
         await driver.press("m")
-        await driver.type("starter")
+        await fill(driver, "starter")
         await driver.press("enter")
         await driver.sees("starter model is not built yet", "m chooses another model")
         await driver.press("m")
-        await driver.type("tiny")
+        await fill(driver, "tiny")
         await driver.press("enter")
         await driver.sees("tiny-chat template", "▐answer 1")
 
@@ -97,12 +97,12 @@ async def test_the_row_before_stays_until_the_next_is_there(make_app: MakeApp, h
     async with make_app() as driver:
         await seen(driver, dataset)
         await driver.sees("▐answer 1")
-        for _ in range(30):
+        for _ in range(8):
             await driver.press("j")
             assert "▐" in driver.text(), "never empty between two rows"
-        await driver.sees("▐answer 31<|im_end|>▌")
+        await driver.sees("▐answer 9<|im_end|>▌")
         await driver.press("k")
-        await driver.sees("▐answer 30<|im_end|>▌")
+        await driver.sees("▐answer 8<|im_end|>▌")
 
 
 async def test_tokens_of_the_dataset(
@@ -121,8 +121,8 @@ async def test_tokens_of_the_dataset(
         one = render_row(library.rows(dataset.id, limit=1)[0], tokenizer)
         total = sum(render_row(row, tokenizer).total for row in library.iterate(dataset.id))
         assert (kept["total"], one.cut) == (total, 0)
-        await driver.press("L", "ctrl+u")
-        await driver.type("128")
+        await driver.press("L")
+        await fill(driver, "128")
         await driver.press("enter")
         await driver.sees("max_length 128", "▸        128          1", "cut at 128")
         await driver.press("left_square_bracket", "left_square_bracket", "v")

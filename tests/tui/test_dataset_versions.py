@@ -10,7 +10,7 @@ from engine.home import Home
 from store import Store
 from store.records import Dataset, NewRun
 from tests.tui.conftest import Driver, MakeApp
-from tests.tui.dataset_samples import numbered, write_jsonl
+from tests.tui.dataset_samples import fill, numbered, write_jsonl
 from tests.tui.test_dataset_browser import opened, page, side
 from tui.screens.make_version import duplicates_trail, read_count, read_share_of_words, read_shares
 from tui.widgets.lineage_words import operation_words
@@ -33,7 +33,7 @@ async def choose(driver: Driver, words: str) -> None:
     """Take one of the ways to make a version."""
     await driver.press("o")
     await driver.sees("Make a version of", words)
-    await driver.type(words)
+    await fill(driver, words)
     await driver.press("enter")
 
 
@@ -42,18 +42,16 @@ async def test_filter_with_a_live_count(make_app: MakeApp, library: DatasetLibra
         await opened(driver, dataset)
         await driver.press("f")
         await driver.sees("answer.chars", "have  metadata.topic", "make the version")
-        await driver.type("metadata.topic = 3")
+        await fill(driver, "metadata.topic = 3")
         await driver.sees(" of 60 rows match;")
-        await driver.press("ctrl+u")
-        await driver.type("topik > 3")
+        await fill(driver, "topik > 3")
         await driver.wait(lambda: "topik" in driver.text() and "rows match" not in driver.text())
         await driver.press("enter")
         await driver.sees("Keep the rows")
-        await driver.press("ctrl+u")
-        await driver.type("row <= 999")
+        await fill(driver, "row <= 999")
         await driver.sees("all of them stay")
-        await driver.press("enter", "ctrl+u")
-        await driver.type("row <= 12")
+        await driver.press("enter")
+        await fill(driver, "row <= 12")
         await driver.press("enter")
         await driver.sees("faq v2", "12 rows", "filter of v1: row <= 12 · 60 → 12")
         assert library.resolve("faq").rows == 12
@@ -87,42 +85,34 @@ async def test_near_duplicates_with_a_threshold(make_app: MakeApp, library: Data
         await opened(driver, dataset)
         await choose(driver, "near")
         await driver.sees("how alike", "look for them")
-        await driver.press("ctrl+u")
-        await driver.type("2")
+        await fill(driver, "2")
         await driver.sees("is not a likeness")
-        await driver.press("enter", "ctrl+u")
-        await driver.type("0.8")
+        await driver.press("enter")
+        await fill(driver, "0.8")
         await driver.press("enter")
         await driver.sees("Remove 1 near duplicates (at least 0.8 alike)?", "22 → 21 rows")
         await driver.press("y")
         await driver.sees("near v2", "21 rows")
 
 
-async def test_split_anew(make_app: MakeApp, library: DatasetLibrary, dataset: Dataset) -> None:
+async def test_split_anew_and_a_diverse_subset(make_app: MakeApp, library: DatasetLibrary, dataset: Dataset) -> None:
     async with make_app((80, 24)) as driver:
         await opened(driver, dataset)
         await choose(driver, "split")
         await driver.sees("54 / 6 / 0", "about 48 / 6 / 6")
-        await driver.press("ctrl+u")
-        await driver.type("50/20")
+        await fill(driver, "50/20")
         await driver.sees("come to 70")
-        await driver.press("enter", "ctrl+u")
-        await driver.type("50/50")
+        await driver.press("enter")
+        await fill(driver, "50/50")
         await driver.sees("about 30 / 30 / 0")
         await driver.press("enter")
         await driver.sees("faq v2", "split of v1")
         assert abs(library.resolve("faq").splits["validation"] - 30) <= 3
-
-
-async def test_diverse_subset(make_app: MakeApp, library: DatasetLibrary, dataset: Dataset) -> None:
-    async with make_app() as driver:
-        await opened(driver, dataset)
         await choose(driver, "subset")
         await driver.sees("60 → 30 rows")
-        await driver.press("ctrl+u")
-        await driver.type("8")
+        await fill(driver, "8")
         await driver.press("enter")
-        await driver.sees("faq v2", "8 rows", "subset of v1")
+        await driver.sees("faq v3", "8 rows", "subset of v2")
 
 
 async def test_screening_drops_nothing(make_app: MakeApp, library: DatasetLibrary, dataset: Dataset) -> None:

@@ -53,13 +53,14 @@ class RowChanging(DatasetPane):
             self.list.action_move(1)
 
     def do_edit(self) -> None:
+        from engine.datasets.rows import all_turns
         from tui.screens.dataset_edit_row import EditRow
 
         stored = self.list.highlighted
         if stored is None:
             return
         row = self.edits.row(stored)
-        at = next((place for place, turn in enumerate(row.messages) if turn.role == "assistant"), 0)
+        at = next((place for place, turn in enumerate(all_turns(row)) if turn.role == "assistant"), 0)
 
         def edited(changed: "Row") -> None:
             if changed != row:

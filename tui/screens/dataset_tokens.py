@@ -84,7 +84,7 @@ class TokensPane(DatasetPane):
             yield Static("", id="beside", markup=False)
 
     def applies(self, name: str) -> bool:
-        return self._counting is None
+        return self._counting is None and self._figures_of != self.page.seen_by
 
     def opened(self) -> None:
         self.query_one("#token-figures").focus()

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 Work = Callable[[Progress, GivenUp], Any]
 
 CHOICES = (
-    Option("filter", "filter", "keep the rows that match a condition, counted while you type"),
-    Option("exact", "remove exact duplicates", "of rows with the same turns the first stays"),
-    Option("near", "remove near duplicates", "of rows that are almost the same the first stays; you say how near"),
-    Option("split", "split anew", "shares of train, validation and test; duplicates stay on one side"),
-    Option("subset", "diverse subset", "so many rows, as unlike each other as can be"),
-    Option("screen", "screening", "personal data or harmful words, row by row; nothing is dropped"),
+    Option("filter", "filter", "keep the rows that match a condition"),
+    Option("exact", "remove exact duplicates", "of rows that are the same the first stays"),
+    Option("near", "remove near duplicates", "of rows almost the same; you say how near"),
+    Option("split", "split anew", "shares of train, validation and test"),
+    Option("subset", "diverse subset", "so many rows, as unlike as can be"),
+    Option("screen", "screening", "look for personal data or harmful words"),
 )
 KINDS = (
-    Option("personal", "personal data", "e-mail addresses, telephone numbers, cards, keys and the like"),
+    Option("personal", "personal data", "addresses, telephone numbers, cards, keys …"),
     Option("harmful", "harmful words", "by word lists"),
     Option("both", "both", ""),
 )
