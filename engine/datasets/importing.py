@@ -1,20 +1,19 @@
 """From a source of any shape to a folder with `data.parquet` and what its card says. All rows, or none."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.datasets import parquet
+from engine.datasets.chunks import Converted, How, convert_rows, stretches
 from engine.datasets.figures import dataset_id, figures
-from engine.datasets.metadata import metadata_json
 from engine.datasets.placeholders import Placeholders
 from engine.datasets.preview import ImportPreview, preview_source
-from engine.datasets.reading import Reading, is_suite, problem_of, row_of, texts_of
-from engine.datasets.rows import LISTED, BadRows, RowError, RowProblem, kind_of
-from engine.datasets.shapes import ColumnInfo, Converter, Plan
-from engine.datasets.split import TRAIN, group_key, split_rows
+from engine.datasets.processes import spread
+from engine.datasets.reading import Reading, is_suite
+from engine.datasets.rows import LISTED, BadRows, kind_of
+from engine.datasets.shapes import ColumnInfo, Plan
+from engine.datasets.split import TRAIN, split_rows
 from engine.errors import BadInput, Cancelled
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from engine.datasets.sources import Source
 
 __all__ = ["ColumnInfo", "ImportPreview", "convert_source", "preview_source"]
-
-TEST = "test"
 
 
 def convert_source(
@@ -49,26 +46,27 @@ def convert_source(
     kept = _filter(where) if where.strip() else None
     reading = Reading(source, asked, mapping)
     plan = reading.plan(ask=asked == "auto" and not mapping)
-    tally = _Tally(suite=is_suite(plan))
+    tally = _Tally()
     target = folder / "data.parquet"
     written = folder / "unsplit.parquet"
     # Rows whose splits come from their source are mostly written once; the others twice, the first time in haste.
-    haste = not (reading.names_splits or tally.suite)
+    haste = not (reading.names_splits or is_suite(plan))
     with parquet.RowWriter(written, compression="none" if haste else "zstd") as writer:
-        _write(reading, Converter(plan, system), writer, tally, kept, skip_bad, progress, cancelled)
-    if tally.bad and (not skip_bad or not tally.groups):
-        raise BadRows(reading.name, tally.problems, total=tally.bad, rows=tally.total)
-    if not tally.groups:
+        _write(reading, How(plan, system, kept), writer, tally, skip_bad, progress, cancelled)
+    found = tally.all
+    if found.bad and (not skip_bad or not found.groups):
+        raise BadRows(reading.name, found.problems, total=found.bad, rows=found.total)
+    if not found.groups:
         raise BadInput(
             f"No row of {reading.name} fits the filter, so nothing was imported.",
             why=f"The filter is {where}.",
             fix="Change it, or leave it out.",
         )
-    named = set(tally.splits) - {None, TRAIN}
+    named = found.splits - {None, TRAIN}
     if named:
         written.replace(target)
     else:
-        splits = split_rows(tally.groups, validation, seed)
+        splits = split_rows(found.groups, validation, seed)
         parquet.rewrite(written, target, splits=splits, progress=lambda share: progress(0.8 + 0.15 * share))
         written.unlink()
         if validation > 0 and set(splits) == {TRAIN}:
@@ -91,70 +89,55 @@ def convert_source(
     return card
 
 
-@dataclass
-class _Tally:
-    """What is gathered while the rows pass."""
+SMALL_BYTES = 8 << 20
+"""Up to so large a source is not worth the start of a process."""
 
-    suite: bool
-    """Whether the rows are prompts, which are all for testing."""
-    groups: list[bytes] = field(default_factory=list)
-    splits: set[str | None] = field(default_factory=set)
-    ignored: set[str] = field(default_factory=set)
-    problems: list[RowProblem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    placeholders: Placeholders = field(default_factory=Placeholders)
-    total: int = 0
-    bad: int = 0
-    filtered: int = 0
+
+class _Tally:
+    """What the stretches of a source came to, taken together."""
+
+    def __init__(self) -> None:
+        self.all = Converted()
+        self.placeholders = Placeholders()
+        self.warnings: list[str] = []
+
+    def add(self, part: Converted) -> None:
+        total = self.all
+        total.groups += part.groups
+        total.splits |= part.splits
+        total.ignored |= part.ignored
+        total.problems += part.problems[: LISTED - len(total.problems)]
+        total.total += part.total
+        total.bad += part.bad
+        total.filtered += part.filtered
+        self.placeholders.rows.update(part.placeholders)
+
+
+def _converted(reading: Reading, how: How, cancelled: Callable[[], bool] | None) -> Iterator[Converted]:
+    """All rows, stretch by stretch, in their order."""
+    parts = stretches(reading.rows())
+    if reading.source.size <= SMALL_BYTES:
+        return (convert_rows(part, how) for part in parts)
+    return spread(parts, convert_rows, how, cancelled=cancelled)
 
 
 def _write(
     reading: Reading,
-    converter: Converter,
+    how: How,
     writer: parquet.RowWriter,
     tally: _Tally,
-    kept: "RowFilter | None",
     skip_bad: bool,
     progress: Callable[[float], None],
     cancelled: Callable[[], bool] | None,
 ) -> None:
     """Convert and write every row that is used; after a row that is not, only go on to count those."""
-    shown = 0.0
-    convert, add_group, look_for = converter.convert, tally.groups.append, tally.placeholders.add
-    for raw in reading.rows():
-        tally.total += 1
-        try:
-            row = convert(raw.parse())
-            metadata = metadata_json(row.metadata) if row.metadata else "{}"
-        except RowError as error:
-            tally.bad += 1
-            if len(tally.problems) < LISTED:
-                tally.problems.append(problem_of(raw, error))
-            continue
-        split = TEST if tally.suite else row.split or raw.split
-        if kept is not None and not kept.matches(
-            row_of(row, raw.number - 1, split or TRAIN, json.loads(metadata)), None
-        ):
-            tally.filtered += 1
-        elif not tally.bad or skip_bad:
-            add_group(group_key(row.messages))
-            tally.splits.add(split)
-            if row.ignored:
-                tally.ignored |= row.ignored
-            look_for(texts_of(row))
-            writer.write(
-                row.messages,
-                metadata,
-                split=split or TRAIN,
-                chosen=row.chosen,
-                rejected=row.rejected,
-                label=row.label,
-                tools=row.tools,
-            )
-        if raw.at >= shown + 0.01:
-            shown = raw.at
-            progress(0.8 * min(1.0, shown))
-        if cancelled is not None and not tally.total % parquet.GROUP_ROWS and cancelled():
+    for part in _converted(reading, how, cancelled):
+        tally.add(part)
+        if not tally.all.bad or skip_bad:
+            for table in part.tables:
+                writer.write_table(table)
+        progress(0.8 * min(1.0, part.at))
+        if cancelled is not None and cancelled():
             raise Cancelled
 
 
@@ -171,9 +154,9 @@ def _card(reading: Reading, plan: Plan, tally: _Tally, target: Path, name: str) 
         "source": source,
         "files": source.get("files", []),
         **figures(target),
-        "left_out": tally.bad,
-        "filtered": tally.filtered,
-        "problems": [{"row": one.row, "field": one.field, "problem": one.problem} for one in tally.problems],
+        "left_out": tally.all.bad,
+        "filtered": tally.all.filtered,
+        "problems": [{"row": one.row, "field": one.field, "problem": one.problem} for one in tally.all.problems],
         "placeholders": tally.placeholders.counted(),
         "warnings": [*reading.source.warnings, *_warnings(tally)],
     }
@@ -181,11 +164,12 @@ def _card(reading: Reading, plan: Plan, tally: _Tally, target: Path, name: str) 
 
 def _warnings(tally: _Tally) -> list[str]:
     warnings = []
-    if tally.bad:
-        rest = f"; and {tally.bad - 3:,} more" if tally.bad > 3 else ""
-        warnings.append(f"{tally.bad:,} rows were left out: {'; '.join(map(str, tally.problems[:3]))}{rest}")
-    if tally.ignored:
-        warnings.append(f"fields of turns that were not kept: {', '.join(sorted(tally.ignored)[:10])}")
+    found = tally.all
+    if found.bad:
+        rest = f"; and {found.bad - 3:,} more" if found.bad > 3 else ""
+        warnings.append(f"{found.bad:,} rows were left out: {'; '.join(map(str, found.problems[:3]))}{rest}")
+    if found.ignored:
+        warnings.append(f"fields of turns that were not kept: {', '.join(sorted(found.ignored)[:10])}")
     if placeholders := tally.placeholders.listed(5):
         more = len(tally.placeholders.rows) - len(placeholders)
         rest = f" and {more:,} more" if more else ""

@@ -73,6 +73,59 @@ class _File:
             self._writer.close()
 
 
+class RowBuffer:
+    """Rows that are gathered to be a row group, column by column."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self._turns: dict[str, list[Sequence[Turn]]] = {name: [] for name in TURNS}
+        self._columns: dict[str, list[Any]] = {name: [] for name in ("split", "metadata", "label", "tools", "hash")}
+        self._chars = 0
+
+    def add(
+        self,
+        messages: Sequence[Turn],
+        metadata: str,
+        *,
+        split: str = "",
+        chosen: Sequence[Turn] = (),
+        rejected: Sequence[Turn] = (),
+        label: bool | None = None,
+        tools: str = "",
+    ) -> bool:
+        """Add one row; `metadata` is JSON. Returns whether there is a row group now."""
+        content = content_bytes(messages, chosen, rejected, label, tools)
+        turns, columns = self._turns, self._columns
+        turns["messages"].append(messages)
+        turns["chosen"].append(chosen)
+        turns["rejected"].append(rejected)
+        columns["split"].append(split)
+        columns["metadata"].append(metadata)
+        columns["label"].append(label)
+        columns["tools"].append(tools)
+        columns["hash"].append(hash_of(content))
+        self._chars += len(content) + len(metadata)
+        return len(columns["split"]) >= GROUP_ROWS or self._chars >= GROUP_CHARS
+
+    def take(self) -> Any:
+        """What has been gathered, as an Arrow table, or `None` for nothing; the buffer is empty then."""
+        import pyarrow as pa
+
+        if not self._columns["split"]:
+            return None
+        kinds = schema()
+        arrays = [
+            _turn_array(self._turns[field.name], field.type)
+            if field.name in TURNS
+            else pa.array(self._columns[field.name], field.type)
+            for field in kinds
+        ]
+        self._start()
+        return pa.Table.from_arrays(arrays, schema=kinds)
+
+
 class RowWriter:
     """Writes rows, a row group at a time. Use as a context manager.
 
@@ -80,14 +133,8 @@ class RowWriter:
     """
 
     def __init__(self, path: Path, *, compression: str = "zstd") -> None:
-        self._schema = schema()
         self._file = _File(path, compression)
-        self._start()
-
-    def _start(self) -> None:
-        self._turns: dict[str, list[Sequence[Turn]]] = {name: [] for name in TURNS}
-        self._columns: dict[str, list[Any]] = {name: [] for name in ("split", "metadata", "label", "tools", "hash")}
-        self._chars = 0
+        self._rows = RowBuffer()
 
     def write(
         self,
@@ -101,18 +148,10 @@ class RowWriter:
         tools: str = "",
     ) -> None:
         """Add one row; `metadata` is JSON."""
-        content = content_bytes(messages, chosen, rejected, label, tools)
-        turns, columns = self._turns, self._columns
-        turns["messages"].append(messages)
-        turns["chosen"].append(chosen)
-        turns["rejected"].append(rejected)
-        columns["split"].append(split)
-        columns["metadata"].append(metadata)
-        columns["label"].append(label)
-        columns["tools"].append(tools)
-        columns["hash"].append(hash_of(content))
-        self._chars += len(content) + len(metadata)
-        if len(columns["split"]) >= GROUP_ROWS or self._chars >= GROUP_CHARS:
+        full = self._rows.add(
+            messages, metadata, split=split, chosen=chosen, rejected=rejected, label=label, tools=tools
+        )
+        if full:
             self._flush()
 
     def write_row(self, row: Row) -> None:
@@ -127,18 +166,15 @@ class RowWriter:
             tools=row.tools,
         )
 
-    def _flush(self) -> None:
-        import pyarrow as pa
+    def write_table(self, table: Any) -> None:
+        """Add the rows of a table as `RowBuffer` gives it."""
+        self._flush()
+        self._file.write(table)
 
-        if self._columns["split"]:
-            arrays = [
-                _turn_array(self._turns[field.name], field.type)
-                if field.name in TURNS
-                else pa.array(self._columns[field.name], field.type)
-                for field in self._schema
-            ]
-            self._file.write(pa.Table.from_arrays(arrays, schema=self._schema))
-        self._start()
+    def _flush(self) -> None:
+        table = self._rows.take()
+        if table is not None:
+            self._file.write(table)
 
     def __enter__(self) -> "RowWriter":
         return self

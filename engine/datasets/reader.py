@@ -123,7 +123,8 @@ class RowReader:
         """Rows with `text` in a turn, whatever the case: row group by row group, the indices and the rows seen."""
         for group, end in enumerate(self._ends):
             with self._lock:
-                yield self._matches(group, text, split), end
+                found = self._matches(group, text, split)
+            yield found, end
 
     def search(self, text: str, split: str | None, limit: int) -> list[Row]:
         """The first `limit` rows with `text` in a turn, whatever the case."""

@@ -172,6 +172,9 @@ def test_search_finds_text_in_any_case(library: DatasetLibrary, tmp_path: Path) 
     assert [row.index for row in library.search(dataset.id, "[X] 100%")] == [5]
     assert library.search(dataset.id, "a.b") == []
     assert len(library.search(dataset.id, "question", limit=7)) == 7
+    steps = list(library.search_stream(dataset.id, "éLAN"))
+    assert [row.index for step in steps for row in step.hits] == [5, 2_100]
+    assert [(step.searched, step.total) for step in steps] == [(1_000, 2_200), (2_000, 2_200), (2_200, 2_200)]
     kept = library.search(dataset.id, "question", limit=5, split="validation")
     assert kept == library.rows(dataset.id, split="validation", limit=5)
 
@@ -279,7 +282,7 @@ def test_a_full_disk_is_an_error_that_says_so(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("engine.datasets.parquet.RowWriter.write", full)
+    monkeypatch.setattr("engine.datasets.parquet.RowWriter.write_table", full)
     with pytest.raises(FinetuiError, match="cannot be written") as error:
         library.import_file(written(tmp_path, [pair(1)]))
     assert "No space left" in error.value.why

@@ -76,6 +76,11 @@ class Source:
         return formats.pop() if len(formats) == 1 else "mixed"
 
     @property
+    def size(self) -> int:
+        """Bytes on disk of all files."""
+        return sum(part.size for part in self.parts)
+
+    @property
     def splits(self) -> list[str]:
         """The splits that the files' names give, each once."""
         return list(dict.fromkeys(part.split for part in self.parts if part.split))
@@ -91,7 +96,7 @@ class Source:
     def rows(self) -> Iterator[RawRow]:
         """The rows of all files in order. Raises `BadInput` where a file is damaged, or none of them has a row."""
         several = len(self.parts) > 1
-        total = max(1, sum(part.size for part in self.parts))
+        total = max(1, self.size)
         before = number = 0
         for part in self.parts:
             split, file = part.split, part.name if several else ""
@@ -118,7 +123,7 @@ class Source:
             "file": self.parts[0].name if len(self.parts) == 1 else shown(self.path.name or self.path),
             "files": [part.name for part in self.parts[:LISTED_FILES]],
             "sha256": hashes[0] if len(hashes) == 1 else hashlib.sha256(listing.encode()).hexdigest(),
-            "bytes": sum(part.size for part in self.parts),
+            "bytes": self.size,
         }
         return card | ({"left_out": dict(self.left_out)} if self.left_out else {})
 
