@@ -12,7 +12,7 @@ import pytest
 
 from engine.datasets.library import DatasetLibrary
 from engine.datasets.rows import BadRows, Turn
-from engine.errors import BadInput, FinetuiError, NotFound
+from engine.errors import BadInput, Cancelled, FinetuiError, NotFound
 from engine.home import Home
 from store import Store, open_store
 from store.records import NewRun
@@ -396,3 +396,27 @@ def test_the_samples_of_the_project_import_whole(library: DatasetLibrary) -> Non
         dataset = library.import_file(path)
         assert dataset.rows >= 150
         assert dataset.warnings == ()
+
+
+def test_a_large_source_is_converted_by_several_processes_to_the_same(
+    library: DatasetLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"prompt": f"Question {n}?", "response": f"Dear {{{{name}}}}, {n}.", "n": n} for n in range(2_500)]
+    file = tmp_path / "large.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    here = library.import_file(file, name="large", where="metadata.n != 7")
+    monkeypatch.setattr("engine.datasets.importing.SMALL_BYTES", 1_000)
+    library.remove(here.id)
+    there = library.import_file(file, name="large", where="metadata.n != 7")
+    assert (there.id, there.rows) == (here.id, 2_499)
+    assert library.card(there.id)["placeholders"] == {"{{name}}": 2_499}
+    rows[1_700]["response"] = ""
+    rows[2_400]["response"] = " "
+    file.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(BadRows) as refused:
+        library.import_file(file, name="large")
+    assert [problem.row for problem in refused.value.problems] == [1_701, 2_401]
+    assert (refused.value.total, len(library.list())) == (2, 1)
+    with pytest.raises(Cancelled):
+        library.import_file(file, name="other", skip_bad=True, cancelled=lambda: True)
+    assert len(library.list()) == 1 and not list(library.home.datasets.glob(".import-*"))
