@@ -50,8 +50,9 @@ def main() -> None:
         store = open_store(home.db)
         library = DatasetLibrary(home, store)
         try:
-            file = write_jsonl(Path(folder, "chats.jsonl"), options.rows, duplicates=0.05, near=0.05)
-            dataset, figures["import"] = imports(library, file, options.rounds)
+            if parts != ["browse"]:
+                file = write_jsonl(Path(folder, "chats.jsonl"), options.rows, duplicates=0.05, near=0.05)
+                dataset, figures["import"] = imports(library, file, options.rounds)
             if "dedupe" in parts:
                 figures["dedupe"] = duplicates(library, dataset)
             if "tokens" in parts:

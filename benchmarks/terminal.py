@@ -66,5 +66,12 @@ class Terminal:
             count += len(os.read(self._master, 1 << 16))
         return count
 
+    def settle(self, seconds: float) -> None:
+        """Read whatever comes for so long."""
+        until = time.perf_counter() + seconds
+        while (left := until - time.perf_counter()) > 0:
+            if select.select([self._master], [], [], left)[0]:
+                os.read(self._master, 1 << 16)
+
     def press(self, keys: bytes) -> None:
         os.write(self._master, keys)

@@ -41,7 +41,7 @@ def mix(
     ] = None,
     seed: SeedOption = 42,
 ) -> None:
-    """Make a dataset of several, shuffled into each other.
+    """Make a dataset of several, their rows evenly interleaved.
 
     A weight says how often each row is taken: 2 is twice, 0.5 half of the rows; with --size, weights are proportions.
     A training row that asks what another part keeps for evaluation is left out.
