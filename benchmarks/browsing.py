@@ -16,8 +16,8 @@ JUMPS = 30
 SEARCHES = 5
 
 
-def browse(home: Home, dataset_id: str, needle: str) -> dict[str, Any]:
-    """Jumps to rows anywhere, searches for a word that one row in 5,000 has, and the app's memory.
+def browse(home: Home, dataset_id: str, needle: str, first_hit: int) -> dict[str, Any]:
+    """Jumps to rows anywhere, searches for a word that few rows have (row `first_hit` before all), and the app's memory.
 
     `jump_*` counts from Enter on a row's number to that row on the screen, dialog closed and all; `page_*` is what the
     library needs to hand out a page of rows. `empty_app_bytes` is the app's memory before the dataset was opened.
@@ -50,7 +50,7 @@ def browse(home: Home, dataset_id: str, needle: str) -> dict[str, Any]:
         for _ in range(JUMPS):
             row = chance.randrange(dataset.rows)
             terminal.press(b":")
-            terminal.wait_for(b"Go to row")
+            terminal.wait_for(b"number of a row")
             terminal.press(str(row + 1).encode())
             terminal.settle(0.3)
             terminal.press(b"\r")
@@ -63,7 +63,7 @@ def browse(home: Home, dataset_id: str, needle: str) -> dict[str, Any]:
             terminal.press(needle[:-1].encode())
             terminal.settle(1.5)
             terminal.press(needle[-1:].encode())
-            searches.append(terminal.wait_for(b" rows"))
+            searches.append(terminal.wait_for(f" {first_hit:,} ".encode()))
             most = max(most, app.memory_info().rss)
             terminal.settle(2.0)
             terminal.press(b"\x1b")

@@ -7,7 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 NEEDLE = "zebrafish"
-"""A word that only every 5,000th row has."""
+NEEDLE_EVERY = 5_000
+"""A word that only every so-manieth row has."""
 
 
 def conversations(
@@ -33,7 +34,7 @@ def conversations(
             for _ in range(chance.choice((1, 1, 1, 2, 3))):
                 messages.append({"role": "user", "content": _text(chance, 6, 24) + "?"})
                 messages.append({"role": "assistant", "content": _text(chance, 20, 110) + "."})
-            if number % 5_000 == 4_999:
+            if number % NEEDLE_EVERY == NEEDLE_EVERY - 1:
                 messages[-1]["content"] += f" A {NEEDLE} swims."
             if len(kept) < 5_000:
                 kept.append(messages)

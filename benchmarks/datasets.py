@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.browsing import browse
-from benchmarks.conversations import NEEDLE, write_jsonl
+from benchmarks.conversations import NEEDLE, NEEDLE_EVERY, write_jsonl
 from benchmarks.machine import record
 from engine.datasets.library import DatasetLibrary
 from engine.home import Home, find_home
@@ -150,7 +150,7 @@ def million(home: Home, library: DatasetLibrary, folder: Path, rows: int) -> dic
     file = write_jsonl(folder / "million.jsonl", rows)
     seconds, dataset = timed(lambda: library.import_file(file, name="million"))
     file.unlink()
-    return {"rows": dataset.rows, "import_s": round(seconds, 1), **browse(home, dataset.id, NEEDLE)}
+    return {"rows": dataset.rows, "import_s": round(seconds, 1), **browse(home, dataset.id, NEEDLE, NEEDLE_EVERY)}
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:

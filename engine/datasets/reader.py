@@ -5,7 +5,7 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +44,16 @@ def rows_of(table: Any, start: int) -> list[Row]:
 def _turns_of(column: Any, count: int) -> list[tuple[Turn, ...]]:
     array = column.combine_chunks()
     offsets = array.offsets.to_pylist()
-    if offsets and offsets[0] == offsets[-1]:
+    first, end = (offsets[0], offsets[-1]) if offsets else (0, 0)
+    if first == end:
         return [()] * count
-    items = array.values
+    items = array.values.slice(first, end - first)  # a part of a table has the values of all of it
     fields = {field.name for field in items.type}
     roles, contents = items.field("role").to_pylist(), items.field("content").to_pylist()
     calls = items.field("calls").to_pylist() if "calls" in fields else [""] * len(roles)
     return [
-        tuple(Turn(roles[at], contents[at], calls[at] or "") for at in range(offsets[row], offsets[row + 1]))
-        for row in range(count)
+        tuple(Turn(roles[at], contents[at], calls[at] or "") for at in range(start - first, stop - first))
+        for start, stop in pairwise(offsets)
     ]
 
 
@@ -72,8 +73,9 @@ class RowReader:
             raise self._damaged(error) from error
         layout = self._file.metadata
         self._ends = list(accumulate(layout.row_group(group).num_rows for group in range(layout.num_row_groups)))
+        self._starts = {0, *self._ends}
         self._by_split: dict[str, Any] = {}
-        self._groups: OrderedDict[int, list[Row]] = OrderedDict()
+        self._groups: OrderedDict[int, Any] = OrderedDict()
 
     @property
     def total(self) -> int:
@@ -169,19 +171,31 @@ class RowReader:
         return self._by_split[split]
 
     def _take(self, indices: Iterable[int]) -> list[Row]:
-        rows = []
+        """Rows that follow each other are decoded together, and no others."""
+        rows: list[Row] = []
+        start = end = 0
         for index in indices:
             if not 0 <= index < self.total:
                 raise IndexError(f"row {index} of {self.total}")
-            group = bisect_right(self._ends, index)
-            rows.append(self._group(group)[index - self._start(group)])
-        return rows
+            if index != end or index in self._starts:
+                rows += self._decoded(start, end)
+                start = index
+            end = index + 1
+        return rows + self._decoded(start, end)
 
-    def _group(self, group: int) -> list[Row]:
+    def _decoded(self, start: int, end: int) -> list[Row]:
+        """The rows from `start` to `end`, all of one group."""
+        if start == end:
+            return []
+        group = bisect_right(self._ends, start)
+        table = self._group(group).slice(start - self._start(group), end - start)
+        return rows_of(table, start)
+
+    def _group(self, group: int) -> Any:
         if group in self._groups:
             self._groups.move_to_end(group)
         else:
-            self._groups[group] = rows_of(self._read(group), self._start(group))
+            self._groups[group] = self._read(group)
             if len(self._groups) > _GROUPS_CACHED:
                 self._groups.popitem(last=False)
         return self._groups[group]

@@ -244,7 +244,9 @@ keeps the rows that match a filter, `o` has more ways to make a version. `l` tra
 
     def action_back(self) -> None:
         """End the search or the counting, then leave."""
-        if self.tab == "rows" and self.rows.has_class("-searching"):
+        if self.tab == "rows" and self.rows.going:
+            self.rows.end_going()
+        elif self.tab == "rows" and self.rows.has_class("-searching"):
             self.rows.end_search()
         elif self.tab != "tokens" or not self.query_one(TokensPane).stop():
             self.unless_changed(self.leave)

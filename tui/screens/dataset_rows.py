@@ -14,11 +14,12 @@ from tui.screens.dataset_row_changes import RowChanging
 from tui.screens.dataset_search import RowSearching
 from tui.screens.dataset_supervision import SupervisionView
 from tui.screens.dataset_trail import Trail, trail_of_report
-from tui.screens.dialogs import ConfirmDialog, TextDialog
+from tui.screens.dialogs import ConfirmDialog
 from tui.text import clean_line
 from tui.widgets.conversation_preview import conversation_content
 from tui.widgets.dataset_rows import DatasetRows
 from tui.widgets.filter_line import FilterLine
+from tui.widgets.go_to_line import GoToLine
 from tui.widgets.raw_row import raw_content
 from tui.widgets.row_list import RowList
 from tui.widgets.row_view import RowView
@@ -38,6 +39,8 @@ class RowsPane(RowSearching, RowChanging):
     DEFAULT_CSS = """
     RowsPane {
         height: 1fr;
+        layers: below above;
+        GoToLine { layer: above; dock: top; display: none; }
         FilterLine { display: none; }
         &.-searching FilterLine { display: block; }
         #rows { width: 2fr; max-width: 70; height: 1fr; scrollbar-size-vertical: 1; }
@@ -61,6 +64,7 @@ class RowsPane(RowSearching, RowChanging):
 
     def compose(self) -> ComposeResult:
         yield FilterLine("words to find in the rows")
+        yield GoToLine()
         with Horizontal(id="body"):
             yield DatasetRows(id="rows")
             with Vertical(id="side", classes="panel"):
@@ -105,7 +109,7 @@ class RowsPane(RowSearching, RowChanging):
         """Draw the row anew, once for however many keys were pressed by then."""
         if not self._drawing:
             self._drawing = True
-            self.call_after_refresh(self._draw)
+            self.call_later(self._draw)
 
     def _draw(self) -> None:
         self._drawing = False
@@ -145,17 +149,33 @@ class RowsPane(RowSearching, RowChanging):
         notes_line.update("\n".join(words))
 
     def do_go_to(self) -> None:
-        total = self.dataset.rows
-        self.ask(TextDialog("Go to row", hint=f"1 to {total:,}"), self._go_to_number)
+        self.query_one(GoToLine).start(self.dataset.rows)
 
-    def _go_to_number(self, text: str) -> None:
-        number = text.replace(",", "").strip()
-        if not number:
+    @property
+    def going(self) -> bool:
+        """Whether a row's number is being typed."""
+        return bool(self.query_one(GoToLine).display)
+
+    def end_going(self) -> None:
+        """Back from the number to the list."""
+        self.query_one(GoToLine).display = False
+        self.list.focus()
+
+    @on(GoToLine.Submitted)
+    def _go_to_number(self, event: GoToLine.Submitted) -> None:
+        event.stop()
+        number = event.text.replace(",", "").strip()
+        if number.isdecimal() and len(number) <= 18:
+            self.go_to(max(0, min(int(number), self.dataset.rows) - 1), self._arrived)
             return
-        if not number.isdecimal() or len(number) > 18:
+        if number:
             self.notify(f"{clean_line(number)} is not a row's number.", severity="warning", markup=False)
-            return
-        self.go_to(max(0, min(int(number), self.dataset.rows) - 1))
+        self.end_going()
+
+    def _arrived(self) -> None:
+        """Draw the row with the list, not one frame later."""
+        self.redraw()
+        self.end_going()
 
     def do_scroll_down(self) -> None:
         self._shown_view().scroll_pages(0.5)

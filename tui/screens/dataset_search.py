@@ -1,6 +1,7 @@
 """Rows found by their words while one types: hits come in as they are found, the next key ends the search."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -9,7 +10,7 @@ from textual.widget import Widget
 
 from engine.errors import FinetuiError
 from tui.screens.dataset_pane import DatasetPane
-from tui.widgets.dataset_rows import DatasetRows
+from tui.widgets.dataset_rows import PAGE_ROWS, DatasetRows
 from tui.widgets.filter_line import FilterLine
 
 if TYPE_CHECKING:
@@ -102,12 +103,31 @@ class RowSearching(DatasetPane):
     def list(self) -> DatasetRows:
         return self.query_one(DatasetRows)
 
-    def go_to(self, index: int) -> None:
-        """Put the cursor on a row of the whole dataset."""
+    def go_to(self, index: int, then: Callable[[], None] = lambda: None) -> None:
+        """Put the cursor on a row of the whole dataset; call `then` when it is there."""
         if self.list.filtered or self.has_class("-searching"):
             self.end_search(index)
-        else:
+            then()
+            return
+        unread = self.list.unread_near(index)
+        if not unread:
             self.list.move_to(index)
+            then()
+            return
+        # Read first, move then: the screen is drawn once, and rows are never seen to be missing.
+        library, dataset_id = self.services.library, self.dataset.id
+
+        def read() -> "list[tuple[int, list[Row]]]":
+            return [(offset, library.rows(dataset_id, offset=offset, limit=PAGE_ROWS)) for offset in unread]
+
+        def go(pages: "list[tuple[int, list[Row]]]") -> None:
+            for offset, rows in pages:
+                self.list.give(offset, rows)
+            if not self.list.filtered:
+                self.list.move_to(index)
+            then()
+
+        self.in_thread(read, go, group="go-to", title="The rows cannot be read")
 
     def do_search(self) -> None:
         self.add_class("-searching")

@@ -101,6 +101,14 @@ class DatasetRows(RowList):
         within = place - page * PAGE_ROWS
         return self._pages[page][within] if within < len(self._pages[page]) else None
 
+    def unread_near(self, place: int) -> list[int]:
+        """Offsets of the pages that have to be read before the rows around `place` can be shown."""
+        rows = self.size.height
+        first, last = max(0, place - rows), min(self._total - 1, place + rows)
+        return [
+            page * PAGE_ROWS for page in range(first // PAGE_ROWS, last // PAGE_ROWS + 1) if page not in self._pages
+        ]
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return action != "open"  # what a row holds is beside it already
 
