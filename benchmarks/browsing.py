@@ -17,9 +17,9 @@ SEARCHES = 5
 
 
 def browse(home: Home, dataset_id: str, needle: str, first_hit: int) -> dict[str, Any]:
-    """Jumps to rows anywhere, searches for a word that few rows have (row `first_hit` before all), and the app's memory.
+    """Jumps to rows anywhere, searches for a word that few rows have (`first_hit` is the first), and the app's memory.
 
-    `jump_*` counts from Enter on a row's number to that row on the screen, dialog closed and all; `page_*` is what the
+    `jump_*` counts from Enter on a row's number to that row on the screen; `page_*` is what the
     library needs to hand out a page of rows. `empty_app_bytes` is the app's memory before the dataset was opened.
     """
     store = open_store(home.db)

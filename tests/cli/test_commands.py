@@ -15,8 +15,9 @@ NAMES = [name for name, _ in COMMANDS]
 SPINE = """
 demo, doctor, models ls, models show, datasets import, datasets ls, datasets show, datasets validate, datasets rm,
 datasets split, datasets filter, datasets dedupe, datasets subset, datasets mix, datasets tokens, datasets render,
-datasets diff, datasets export, train, presets ls, presets show, runs ls, runs show, runs log, runs metrics, runs stop, runs resume, runs rm, runs rename, runs tag,
-runs note, runs compare, chat, store path, store check, store rebuild, store backup
+datasets diff, datasets export, train, presets ls, presets show, runs ls, runs show, runs log, runs metrics, runs
+stop, runs resume, runs rm, runs rename, runs tag, runs note, runs compare, chat, store path, store check, store
+rebuild, store backup
 """
 
 

@@ -70,11 +70,11 @@ dataset's own screen says what.
         Binding("m", "mix", "mix", id="datasets.mix", tooltip="Mix the marked ones by weights"),
         Binding("s", "stage", "stages", id="datasets.stage", tooltip="The marked ones one after the other"),
         Binding("i", "import_file", "import", id="datasets.import", tooltip="Import files as a dataset"),
-        Binding("n", "new_run", "new run", id="datasets.new_run", tooltip="A new run on this dataset"),
-        Binding("v", "validate", "validate", id="datasets.validate", tooltip="Look for faults, and grade it"),
+        Binding("n,l", "new_run", "new run", id="datasets.new_run", tooltip="A new run on this dataset"),
+        Binding("v,V", "validate", "validate", id="datasets.validate", tooltip="Look for faults, and grade it"),
         Binding("u", "parent", "made from", id="datasets.parent", tooltip="Go to the version it was made from"),
         Binding("slash", "filter", "filter", id="datasets.filter", key_display="/", tooltip="Filter the list"),
-        Binding("e", "export", "export", id="datasets.export", tooltip="Write its rows into a file"),
+        Binding("e,E", "export", "export", id="datasets.export", tooltip="Write its rows into a file"),
         Binding("d", "remove", "remove", id="datasets.remove", show=False, tooltip="Remove this version, its files"),
         Binding(
             "escape", "back", "clear", id="page.back", key_display="esc", tooltip="Clear the filter, then the marks"
