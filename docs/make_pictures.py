@@ -6,7 +6,7 @@ makes the comparison worth looking at. Models really answer in the chat.
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from textual.keys import _character_to_key
@@ -65,7 +65,25 @@ async def datasets(pilot: Pilot[None]) -> None:
     await pilot.press("2")
     await sees(pilot, "support")
     await pilot.press("slash", *"support", "enter", "enter")
-    await sees(pilot, "assistant")
+    await sees(pilot, "assistant", "grade")
+
+
+async def supervision(pilot: Pilot[None]) -> None:
+    await datasets(pilot)
+    await pilot.press("j", "j", "v")
+    await sees(pilot, "trained", "tokens", "<|im_end|>")
+
+
+async def report(pilot: Pilot[None]) -> None:
+    await datasets(pilot)
+    await pilot.press("right_square_bracket")
+    await sees(pilot, "answers", "turns")
+
+
+async def tokens(pilot: Pilot[None]) -> None:
+    await report(pilot)
+    await pilot.press("right_square_bracket")
+    await sees(pilot, "rows cut", "packing")
 
 
 async def compare(pilot: Pilot[None]) -> None:
@@ -92,21 +110,32 @@ async def take(home: Home, name: str, scene: Scene, size: tuple[int, int], theme
         (PICTURES / f"{name}.svg").write_text(app.export_screenshot(title="finetui"), encoding="utf-8")
 
 
-async def take_all(home: Home) -> None:
-    await take(home, "runs", runs, WIDE, "finetui-dark")
-    await take(home, "run", run, WIDE, "finetui-dark")
-    await take(home, "samples", samples, WIDE, "finetui-dark")
-    await take(home, "new-run", new_run, WIDE, "finetui-dark")
-    await take(home, "dataset", datasets, WIDE, "finetui-dark")
-    await take(home, "compare", compare, WIDE, "finetui-light")
-    await take(home, "chat", chat, WIDE, "finetui-dark")
-    await take(home, "run-80x24", run, NARROW, "finetui-dark")
+PICTURED: dict[str, tuple[Scene, tuple[int, int], str]] = {
+    "runs": (runs, WIDE, "finetui-dark"),
+    "run": (run, WIDE, "finetui-dark"),
+    "samples": (samples, WIDE, "finetui-dark"),
+    "new-run": (new_run, WIDE, "finetui-dark"),
+    "dataset": (datasets, WIDE, "finetui-dark"),
+    "supervision": (supervision, WIDE, "finetui-dark"),
+    "report": (report, WIDE, "finetui-dark"),
+    "tokens": (tokens, WIDE, "finetui-light"),
+    "compare": (compare, WIDE, "finetui-light"),
+    "chat": (chat, WIDE, "finetui-dark"),
+    "run-80x24": (run, NARROW, "finetui-dark"),
+}
+
+
+async def take_all(home: Home, names: Sequence[str]) -> None:
+    for name in names:
+        await take(home, name, *PICTURED[name])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path)
-    asyncio.run(take_all(find_home(parser.parse_args().home)))
+    parser.add_argument("names", nargs="*", choices=[*PICTURED, []], help="which; all by default")
+    options = parser.parse_args()
+    asyncio.run(take_all(find_home(options.home), options.names or list(PICTURED)))
 
 
 if __name__ == "__main__":

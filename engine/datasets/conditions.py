@@ -96,6 +96,9 @@ def compile_filter(text: str) -> RowFilter:
         raise BadInput(str(error), fix="Split it into two filters, one after the other.") from error
     if term == EVERYTHING:
         raise BadInput("The filter is empty.", fix="For example: tokens < 1024 AND metadata.augmented = true")
+    for word in _words(term):
+        if word in ("and", "or", "not"):
+            raise BadInput(f"{word} is looked for as a word.", fix=f"Write {word.upper()} to join conditions.")
     needs_tokens = False
     for comparison in _comparisons(term):
         _check(comparison)
@@ -113,6 +116,19 @@ def _comparisons(term: Term) -> Iterator[Compare]:
             for one in terms:
                 yield from _comparisons(one)
         case Word():
+            return
+
+
+def _words(term: Term) -> Iterator[str]:
+    match term:
+        case Word(text):
+            yield text
+        case Not(inner):
+            yield from _words(inner)
+        case And(terms) | Or(terms):
+            for one in terms:
+                yield from _words(one)
+        case Compare():
             return
 
 

@@ -115,6 +115,7 @@ def test_what_a_filter_means(text: str, holds: bool | None) -> None:
         ("", "empty"),
         ("  ()", "empty"),
         ("tokens <", "what"),
+        ("row < 5 and emoji > 1", "as a word"),
         ("tokens < many", "number"),
         ("tokens ~ 3", "contains nothing"),
         ("user < z", "no order"),

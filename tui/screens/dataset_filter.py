@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PAUSE_S = 0.25
 MOST_KEYS = 6
-EXAMPLES = ("answer.chars < 2000 and emoji <= 5", 'split = train and not user ~ "password"')
+EXAMPLES = ("answer.chars < 2000 AND emoji <= 5", 'split = train AND NOT user ~ "password"')
 
 
 class FilterDialog(Dialog[str | None]):
@@ -70,7 +70,7 @@ class FilterDialog(Dialog[str | None]):
             for name, words in FIELD_WORDS.items()
         ]
         rules = [
-            "=  !=  <  <=  >  >=     ~ contains  !~ does not     and  or  not  ( )",
+            "=  !=  <  <=  >  >=     ~ contains  !~ does not     AND  OR  NOT  ( )",
             "a word alone is looked for in every turn",
             *(f"for example  {example}" for example in EXAMPLES),
         ]
