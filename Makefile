@@ -24,8 +24,9 @@ check: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# In the order of the folders: the acceptance file, which takes longest, begins first.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 format: venv
 	$(BIN)/ruff format .
@@ -34,6 +35,7 @@ format: venv
 bench: venv
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.datasets
 	$(BIN)/python -m benchmarks.telemetry
 	$(BIN)/python -m benchmarks.responsiveness
 
