@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,27 +46,51 @@ class Converted:
     """How much of the source had been read by its last row."""
 
 
-def stretches(rows: "Iterator[RawRow]") -> "Iterator[list[RawRow]]":
-    """The rows in lists that are a row group each, or what fits into memory several times."""
-    held: list[RawRow] = []
+@dataclass
+class Stretch:
+    """Rows that follow each other, of one file: plain lists, which are quickly sent to another process."""
+
+    number: int
+    """Of the first."""
+    split: str | None
+    file: str
+    lines: list[int | None] = field(default_factory=list)
+    data: list[Any] = field(default_factory=list)
+    at: float = 0.0
+    """How much of the source had been read by the last."""
+
+    def rows(self) -> "Iterator[RawRow]":
+        from engine.datasets.sources import RawRow
+
+        for place, (line, data) in enumerate(zip(self.lines, self.data, strict=True)):
+            yield RawRow(self.number + place, line, data, self.at, self.split, self.file)
+
+
+def stretches(rows: "Iterator[RawRow]") -> Iterator[Stretch]:
+    """The rows in stretches that are a row group each, or what fits into memory several times."""
+    held: Stretch | None = None
     size = 0
     for row in rows:
-        held.append(row)
+        full = held is not None and (len(held.data) >= GROUP_ROWS or size >= GROUP_CHARS)
+        if held is None or full or row.file != held.file or row.split != held.split:
+            if held is not None:
+                yield held
+            held, size = Stretch(row.number, row.split, row.file), 0
+        held.lines.append(row.line)
+        held.data.append(row.data)
+        held.at = row.at
         size += _size(row.data)
-        if len(held) >= GROUP_ROWS or size >= GROUP_CHARS:
-            yield held
-            held, size = [], 0
-    if held:
+    if held is not None:
         yield held
 
 
-def convert_rows(rows: "Sequence[RawRow]", how: How) -> Converted:
+def convert_rows(stretch: Stretch, how: How) -> Converted:
     """Convert every row; those that cannot be used are counted and named."""
-    done = Converted(total=len(rows), at=rows[-1].at)
+    done = Converted(total=len(stretch.data), at=stretch.at)
     convert = Converter(how.plan, how.system).convert
     suite = is_suite(how.plan)
     buffer, placeholders = RowBuffer(), Placeholders()
-    for raw in rows:
+    for raw in stretch.rows():
         try:
             row = convert(raw.parse())
             metadata = metadata_json(row.metadata) if row.metadata else "{}"

@@ -1,5 +1,6 @@
 """Work on many rows, done by a few other processes: all cores help, and the app stays quick meanwhile."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -74,6 +75,9 @@ def _prepare_process(function: Callable[[Any, Any], Any], argument: Any) -> None
     global _at_work
     _at_work = function, argument
     os.nice(5)
+    # What comes and goes by the thousand is looked through for cycles again and again, and has none.
+    gc.freeze()
+    gc.set_threshold(100_000)
     # Ctrl+C is the business of the process that asked
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
