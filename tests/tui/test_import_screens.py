@@ -120,7 +120,7 @@ async def test_folders_and_patterns(make_app: MakeApp, work: Path, library: Data
 PREVIEWS: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
     ("a.csv", b"question,answer\nWhat?,That.\nWho?,She.\nWhen?,Now.\n", ("prompt-response, certain", "csv")),
     ("a.tsv", b"prompt\tcompletion\nWhat?\tThat.\nWho?\tShe.\n", ("prompt-response, certain", "tsv")),
-    ("a.txt.gz", gzip.compress(b"One story.\n\nAnother story.\n"), ("text, certain", "One story.")),
+    ("a.txt.gz", gzip.compress(b"One story.\n\nAnother story.\n", mtime=0), ("text, certain", "One story.")),
     (
         "pairs.json",
         json.dumps([{"prompt": "Hi", "chosen": "Hello!", "rejected": "What."}] * 3).encode(),
