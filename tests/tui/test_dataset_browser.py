@@ -199,7 +199,7 @@ async def test_leaving_with_changes_asks(make_app: MakeApp, tmp_path: Path, libr
     async with make_app() as driver:
         await opened(driver, dataset)
         await driver.press("x")
-        for key in ("escape", "2", "q"):
+        for key in ("escape", "2", "q", "f", "o"):
             await driver.press(key)
             await driver.sees("Leave without writing?", "1 drop would be lost")
             await driver.press("n")

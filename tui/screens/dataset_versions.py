@@ -45,6 +45,9 @@ class VersionActions(DatasetActions):
 
     def action_filter_rows(self) -> None:
         """Ask for a filter, and make the version that it leaves."""
+        self.unless_changed(self._ask_filter)
+
+    def _ask_filter(self) -> None:
         from tui.screens.dataset_filter import FilterDialog
 
         dataset = self.current_dataset
@@ -67,6 +70,9 @@ class VersionActions(DatasetActions):
 
     def action_make(self) -> None:
         """The ways to make a version of it."""
+        self.unless_changed(self._ask_what_to_make)
+
+    def _ask_what_to_make(self) -> None:
         from tui.screens.make_version import VersionMaker
 
         if dataset := self.current_dataset:
