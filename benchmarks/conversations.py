@@ -41,10 +41,10 @@ def conversations(
         yield {"messages": messages, "source": f"part-{number % 7}", "metadata": {"score": round(chance.random(), 3)}}
 
 
-def write_jsonl(path: Path, count: int, **how: float) -> Path:
+def write_jsonl(path: Path, count: int, *, duplicates: float = 0.0, near: float = 0.0) -> Path:
     """The conversations as a file."""
     with path.open("w", encoding="utf-8") as file:
-        for row in conversations(count, **how):  # type: ignore[arg-type]
+        for row in conversations(count, duplicates=duplicates, near=near):
             file.write(json.dumps(row) + "\n")
     return path
 

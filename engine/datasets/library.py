@@ -239,7 +239,7 @@ class DatasetLibrary:
         """The content hash of every row: equal for rows with the same turns."""
         return self._reader(dataset_id).hashes()
 
-    def search_stream(self, dataset_id: str, text: str) -> Iterator[SearchStep]:
+    def search(self, dataset_id: str, text: str) -> Iterator[SearchStep]:
         """All rows with `text` in a turn, whatever the case, as they are found."""
         reader = self._reader(dataset_id)
         for hits, searched in reader.matching(text):
@@ -255,10 +255,6 @@ class DatasetLibrary:
     def children(self, dataset_id: str) -> Datasets:
         """Versions that were made from this one, newest first."""
         return self._store.datasets.children(self._known(dataset_id).id)
-
-    def search(self, dataset_id: str, text: str, limit: int = 100, *, split: str | None = None) -> Rows:
-        """The first `limit` rows with `text` in a turn, whatever the case."""
-        return self._reader(dataset_id).search(text, split, limit)
 
     def card(self, dataset_id: str) -> dict[str, Any]:
         """Where the dataset comes from and what it holds.

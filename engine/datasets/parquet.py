@@ -136,27 +136,9 @@ class RowWriter:
         self._file = _File(path, compression)
         self._rows = RowBuffer()
 
-    def write(
-        self,
-        messages: Sequence[Turn],
-        metadata: str,
-        *,
-        split: str = "",
-        chosen: Sequence[Turn] = (),
-        rejected: Sequence[Turn] = (),
-        label: bool | None = None,
-        tools: str = "",
-    ) -> None:
-        """Add one row; `metadata` is JSON."""
-        full = self._rows.add(
-            messages, metadata, split=split, chosen=chosen, rejected=rejected, label=label, tools=tools
-        )
-        if full:
-            self._flush()
-
     def write_row(self, row: Row) -> None:
         """Add one row as it is; its index is not kept."""
-        self.write(
+        full = self._rows.add(
             row.messages,
             metadata_json(row.metadata),
             split=row.split,
@@ -165,6 +147,8 @@ class RowWriter:
             label=row.label,
             tools=row.tools,
         )
+        if full:
+            self._flush()
 
     def write_table(self, table: Any) -> None:
         """Add the rows of a table as `RowBuffer` gives it."""

@@ -121,40 +121,29 @@ class RowReader:
             return [bytes(value) for value in column.to_pylist()]
         return [content_hash(row) for group in range(self.groups) for row in self.group_rows(group)]
 
-    def matching(self, text: str, split: str | None = None) -> Iterator[tuple[list[int], int]]:
+    def matching(self, text: str) -> Iterator[tuple[list[int], int]]:
         """Rows with `text` in a turn, whatever the case: row group by row group, the indices and the rows seen."""
         for group, end in enumerate(self._ends):
             with self._lock:
-                found = self._matches(group, text, split)
+                found = self._matches(group, text)
             yield found, end
-
-    def search(self, text: str, split: str | None, limit: int) -> list[Row]:
-        """The first `limit` rows with `text` in a turn, whatever the case."""
-        found: list[int] = []
-        for hits, _ in self.matching(text, split):
-            found += hits
-            if len(found) >= limit:
-                break
-        return self.take(found[:limit])
 
     def close(self) -> None:
         with self._lock:
             self._file.close()
 
-    def _matches(self, group: int, text: str, split: str | None) -> list[int]:
+    def _matches(self, group: int, text: str) -> list[int]:
         import pyarrow as pa
         import pyarrow.compute as pc
 
         leaves = [name for name in TURNS if name in self._file.schema_arrow.names]
-        table = self._read(group, [*(f"{name}.list.element.content" for name in leaves), *(["split"] if split else [])])
+        table = self._read(group, [f"{name}.list.element.content" for name in leaves])
         found = []
         for name in leaves:
             turns = table[name].combine_chunks()
             hit = pc.match_substring(turns.flatten().field("content"), text, ignore_case=True)
             found.append(pc.filter(pc.list_parent_indices(turns), hit))
         rows = pc.unique(pa.concat_arrays([one.cast(pa.int64()) for one in found]))
-        if split:
-            rows = pc.filter(rows, _is_split(table["split"].take(rows), split))
         start = self._start(group)
         return sorted(start + row for row in rows.to_pylist())
 

@@ -168,15 +168,16 @@ def test_search_finds_text_in_any_case(library: DatasetLibrary, tmp_path: Path) 
     rows[5]["response"] = "An Élan [x] 100% a_b"
     rows[2_100]["prompt"] = "élan vital"
     dataset = library.import_file(written(tmp_path, rows))
-    assert [row.index for row in library.search(dataset.id, "éLAN")] == [5, 2_100]
-    assert [row.index for row in library.search(dataset.id, "[X] 100%")] == [5]
-    assert library.search(dataset.id, "a.b") == []
-    assert len(library.search(dataset.id, "question", limit=7)) == 7
-    steps = list(library.search_stream(dataset.id, "éLAN"))
-    assert [row.index for step in steps for row in step.hits] == [5, 2_100]
+
+    def found(text: str) -> list[int]:
+        return [row.index for step in library.search(dataset.id, text) for row in step.hits]
+
+    assert found("éLAN") == [5, 2_100]
+    assert found("[X] 100%") == [5]
+    assert found("a.b") == []
+    assert len(next(iter(library.search(dataset.id, "question"))).hits) == 1_000
+    steps = list(library.search(dataset.id, "éLAN"))
     assert [(step.searched, step.total) for step in steps] == [(1_000, 2_200), (2_000, 2_200), (2_200, 2_200)]
-    kept = library.search(dataset.id, "question", limit=5, split="validation")
-    assert kept == library.rows(dataset.id, split="validation", limit=5)
 
 
 def test_every_bad_row_is_named_and_nothing_is_imported(library: DatasetLibrary, home: Home, tmp_path: Path) -> None:

@@ -112,9 +112,9 @@ async def test_hits_stream_in_and_the_next_key_ends_a_search(
     gate, ended = threading.Event(), threading.Event()
     matching = RowReader.matching
 
-    def held(self: RowReader, text: str, split: str | None = None) -> Iterator[tuple[list[int], int]]:
+    def held(self: RowReader, text: str) -> Iterator[tuple[list[int], int]]:
         if text != "number 1":
-            yield from matching(self, text, split)
+            yield from matching(self, text)
             return
         yield [0, 1], 12
         gate.wait(20)

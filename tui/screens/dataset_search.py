@@ -50,20 +50,17 @@ class RowSearch:
         self.stopped = True
 
     def run(self) -> None:
-        """In a thread. Reads the file on its own, so that rows can be gone through meanwhile."""
-        from engine.datasets.reader import RowReader
-
+        """In a thread."""
         hits: list[Row] = []
         share, told, problem = 0.0, 0.0, ""
         try:
-            reader = RowReader(self._library.path(self._dataset_id))
-            for found, searched in reader.matching(self.text):
+            for step in self._library.search(self._dataset_id, self.text):
                 if self.stopped:
                     return
-                new = self._library.take(self._dataset_id, found[: MOST_HITS - self.count])
+                new = step.hits[: MOST_HITS - self.count]
                 hits += new
                 self.count += len(new)
-                share = searched / max(1, reader.total)
+                share = step.searched / max(1, step.total)
                 if self.count >= MOST_HITS:
                     break
                 if time.monotonic() - told >= EVERY_S:

@@ -10,9 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.datasets.screening.rules import Hit
 from engine.errors import BadInput
+
+if TYPE_CHECKING:
+    import regex
 
 WORDS = Path(__file__).parent / "words"
 
@@ -146,7 +150,7 @@ def find_own(text: str, own: OwnList) -> Iterator[Hit]:
 
 
 @lru_cache(maxsize=512)
-def _compiled(pattern: str, number: int, source: str = "the list"):  # type: ignore[no-untyped-def]  # regex has no types
+def _compiled(pattern: str, number: int, source: str = "the list") -> "regex.Pattern[str]":
     import regex
 
     try:

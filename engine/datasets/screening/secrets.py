@@ -52,6 +52,10 @@ _PASSWORD = re.compile(
 )
 
 
+def _holds(sign: str) -> Callable[[str], bool]:
+    return lambda text: sign in text
+
+
 def _speaks_of(*words: str) -> Callable[[str], bool]:
     def speaks(text: str) -> bool:
         lowered = text.lower()
@@ -76,10 +80,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "private key", _PRIVATE_KEY, lambda text: "PRIVATE KEY" in text, mask=lambda _text: "-----BEGIN … PRIVATE KEY"
     ),
-    *(
-        Rule(name, re.compile(pattern), lambda text, sign=sign: sign in text, _mixed)  # type: ignore[misc]
-        for name, pattern, sign in _TOKENS
-    ),
+    *(Rule(name, re.compile(pattern), _holds(sign), _mixed) for name, pattern, sign in _TOKENS),
     Rule("secret", _SECRET_NAMED, _speaks_of("key", "token", "secret"), _mixed),
     Rule("URL with a password", _URL, lambda text: "://" in text and "@" in text, _is_login, lambda _text: "://…:…@…"),
     Rule(
