@@ -8,19 +8,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.datasets.hub import fetch_hub, is_hub_name, parse_hub_name
-from engine.datasets.importing import ImportPreview, convert_source, preview_source
 from engine.datasets.reader import RowReader
 from engine.datasets.rows import Row
-from engine.datasets.sources import open_source
 from engine.datasets.versions import CARD, DATA, Made, Versions, record
 from engine.errors import BadInput, FinetuiError, NotFound
 from engine.home import Home
 from engine.runs.rundir import read_json, write_json
 from store import Store
 from store.records import Dataset
+
+if TYPE_CHECKING:
+    from engine.datasets.importing import ImportPreview
 
 # `list` is also a method's name below.
 Rows = list[Row]
@@ -56,8 +56,10 @@ class DatasetLibrary:
 
     def preview(
         self, source: Path | str, shape: str = "auto", *, mapping: Mapping[str, str] | None = None
-    ) -> ImportPreview:
+    ) -> "ImportPreview":
         """What an import of `source` would find. Raises `BadInput`."""
+        from engine.datasets.importing import preview_source
+
         return preview_source(source, shape, mapping)
 
     def import_file(
@@ -87,6 +89,11 @@ class DatasetLibrary:
         Raises `BadInput`; `BadRows` where rows cannot be used and `skip_bad` is not set; `Cancelled`. Then nothing is
         imported.
         """
+        # here, not at the top: an app that opens imports nothing yet
+        from engine.datasets.hub import fetch_hub, is_hub_name, parse_hub_name
+        from engine.datasets.importing import convert_source
+        from engine.datasets.sources import open_source
+
         name = _checked_name(name) if name is not None else None
         if not 0 <= validation < 1:
             raise BadInput(f"A validation share of {validation:g} cannot be kept back.", fix="Give 0 up to 0.9.")
