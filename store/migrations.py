@@ -188,7 +188,30 @@ def m002_what_is_known_of_datasets(db: "sqlite_utils.Database") -> None:
     db.execute("CREATE INDEX datasets_by_parent ON datasets (parent)")
 
 
-STEPS: tuple[Step, ...] = (m001_first_schema, m002_what_is_known_of_datasets)
+def m003_where_runs_come_from(db: "sqlite_utils.Database") -> None:
+    """Why a run failed as one of a closed list, the run it goes on from, and the sweep it is a trial of."""
+    for statement in (
+        "ALTER TABLE runs ADD COLUMN failure TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE runs ADD COLUMN parent TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE runs ADD COLUMN sweep TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX runs_by_sweep ON runs (sweep) WHERE sweep <> ''",
+        """CREATE TABLE sweeps (
+            key INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            created REAL NOT NULL,
+            status TEXT NOT NULL,
+            reason TEXT NOT NULL DEFAULT '',
+            ended REAL,
+            spec TEXT NOT NULL,                 -- JSON
+            dir TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX sweeps_by_created ON sweeps (created)",
+    ):
+        db.execute(statement)
+
+
+STEPS: tuple[Step, ...] = (m001_first_schema, m002_what_is_known_of_datasets, m003_where_runs_come_from)
 
 
 def prepare(database: Database, steps: Sequence[Step] = STEPS) -> None:

@@ -75,6 +75,12 @@ class Run:
     alerts: int = 0
     warnings: int = 0
     """Damaged or unknown lines of its event log."""
+    failure: str = ""
+    """Why it failed, as one of the codes of `engine.insight.failures`."""
+    parent: str = ""
+    """The id of the run whose adapter it goes on from."""
+    sweep: str = ""
+    """The id of the sweep that it is a trial of."""
 
     @property
     def progress(self) -> float | None:
@@ -98,6 +104,8 @@ class NewRun:
     recipe: dict[str, Any]
     dir: str
     tags: tuple[str, ...] = ()
+    parent: str = ""
+    sweep: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,8 @@ class RunState:
     phase_progress: float | None
     heartbeat: float | None
     best_step: int | None
+    cost: float | None
+    failure: str
 
     @classmethod
     def of(cls, run: Run) -> "RunState":

@@ -18,7 +18,7 @@ _SELECT = (
     "r.started, r.ended, r.attempt, r.step, r.total_steps, r.eta_s, r.tokens_per_s, r.peak_vram_bytes, r.cost, "
     "r.phase, r.phase_progress, r.heartbeat, r.best_step, "
     "(SELECT json_group_array(tag) FROM (SELECT t.tag FROM tags t WHERE t.run = r.key ORDER BY t.tag)), "
-    "r.notes, r.recipe, r.dir, r.alerts, r.damaged + r.unknown FROM runs r"
+    "r.notes, r.recipe, r.dir, r.alerts, r.damaged + r.unknown, r.failure, r.parent, r.sweep FROM runs r"
 )
 
 _NEWEST = "ORDER BY r.created DESC, r.key DESC"
@@ -60,8 +60,8 @@ class RunStore:
         with self._database.transaction() as connection:
             try:
                 key = connection.execute(
-                    "INSERT INTO runs (id, name, model, method, dataset, dataset_id, created, recipe, dir, status) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO runs (id, name, model, method, dataset, dataset_id, created, recipe, dir, parent, "
+                    "sweep, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         new.id,
                         new.name,
@@ -72,6 +72,8 @@ class RunStore:
                         new.created,
                         json.dumps(new.recipe),
                         new.dir,
+                        new.parent,
+                        new.sweep,
                         Status.QUEUED,
                     ),
                 ).lastrowid
@@ -108,14 +110,17 @@ class RunStore:
         """
         return ingest.apply(self._database, batch)
 
-    def finish(self, run_id: str, status: Status, reason: str, ended: float) -> None:
-        """The end as the exit record or a vanished process tells it, for the run and its attempt."""
+    def finish(self, run_id: str, status: Status, reason: str, ended: float, failure: str = "") -> None:
+        """The end as the exit record or a vanished process tells it, for the run and its attempt.
+
+        `failure` is a code of `engine.insight.failures`.
+        """
         with self._database.transaction() as connection:
             key = _key(connection, run_id)
             connection.execute(
-                "UPDATE runs SET status = ?, reason = ?, ended = max(ifnull(started, ?), ?), eta_s = NULL, "
-                "phase = '', phase_progress = NULL WHERE key = ?",
-                (status, reason, ended, ended, key),
+                "UPDATE runs SET status = ?, reason = ?, ended = max(ifnull(started, ?), ?), failure = ?, "
+                "eta_s = NULL, phase = '', phase_progress = NULL WHERE key = ?",
+                (status, reason, ended, ended, failure, key),
             )
             (number,) = connection.execute("SELECT attempt FROM runs WHERE key = ?", (key,)).fetchone()
             ingest.write_attempts(connection, key, [Attempt(run_id, number, ended, ended, status, reason, None)])
@@ -128,8 +133,8 @@ class RunStore:
             for table in ("events", "attempts", "problems"):
                 connection.execute(f"DELETE FROM {table} WHERE run = ?", (key,))
             connection.execute(
-                "UPDATE runs SET status = ?, reason = '', started = NULL, ended = NULL, attempt = 1, step = 0, "
-                "total_steps = NULL, eta_s = NULL, tokens_per_s = NULL, peak_vram_bytes = NULL, cost = NULL, "
+                "UPDATE runs SET status = ?, reason = '', failure = '', started = NULL, ended = NULL, attempt = 1, "
+                "step = 0, total_steps = NULL, eta_s = NULL, tokens_per_s = NULL, peak_vram_bytes = NULL, cost = NULL, "
                 "phase = '', phase_progress = NULL, heartbeat = NULL, best_step = NULL, offset = 0, last_seq = -1, "
                 "unknown = 0, damaged = 0, alerts = 0 WHERE key = ?",
                 (Status.QUEUED, key),
@@ -244,9 +249,9 @@ class RunStore:
 
 
 def _run(row: tuple[Any, ...], metrics: dict[str, Latest]) -> Run:
-    status, tags, notes, recipe, folder, alerts, warnings = row[3], *row[23:]
+    status, tags, notes, recipe, folder, alerts, warnings, failure, parent, sweep = row[3], *row[23:]
     about: list[Any] = [*row[1:3], Status(status), *row[4:23], tuple(json.loads(tags)), notes, json.loads(recipe)]
-    about += [folder, metrics, alerts, warnings]
+    about += [folder, metrics, alerts, warnings, failure, parent, sweep]
     return Run(*about)
 
 

@@ -100,7 +100,7 @@ class _Folding:
             # Nobody has said how the attempt before ended.
             now.status, now.reason, now.ended = Status.LOST, "its log breaks off", now.heartbeat
             self._note_attempt(now.heartbeat or 0.0, None)
-        now.attempt, now.status, now.reason, now.ended = number, Status.STARTING, "", None
+        now.attempt, now.status, now.reason, now.ended, now.failure = number, Status.STARTING, "", None, ""
         now.eta_s, now.phase, now.phase_progress = None, "", None
         self._columns = {}
 
@@ -133,6 +133,7 @@ class _Folding:
         reason = words(event, "reason") or words(event, "message")
         best_step = whole(event, "best_step", optional=True)
         now.status, now.reason, now.phase, now.phase_progress = status, reason, "", None
+        now.failure = words(event, "code") if status is Status.FAILED else ""
         if best_step is not None:
             now.best_step = best_step
         self._close(event["t"])

@@ -45,6 +45,11 @@ class RunDir:
         return self.path / "exit.json"
 
     @property
+    def stop(self) -> Path:
+        """Its being there asks the run to save a checkpoint and end: for workers that no signal reaches."""
+        return self.path / "stop"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 

@@ -21,6 +21,7 @@ from typing import Any
 from engine.runs.identity import Identity, boot_id, host, identity_of
 from engine.runs.leases import Lease, Ticket, try_lock
 from engine.runs.oom import OomWatch
+from engine.runs.processes import process_count, worker_command
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir, read_json, write_json
 from engine.runs.signals import SignalQueue
@@ -68,6 +69,7 @@ class Supervisor:
         self._signals = SignalQueue()
         self._requested: str | None = None
         self._phase: str | None = "starting"
+        self._processes = 1
         self._held: list[int] = []  # locks that the commands inherit, so that they outlive this process with them
         self._touched = time.monotonic()
         log_offset = rundir.log.stat().st_size if rundir.log.exists() else 0
@@ -107,7 +109,8 @@ class Supervisor:
         self._say("starting", "starting the worker")
         if not self._asked_to_end():
             self._phase = None
-            self._run_command([*self._worker, str(self._dir.path)], environment)
+            self._processes = process_count(inputs)
+            self._run_command(worker_command(self._worker, inputs, str(self._dir.path)), environment)
 
     def _wait_for_device(self, leases: Path, devices: Sequence[str], owner: str) -> Lease | None:
         """The first lease that comes free, or `None` where the run was asked to end before."""
@@ -176,6 +179,9 @@ class Supervisor:
         self._note(number)
         if number == signal.SIGQUIT:
             _kill_group(pid)
+        elif self._requested and not before and self._processes > 1:
+            with suppress(OSError):
+                self._dir.stop.touch()  # to all of them at the same step: a signal would reach them at different ones
         elif self._requested and not before:
             # To the leader alone: killing its data loaders under it would turn the stop into a crash.
             os.kill(pid, signal.SIGTERM)

@@ -35,7 +35,7 @@ def model_card(
         ("step", f"{step} of {total_steps}"),
         ("validation loss", "not measured" if eval_loss is None else f"{eval_loss:.4f}"),
         ("learning rate", f"{recipe.learning_rate:g}, {recipe.lr_scheduler_type}"),
-        ("effective batch", str(recipe.effective_batch_size)),
+        ("effective batch", str(recipe.batches_per_step)),
         ("seed", str(recipe.seed)),
         ("made with", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.insight.steps import planned_interval, planned_steps
-from engine.recipe import Recipe, load_recipe_values, make_recipe
+from engine.recipe import Recipe, load_recipe_values, make_recipe, without_auto
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir, checkpoint_step, read_json
 from engine.worker.interrupt import StopRequest
@@ -27,12 +27,12 @@ def main(folder: str) -> int:
         inputs = read_json(run.inputs)
         if inputs is None:
             raise Refusal(f"{run.inputs} is missing or damaged.", code="inputs", fix="Launch the run anew.")
-        recipe = make_recipe(load_recipe_values(run.recipe))
+        recipe = without_auto(make_recipe(load_recipe_values(run.recipe)))
         writer.write("state", status="starting", phase="loading libraries")
         _train(run, recipe, inputs, writer, stop)
     except Refusal as refusal:
         writer.write("alert", level="error", code=refusal.code, message=refusal.reason, fix=refusal.fix)
-        writer.write("end", status="failed", reason=refusal.reason, fix=refusal.fix)
+        writer.write("end", status="failed", reason=refusal.reason, code=refusal.code, fix=refusal.fix)
         sys.stderr.write(f"{refusal.reason}\n{refusal.fix}\n")
         return 1
     except BaseException as error:
@@ -50,23 +50,14 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     import torch
     from transformers import EarlyStoppingCallback, PrinterCallback
 
-    from engine.worker import checkpoints, settings
+    from engine.worker import checkpoints
+    from engine.worker.building import Job, build
     from engine.worker.callback import EventCallback
     from engine.worker.card import model_card
-    from engine.worker.data import load_data, sample_conversations
-    from engine.worker.loading import (
-        LoadError,
-        count_linear4bit,
-        default_device,
-        load_base,
-        load_tokenizer,
-        precision_name,
-    )
+    from engine.worker.data import sample_conversations
+    from engine.worker.loading import count_linear4bit, default_device, precision_name
     from engine.worker.samples import Sampler
-    from engine.worker.stages import refuse_packed_stages
-    from engine.worker.supervision import check_supervision, require_generation_block
     from engine.worker.system import SystemMonitor
-    from engine.worker.trainer import RunTrainer
     from engine.worker.versions import library_versions
 
     _end_if_asked(stop)
@@ -81,58 +72,20 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
         "state", status="starting", phase="reading the dataset", from_step=checkpoint_step(resume) if resume else 0
     )
 
-    # Data and model
+    # Data, model, trainer
     device = default_device()
     precision = precision_name(recipe.precision, device)
-    path = inputs["model"]["path"]
-    try:
-        tokenizer = load_tokenizer(path, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code)
-        data = load_data(Path(inputs["dataset"]["dir"]), tokenizer, assistant_only=recipe.assistant_only_loss)
-        train_rows, validation_rows = data.train, data.validation
-        answers_only = recipe.assistant_only_loss and data.conversational
-        if answers_only:
-            require_generation_block(tokenizer, inputs["model"]["name"])
-        if data.staged:
-            refuse_packed_stages(recipe.packing)
-        writer.write("state", status="starting", phase=f"loading {inputs['model']['name']}")
-        model = load_base(
-            path,
-            revision=recipe.revision,
-            method=recipe.method,
-            # Full training keeps its weights in float32 and computes in `precision`: half-precision weights lose small
-            # updates, and fp16 gradients cannot be unscaled.
-            precision="fp32" if recipe.method == "full" else precision,
-            trust_remote_code=recipe.trust_remote_code,
-            device=device,
-        )
-    except LoadError as error:
-        raise Refusal(f"{error.what} {error.why}".strip(), code="model", fix=error.fix) from error
-    _end_if_asked(stop)
-
-    # Trainer
-    writer.write("state", status="starting", phase="tokenising")
-    trainer = RunTrainer(
-        model=model,
-        args=settings.trainer_settings(
-            recipe,
-            run,
-            precision=precision,
-            answers_only=answers_only,
-            evaluates=validation_rows is not None,
-            resumes=resume is not None,
-        ),
-        train_dataset=train_rows,
-        eval_dataset=validation_rows,
-        processing_class=tokenizer,
-        peft_config=settings.adapter_settings(recipe),
-        run=run,
-        keep=recipe.save_total_limit,
-        on_checkpoint=lambda saved, step, best: writer.write(
+    job = Job(run, recipe, inputs, writer, resume, device, precision)
+    built = build(
+        job,
+        lambda saved, step, best: writer.write(
             "checkpoint", step=step, path=str(saved.relative_to(run.path)), best=step == best
         ),
     )
+    _end_if_asked(stop)
+    trainer, tokenizer, tokens = built.trainer, built.tokenizer, built.tokens
+    train_rows, validation_rows = built.data.train, built.data.validation
     trainer.remove_callback(PrinterCallback)
-    tokens = check_supervision(trainer.train_dataset, writer, given=len(train_rows), left_out=data.left_out)
     steps = planned_steps(recipe, len(trainer.train_dataset))
     interval = planned_interval(recipe, steps)
     trainer.args.eval_steps = trainer.args.save_steps = interval

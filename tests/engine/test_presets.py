@@ -39,12 +39,12 @@ def test_they_have_the_settings_they_are_named_for(
     assert (recipe.per_device_train_batch_size, recipe.gradient_accumulation_steps) == (batch, accumulation)
     assert (recipe.lora_r, recipe.lora_alpha, recipe.lora_dropout) == (rank, alpha, dropout)
     assert (recipe.warmup_ratio, recipe.max_length, recipe.eval_steps, recipe.save_total_limit) == (0.1, 1024, 50, 2)
-    assert recipe.effective_batch_size == 16
+    assert recipe.batches_per_step == 16
 
 
 def test_a_quick_look_is_one_short_pass() -> None:
     recipe = make_recipe({"dataset": "any"} | get_preset("quick-look").values)
-    assert (recipe.max_steps, recipe.max_length, recipe.effective_batch_size) == (40, 512, 4)
+    assert (recipe.max_steps, recipe.max_length, recipe.batches_per_step) == (40, 512, 4)
     assert recipe.early_stopping_patience == 0
 
 

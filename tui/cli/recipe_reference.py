@@ -47,7 +47,13 @@ def _allowed(schema: dict[str, Any]) -> str:
     if "const" in schema:
         return f"`{schema['const']}`"
     words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true`, `false`"}
-    kind = "list of texts" if schema.get("type") == "array" else words[schema["type"]]
+    if schema.get("type") == "array":
+        return (
+            f"list of {_allowed(schema['items'])}s"
+            if "type" in schema["items"]
+            else f"list of {_allowed(schema['items'])}"
+        )
+    kind = words[schema["type"]]
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = " ".join(f"{sign} {schema[key]:,}" for key, sign in signs.items() if key in schema)
     return f"{kind} {limits}".strip()

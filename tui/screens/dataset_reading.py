@@ -77,7 +77,7 @@ def default_eyes(opened: Opened) -> SeenBy:
         recipe = run.recipe
         return SeenBy(
             run.model,
-            max_length=int(recipe.get("max_length", SeenBy.max_length)),
+            max_length=length if isinstance(length := recipe.get("max_length"), int) else SeenBy.max_length,
             assistant_only=bool(recipe.get("assistant_only_loss", SeenBy.assistant_only)),
         )
     ready = [model.name for model in opened.models if model.ready and model.has_template]

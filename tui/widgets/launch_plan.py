@@ -177,8 +177,8 @@ def make_plan(draft: RecipeDraft, around: Surroundings, found: Found) -> Plan:
         looks += [clean_line(warning) for warning in dataset.warnings]
     if recipe is not None:
         batch, times = recipe.per_device_train_batch_size, recipe.gradient_accumulation_steps
-        product = f" ({batch} × {times})" if times > 1 else ""
-        rows.append(("batch", f"{recipe.effective_batch_size:,} rows a step{product}"))
+        product = f" ({batch} × {times})" if batch != "auto" and times not in (1, "auto") else ""
+        rows.append(("batch", f"{recipe.batches_per_step:,} rows a step{product}"))
         if dataset is not None and dataset.splits.get("train"):
             rows += _length_rows(draft, dataset, looks)
         if isinstance(recipe.devices, int) and recipe.devices > 1:
@@ -194,7 +194,7 @@ def _length_rows(draft: RecipeDraft, dataset: "Dataset", looks: list[str]) -> li
     assert recipe is not None
     train, validation = dataset.splits["train"], dataset.splits.get("validation", 0)
     steps = planned_steps(recipe, train)
-    epochs = steps * recipe.effective_batch_size / train
+    epochs = steps * recipe.batches_per_step / train
     most = "at most " if recipe.packing and recipe.max_steps <= 0 else ""
     rows = [("steps", f"{most}{steps:,} · {epochs:.3g} passes over the data")]
     if not validation:

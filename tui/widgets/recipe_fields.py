@@ -23,7 +23,7 @@ HINTS = {
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """A field of the recipe. `choices` are those of a choice; `may_be_auto` is for numbers."""
+    """A field of the recipe. `choices` are those of a choice; `may_be_auto` is for numbers and switches."""
 
     name: str
     group: Group
@@ -55,7 +55,9 @@ def _spec(name: str) -> FieldSpec:
     extra = info.json_schema_extra
     group = Group(str(extra["group"])) if isinstance(extra, dict) else Group.TRAINING
     options = get_args(info.annotation) if get_origin(info.annotation) in (Union, types.UnionType) else ()
-    kinds = options or (info.annotation,)
+    kinds = tuple(getattr(one, "__origin__", one) if hasattr(one, "__metadata__") else one for one in options) or (
+        info.annotation,
+    )
     literals = tuple(str(value) for one in kinds if get_origin(one) is Literal for value in get_args(one))
     kind: Kind
     if bool in kinds:
@@ -73,7 +75,7 @@ def _spec(name: str) -> FieldSpec:
         info.description or "",
         info.default,
         choices=literals if kind == "choice" else (),
-        may_be_auto=kind == "number" and "auto" in literals,
+        may_be_auto=kind in ("number", "switch") and "auto" in literals,
         may_be_none=type(None) in kinds,
     )
 
@@ -113,7 +115,9 @@ def read_typed(spec: FieldSpec, text: str) -> Any:
 def cycled(spec: FieldSpec, value: Any, places: int) -> Any:
     """The choice `places` after `value`, or the switch thrown; the value itself for other kinds."""
     if spec.kind == "switch":
-        return not value
+        states = ("auto", True, False) if spec.may_be_auto else (True, False)
+        place = next((at for at, one in enumerate(states) if one is value or (one == "auto" == value)), 0)
+        return states[(place + places) % len(states)]
     if spec.kind != "choice":
         return value
     place = spec.choices.index(value) if value in spec.choices else -places

@@ -134,9 +134,11 @@ def recipe_line(recipe: dict[str, Any]) -> str:
         parts.append(f"{steps} steps")
     elif "num_train_epochs" in recipe:
         parts.append(f"{recipe['num_train_epochs']:g} epochs")
-    if "per_device_train_batch_size" in recipe:
-        batch = recipe["per_device_train_batch_size"] * recipe.get("gradient_accumulation_steps", 1)
-        parts.append(f"batch {batch}")
-    if recipe.get("packing"):
+    batch, times = recipe.get("per_device_train_batch_size"), recipe.get("gradient_accumulation_steps", 1)
+    if isinstance(batch, int) and isinstance(times, int):
+        parts.append(f"batch {batch * times}")
+    elif batch == "auto" or times == "auto":
+        parts.append(f"batch {recipe.get('effective_batch_size', 'auto')}")
+    if recipe.get("packing") is True:
         parts.append("packed")
     return clean_line(" · ".join(part for part in parts if part))
