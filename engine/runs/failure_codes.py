@@ -8,7 +8,10 @@ from engine.recipe import Recipe
 
 
 class FailureCode(StrEnum):
-    """`code` of an `end` event with the status `failed`, and of the alert before it."""
+    """`code` of an `end` event with the status `failed` and of the alert before it; or what its processes left behind.
+
+    The last ones no worker can say of itself: `engine.runs.recognise` tells them from the exit record and the log.
+    """
 
     CUDA_OUT_OF_MEMORY = "cuda_out_of_memory"
     """A GPU's memory ran out."""
@@ -59,12 +62,40 @@ class FailureCode(StrEnum):
     UNKNOWN = "unknown"
     """None of these: the log has the traceback."""
 
+    KILLED = "killed"
+    """A signal from outside ended the worker."""
+    CRASHED = "crashed"
+    """Native code crashed: a segmentation fault, an abort, a bus error."""
+    CANNOT_START = "cannot_start"
+    """The worker's program could not be run at all."""
+    SILENT = "silent"
+    """The worker ended in good order without saying how."""
+    VANISHED = "vanished"
+    """Its processes are gone, and nobody recorded their end."""
+    RESTARTED = "restarted"
+    """The machine was restarted under it."""
+    NEVER_STARTED = "never_started"
+    """Its supervisor never came to life."""
+    OUT_OF_REACH = "out_of_reach"
+    """It runs on another machine, of which nothing is heard."""
+    TIME_LIMIT = "time_limit"
+    """The cluster's time limit ended it."""
+    NODE_FAILED = "node_failed"
+    """The cluster's node failed under it."""
+    PREEMPTED = "preempted"
+    """The cluster gave its node to another job."""
+    STOPPED = "stopped"
+    """Its user stopped it, killed it, or took it out of the line."""
+
 
 MEMORY = frozenset({FailureCode.CUDA_OUT_OF_MEMORY, FailureCode.HOST_OUT_OF_MEMORY, FailureCode.REHEARSAL_MEMORY})
 """Failures that end when the run needs less memory."""
 
 SHORTEST = 256
 """`max_length` is not halved below this to save memory, in tokens: answers would be cut off."""
+
+HIGHEST_RATE = 1e-3
+"""The learning rate after a broken loss is a quarter of what it was, and no more than this."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +109,32 @@ class Remedy:
 def remedy(code: FailureCode, recipe: Recipe | None) -> Remedy:
     """What helps against `code`. `recipe` is that of the run; without one there is nothing to change."""
     if code in MEMORY:
-        return less_memory(recipe) if recipe is not None else Remedy(_SMALLER)
+        return less_memory(recipe, host=code is FailureCode.HOST_OUT_OF_MEMORY) if recipe else Remedy(_SMALLER)
     changes = _changes(code, recipe) if recipe is not None else {}
     return Remedy(_WORDS[code], changes)
 
 
-def less_memory(recipe: Recipe) -> Remedy:
-    """The least costly change that lowers the peak: the batch first, then time, then quality."""
+def less_memory(recipe: Recipe, *, host: bool = False) -> Remedy:
+    """The least costly change that lowers the peak: the batch first, then time, then quality.
+
+    `host`: of the machine's memory instead of the GPU's, where paged optimisers keep their pages.
+    """
+    if host and recipe.optim.startswith("paged_"):
+        changes: dict[str, Any] = {"optim": "adamw_8bit"}
+        return Remedy(f"Set {_listed(changes)}: its state stays on the GPU instead of the machine's memory.", changes)
     batch, times = recipe.per_device_train_batch_size, recipe.gradient_accumulation_steps
     if isinstance(batch, int) and batch > 1:
         half = batch // 2
-        changes: dict[str, Any] = {"per_device_train_batch_size": half}
+        changes = {"per_device_train_batch_size": half}
         if isinstance(times, int):
             changes["gradient_accumulation_steps"] = -(-batch * times // half)
         return Remedy(f"Set {_listed(changes)}: smaller batches, the same number of rows to a step.", changes)
     if recipe.gradient_checkpointing is not True:
         changes = {"gradient_checkpointing": True}
         return Remedy(f"Set {_listed(changes)}: much less memory, about a third slower.", changes)
+    if recipe.method == "full" and not host and not recipe.optim.endswith("_8bit"):
+        changes = {"optim": "adamw_8bit"}
+        return Remedy(f"Set {_listed(changes)}: the optimiser keeps a byte where it kept four.", changes)
     if recipe.method != "qlora":
         changes = {"method": "qlora"}
         return Remedy(f"Set {_listed(changes)}: the base model takes a quarter of the memory.", changes)
@@ -107,7 +147,7 @@ def less_memory(recipe: Recipe) -> Remedy:
 def _changes(code: FailureCode, recipe: Recipe) -> dict[str, Any]:
     match code:
         case FailureCode.LOSS_NOT_FINITE:
-            return {"learning_rate": float(f"{recipe.learning_rate / 4:.3g}")}
+            return {"learning_rate": min(HIGHEST_RATE, float(f"{recipe.learning_rate / 4:.3g}"))}
         case FailureCode.NO_GENERATION_BLOCK:
             return {"assistant_only_loss": False}
         case FailureCode.NO_CHAT_TEMPLATE:
@@ -128,8 +168,7 @@ def _listed(changes: dict[str, Any]) -> str:
 _SMALLER = "Choose a smaller base model, or free memory that others use."
 
 _WORDS = {
-    FailureCode.LOSS_NOT_FINITE: "Launch it again with a quarter of the learning rate; the last good checkpoint is "
-    "kept.",
+    FailureCode.LOSS_NOT_FINITE: "Launch it again with a lower learning rate; the last good checkpoint is kept.",
     FailureCode.NOTHING_TO_LEARN: "Raise max_length, or look at the rows: each needs an assistant's turn.",
     FailureCode.NO_CHAT_TEMPLATE: "Choose a chat model (its name often ends in -Instruct or -Chat), or set "
     "chat_template.",
@@ -153,4 +192,17 @@ _WORDS = {
     FailureCode.RECIPE: "Change the recipe and launch anew.",
     FailureCode.INPUTS: "Launch the run anew.",
     FailureCode.UNKNOWN: "Look at the run's log; resume once the cause is gone.",
+    FailureCode.KILLED: "Resume: it goes on from its last checkpoint.",
+    FailureCode.CRASHED: "Resume: it goes on from its last checkpoint. If it crashes again, look at the end of the log "
+    "and at `finetui doctor`.",
+    FailureCode.CANNOT_START: "Look at the end of the log and at `finetui doctor`, then resume.",
+    FailureCode.SILENT: "Resume: it goes on from its last checkpoint; the end of the log may say more.",
+    FailureCode.VANISHED: "Resume: it goes on from its last checkpoint.",
+    FailureCode.RESTARTED: "Resume: it goes on from its last checkpoint.",
+    FailureCode.NEVER_STARTED: "Resume: it starts anew. Look at free memory and the limit on processes (`ulimit -u`).",
+    FailureCode.OUT_OF_REACH: "Look at that machine; resume once nothing of the run is at work there.",
+    FailureCode.TIME_LIMIT: "Resume: it goes on from its last checkpoint. A larger slurm_time needs a new run.",
+    FailureCode.NODE_FAILED: "Resume: it goes on from its last checkpoint, on another node.",
+    FailureCode.PREEMPTED: "Resume: it goes on from its last checkpoint.",
+    FailureCode.STOPPED: "Resume: it goes on from its last checkpoint.",
 }

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.recipe import Recipe, make_recipe
-from engine.runs.failure_codes import MEMORY, SHORTEST, FailureCode, remedy
+from engine.runs.failure_codes import HIGHEST_RATE, MEMORY, SHORTEST, FailureCode, remedy
 
 
 def recipe(**values: object) -> Recipe:
@@ -34,5 +34,15 @@ def test_less_memory_goes_on_until_nothing_is_left_to_give(code: FailureCode) ->
     assert now.max_length == SHORTEST
 
 
+def test_full_training_gives_up_the_optimizer_before_the_method_and_pages_before_anything_on_the_host() -> None:
+    small = recipe(per_device_train_batch_size=1, gradient_checkpointing=True, method="full", optim="adamw_torch")
+    assert remedy(FailureCode.CUDA_OUT_OF_MEMORY, small).changes == {"optim": "adamw_8bit"}
+    assert remedy(FailureCode.HOST_OUT_OF_MEMORY, small).changes == {"method": "qlora"}
+    paged = recipe(optim="paged_adamw_8bit")
+    assert remedy(FailureCode.HOST_OUT_OF_MEMORY, paged).changes == {"optim": "adamw_8bit"}
+    assert "per_device_train_batch_size" in remedy(FailureCode.CUDA_OUT_OF_MEMORY, paged).changes
+
+
 def test_a_broken_loss_asks_for_a_quarter_of_the_learning_rate() -> None:
     assert remedy(FailureCode.LOSS_NOT_FINITE, recipe(learning_rate=3e-4)).changes == {"learning_rate": 7.5e-5}
+    assert remedy(FailureCode.LOSS_NOT_FINITE, recipe(learning_rate=100)).changes == {"learning_rate": HIGHEST_RATE}
