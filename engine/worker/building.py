@@ -64,7 +64,7 @@ def build(job: Job, on_checkpoint: OnCheckpoint) -> Built:
             device=job.device,
         )
     except LoadError as error:
-        raise Refusal(f"{error.what} {error.why}".strip(), code="model", fix=error.fix) from error
+        raise Refusal(f"{error.what} {error.why}".strip(), code=error.code, fix=error.fix) from error
 
     writer.write("state", status="starting", phase="tokenising")
     trainer = RunTrainer(

@@ -12,15 +12,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from engine.errors import FinetuiError
+from engine.runs.failure_codes import FailureCode
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 class LoadError(FinetuiError):
-    """A model, tokenizer or adapter that cannot be loaded: `what`, `why`, `fix`."""
+    """A model, tokenizer or adapter that cannot be loaded: `what`, `why`, `fix`; `code` is that of a failed run."""
 
-    def __init__(self, what: str, why: str = "", fix: str = "") -> None:
+    def __init__(self, what: str, why: str = "", fix: str = "", code: FailureCode = FailureCode.MODEL) -> None:
         super().__init__(what, why=why, fix=fix)
+        self.code = code
 
 
 def default_device() -> str:
@@ -99,6 +101,7 @@ def load_base(
             f"{path} does not fit into the memory of {device}.",
             str(error).splitlines()[0],
             "Use method qlora, which needs about a quarter of the memory, or free the device.",
+            FailureCode.CUDA_OUT_OF_MEMORY,
         ) from error
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
         raise _explained(error, "model", str(path), trust_remote_code) from error
@@ -168,13 +171,17 @@ def _explained(error: BaseException, part: str, name: str, trust_remote_code: bo
         return _pickled(name, "pytorch_model.bin, if any")
     if "gated" in text:
         return LoadError(
-            what, "The model is gated on the hub.", "Ask for access on its page, then run `hf auth login`."
+            what,
+            "The model is gated on the hub.",
+            "Ask for access on its page, then run `hf auth login`.",
+            FailureCode.GATED,
         )
     if "couldn't connect" in text or "offline mode" in text or "Connection" in type(error).__name__:
         return LoadError(
             what,
             "There is no network, and the model is not in the cache.",
             "Copy the model's folder to this machine and name that folder, or set HF_HOME to the cache that has it.",
+            FailureCode.HUB_UNREACHABLE,
         )
     if "not a valid model identifier" in text or "is not a local folder" in text:
         return LoadError(what, "The hub has no model of that name, or it is private.", "Check the name.")
@@ -188,6 +195,7 @@ def _needs_code(name: str) -> LoadError:
         f"{name} needs code that comes with the model.",
         "Its config.json has an auto_map, and Transformers does not know the architecture; nothing of it was run.",
         "Read that code, then set trust_remote_code = true in the recipe if you trust it.",
+        FailureCode.NEEDS_REMOTE_CODE,
     )
 
 
@@ -196,4 +204,5 @@ def _pickled(name: str, found: str) -> LoadError:
         f"{name} has no safetensors weights.",
         f"Pickled weights ({found}) can run code when they are read, so they are not.",
         "Get the safetensors version of the model, or convert it on a machine you can spare.",
+        FailureCode.PICKLED_WEIGHTS,
     )
