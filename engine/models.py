@@ -48,6 +48,10 @@ class ModelInfo:
     """Whether that template marks the assistant's turns, which `assistant_only_loss` needs."""
     quantised: str | None = None
     """How the weights on disk are quantised, e.g. `bitsandbytes 4-bit`."""
+    own_code: bool = False
+    """Whether its config names code that comes with it (`auto_map`)."""
+    model_type: str = ""
+    """The architecture's name in its config, e.g. `qwen2`."""
     problem: str | None = None
 
 
@@ -183,6 +187,8 @@ def _inspect(folder: Path, name: str, kind: Kind) -> ModelInfo:
         has_template=bool(templates),
         has_generation_block=any(_GENERATION.search(template) for template in templates),
         quantised=quantised,
+        own_code="auto_map" in config,
+        model_type=config["model_type"],
     )
 
 

@@ -2,7 +2,7 @@
 
 from engine.tokens.count import RowCounts, dataset_tokens, row_counts, row_tokens, tiktoken_tokens
 from engine.tokens.figures import TokenFigures
-from engine.tokens.prepare import model_tokenizer
+from engine.tokens.prepare import kept_tokenizer, model_tokenizer
 from engine.tokens.supervision import Rendered, Token, render_row
 from engine.tokens.template import BUILT_IN, TemplateProblem
 from engine.tokens.tokenizer import Tokenizer
@@ -16,6 +16,7 @@ __all__ = [
     "TokenFigures",
     "Tokenizer",
     "dataset_tokens",
+    "kept_tokenizer",
     "model_tokenizer",
     "render_row",
     "row_counts",

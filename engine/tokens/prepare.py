@@ -59,6 +59,12 @@ def model_tokenizer(
     return _open(kept, info.name, (kept / SPECIAL).stat().st_mtime_ns)
 
 
+def kept_tokenizer(home: Home, info: ModelInfo, revision: str | None = None) -> Tokenizer | None:
+    """The tokenizer of a model where it has been prepared before, else `None`. Starts nothing."""
+    kept = home.root / "cache" / "tokenizers" / tokenizer_key(info, revision)
+    return _open(kept, info.name, (kept / SPECIAL).stat().st_mtime_ns) if (kept / SPECIAL).is_file() else None
+
+
 def tokenizer_key(info: ModelInfo, revision: str | None = None) -> str:
     """Equal as long as the model's tokenizer, and what reads it, stay as they are."""
     parts: list[Any] = [FORM, info.name if info.kind == "hub" else info.path, revision]

@@ -61,6 +61,13 @@ def test_the_starter_is_known_before_it_is_built(home: Home) -> None:
     assert (starter.kind, starter.ready, starter.parameters) == ("starter", True, 48)
 
 
+def test_code_that_comes_with_a_model_is_seen(home: Home, tmp_path: Path) -> None:
+    assert not resolve_model(str(model(tmp_path / "plain")), home).own_code
+    folder = model(tmp_path / "own", config={"auto_map": {"AutoModel": "code.Model"}, "model_type": "mine"})
+    info = resolve_model(str(folder), home)
+    assert (info.own_code, info.model_type, info.problem) == (True, "mine", None)
+
+
 def test_a_folder_is_described_by_its_files(home: Home, tmp_path: Path) -> None:
     folder = model(tmp_path / "mine")
     info = resolve_model(str(folder), home)
@@ -72,6 +79,7 @@ def test_a_folder_is_described_by_its_files(home: Home, tmp_path: Path) -> None:
         parameters=48,
         size_bytes=(folder / "model.safetensors").stat().st_size,
         architecture="Qwen2ForCausalLM",
+        model_type="qwen2",
         has_template=True,
         has_generation_block=True,
     )
