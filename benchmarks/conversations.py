@@ -32,8 +32,8 @@ def conversations(
         else:
             messages = []
             for _ in range(chance.choice((1, 1, 1, 2, 3))):
-                messages.append({"role": "user", "content": _text(chance, 6, 24) + "?"})
-                messages.append({"role": "assistant", "content": _text(chance, 20, 110) + "."})
+                messages.append({"role": "user", "content": sample_text(chance, 6, 24) + "?"})
+                messages.append({"role": "assistant", "content": sample_text(chance, 20, 110) + "."})
             if number % NEEDLE_EVERY == NEEDLE_EVERY - 1:
                 messages[-1]["content"] += f" A {NEEDLE} swims."
             if len(kept) < 5_000:
@@ -57,8 +57,8 @@ def _words() -> list[str]:
     return [word for content in turns for word in content.split()]
 
 
-def _text(chance: random.Random, least: int, most: int) -> str:
-    """Runs of words as they stand in the sample text: what tokenizers and compressors see is like real text."""
+def sample_text(chance: random.Random, least: int, most: int) -> str:
+    """`least` to `most` words, in runs as they stand in the sample text: what tokenizers and compressors see is like real text."""
     words = _words()
     wanted = chance.randint(least, most)
     found: list[str] = []

@@ -31,7 +31,7 @@ from engine.worker.system import SystemMonitor
 from engine.worker.trainer import RunTrainer
 
 SAMPLES = Path(__file__).parent.parent / "samples"
-LIMIT = 0.01
+LIMIT = 0.005
 """Telemetry may add this share to a step."""
 
 

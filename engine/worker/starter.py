@@ -68,8 +68,8 @@ def build_starter(
     """
     random.seed(SEED)
     torch.manual_seed(SEED)
-    tokenizer = _train_tokenizer(samples)
-    blocks = _blocks(tokenizer, list(_documents(samples)))
+    tokenizer = train_tokenizer(samples)
+    blocks = token_blocks(tokenizer, list(documents(samples)))
     model = Qwen2ForCausalLM(
         Qwen2Config(
             vocab_size=len(tokenizer),
@@ -86,14 +86,14 @@ def build_starter(
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    loss = _pretrain(model, blocks, steps, progress)
+    loss = pretrain(model, blocks, steps, progress)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    _save(model, tokenizer, destination)
+    save_model(model, tokenizer, destination)
     return loss
 
 
-def _train_tokenizer(samples: Path) -> PreTrainedTokenizerFast:
+def train_tokenizer(samples: Path) -> PreTrainedTokenizerFast:
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -128,7 +128,7 @@ def _rows(path: Path) -> Iterator[dict[str, list[dict[str, str]]]]:
             yield json.loads(line)
 
 
-def _documents(samples: Path) -> Iterator[list[dict[str, str]]]:
+def documents(samples: Path) -> Iterator[list[dict[str, str]]]:
     """What the model reads: whole conversations of the starter text, the questions alone of the other datasets."""
     for path in sorted(samples.glob("*.jsonl")):
         for row in _rows(path):
@@ -138,9 +138,9 @@ def _documents(samples: Path) -> Iterator[list[dict[str, str]]]:
                 yield from ([turn] for turn in row["messages"] if turn["role"] == "user")
 
 
-def _blocks(tokenizer: PreTrainedTokenizerFast, documents: list[list[dict[str, str]]]) -> torch.Tensor:
+def token_blocks(tokenizer: PreTrainedTokenizerFast, read: list[list[dict[str, str]]]) -> torch.Tensor:
     """The documents end to end, in a new order for each pass, cut into blocks: (blocks, BLOCK_TOKENS)."""
-    texts = [tokenizer.apply_chat_template(messages, tokenize=False) for messages in documents]
+    texts = [tokenizer.apply_chat_template(messages, tokenize=False) for messages in read]
     encoded: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
     ids: list[int] = []
     shuffle = random.Random(SEED)
@@ -151,7 +151,7 @@ def _blocks(tokenizer: PreTrainedTokenizerFast, documents: list[list[dict[str, s
     return torch.tensor(ids[: whole * BLOCK_TOKENS]).view(whole, BLOCK_TOKENS)
 
 
-def _pretrain(model: Qwen2ForCausalLM, blocks: torch.Tensor, steps: int, progress: Progress) -> float:
+def pretrain(model: Qwen2ForCausalLM, blocks: torch.Tensor, steps: int, progress: Progress) -> float:
     decayed = [weight for weight in model.parameters() if weight.dim() > 1]
     other = [weight for weight in model.parameters() if weight.dim() <= 1]
     optimizer = torch.optim.AdamW(
@@ -181,7 +181,7 @@ def _learning_rate(step: int, steps: int) -> float:
     return PEAK_LEARNING_RATE * (0.1 + 0.45 * (1 + math.cos(math.pi * done)))
 
 
-def _save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, destination: Path) -> None:
+def save_model(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, destination: Path) -> None:
     temporary = destination.with_name(f".{destination.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary, safe_serialization=True)
