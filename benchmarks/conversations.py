@@ -58,7 +58,7 @@ def _words() -> list[str]:
 
 
 def sample_text(chance: random.Random, least: int, most: int) -> str:
-    """`least` to `most` words, in runs as they stand in the sample text: what tokenizers and compressors see is like real text."""
+    """`least` to `most` words, in runs as they stand in the sample text: tokenizers and compressors see real text."""
     words = _words()
     wanted = chance.randint(least, most)
     found: list[str] = []
