@@ -31,6 +31,10 @@ class Home:
         return self.root / "runs"
 
     @property
+    def sweeps(self) -> Path:
+        return self.root / "sweeps"
+
+    @property
     def sockets(self) -> Path:
         return self.root / "sockets"
 

@@ -11,6 +11,7 @@ from store.errors import StoreError
 from store.metrics import MetricStore
 from store.migrations import copy, prepare
 from store.runs import RunStore
+from store.sweeps import SweepStore
 
 
 class Store:
@@ -22,6 +23,7 @@ class Store:
         self.runs = RunStore(database, self.metrics)
         self.datasets = DatasetStore(database)
         self.chats = ChatStore(database)
+        self.sweeps = SweepStore(database)
 
     @property
     def path(self) -> Path:

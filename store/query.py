@@ -69,6 +69,10 @@ RUNS = Language(
         "tag": _tag,
         "name": _any_case("r.name"),
         "id": lambda text: ("substr(r.id, 1, length(?)) = ?", [text, text]),
+        "sweep": lambda text: (
+            "r.sweep <> '' AND (r.sweep = ? OR r.sweep IN (SELECT s.id FROM sweeps s WHERE lower(s.name) = lower(?)))",
+            [text, text],
+        ),
     },
 )
 

@@ -253,3 +253,34 @@ class Message:
     tokens: int | None = None
     first_token_s: float | None = None
     tokens_per_s: float | None = None
+
+
+class SweepStatus(StrEnum):
+    """The closed set of states of a sweep."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+    @property
+    def live(self) -> bool:
+        """Whether a driver may be at work on the sweep."""
+        return self in (SweepStatus.RUNNING, SweepStatus.STOPPING)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Runs of one recipe with some of its fields varied. Its runs name it in `Run.sweep`. Times are unix seconds."""
+
+    id: str
+    name: str
+    created: float
+    status: SweepStatus
+    reason: str
+    ended: float | None
+    spec: dict[str, Any]
+    """What `engine.sweeps.spec` makes a spec of."""
+    dir: str
