@@ -6,9 +6,10 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
@@ -52,13 +53,20 @@ class RunManager:
 
     # what a person asks for
 
-    def launch(self, recipe: Recipe, *, name: str | None = None, tags: Sequence[str] = ()) -> Run:
+    def launch(
+        self,
+        recipe: Recipe,
+        *,
+        name: str | None = None,
+        tags: Sequence[str] = (),
+        sweep: Mapping[str, Any] | None = None,
+    ) -> Run:
         """Start a run; it goes on whatever becomes of this process. A name that is taken gets `-2`, `-3`…
 
-        Raises `BadInput` for an unknown dataset or model, a bad name, and where the extra `train` is not installed.
+        `sweep` says of which sweep it is which trial: `{"id": …, "trial": number}`. Raises `BadInput` for an unknown dataset or model, a bad name, and where the extra `train` is not installed.
         """
         self._home.ensure()
-        run, process = launch_run(self._home, self._store, recipe, name=name, tags=tags, worker=self._worker)
+        run, process = launch_run(self._home, self._store, recipe, name=name, tags=tags, worker=self._worker, sweep=sweep)
         self._children[run.id] = process
         return run
 
@@ -184,7 +192,7 @@ class RunManager:
         ingest_run(self._store, run_id, rundir)  # nobody writes any more: what is in the log now is all of it
         run = self._store.runs.get(run_id)
         if run is not None and run.status.live:
-            self._store.runs.finish(run_id, verdict.status, verdict.reason, verdict.ended)
+            self._store.runs.finish(run_id, verdict.status, verdict.reason, verdict.ended, verdict.failure or "")
 
     def _news(self) -> set[str]:
         """Ids of runs whose rows are others than at the last call, whoever wrote them."""

@@ -1,13 +1,13 @@
 """How an attempt ended, from what its processes left behind, in words for people."""
 
-import re
 import signal
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from engine.runs.failure_codes import FailureCode
 from engine.runs.identity import ProcessRecord, boot_id, host, read_process
+from engine.runs.recognise import CAUSES, code_of_signal, last_words
 from engine.runs.rundir import RunDir, checkpoint_step, read_json
 from store.records import Status
 
@@ -17,11 +17,6 @@ GRACE_S = 10.0
 SILENCE_S = 600.0
 """After this long without a sign of life, a run on another machine counts as lost."""
 
-LONGEST_REASON = 300
-
-_TAIL_BYTES = 1 << 16
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -30,6 +25,8 @@ class Verdict:
     status: Status
     reason: str
     ended: float
+    failure: FailureCode | None = None
+    """Which of the closed list it was; `None` where it ended as it was asked to."""
 
 
 def judge(rundir: RunDir, now: float | None = None) -> Verdict | None:
@@ -43,38 +40,18 @@ def judge(rundir: RunDir, now: float | None = None) -> Verdict | None:
         return None
     ending = read_json(rundir.exit)  # read after the processes were found dead: nothing can change it now
     if isinstance(ending, dict):
-        status, reason = _ended(rundir, ending)
-        return Verdict(status, reason, float(ending.get("ended") or now))
+        status, reason, code = _ended(rundir, ending)
+        return Verdict(status, reason, float(ending.get("ended") or now), code)
     if record is None:
-        reason = "its process never started"
+        reason, code = "its process never started", FailureCode.NEVER_STARTED
     elif record.host != host():
         reason = f"nothing has been heard of it on {record.host} for {SILENCE_S / 60:.0f} minutes"
+        code = FailureCode.OUT_OF_REACH
     elif record.boot_id != boot_id():
-        reason = "the process is gone (machine restarted)"
+        reason, code = "the process is gone (machine restarted)", FailureCode.RESTARTED
     else:
-        reason = "the process is gone without an exit record"
-    return Verdict(Status.LOST, reason, _last_sign(rundir) or now)
-
-
-def last_words(log: Path, offset: int = 0) -> str:
-    """What the log says went wrong: the last traceback's exception, else its last line.
-
-    Without control characters, at most 300 characters. `offset`: where in the file to begin, in bytes.
-    """
-    try:
-        with log.open("rb") as file:
-            file.seek(max(offset, file.seek(0, 2) - _TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    lines = [_clean(line) for line in re.split(r"[\r\n]+", text)]
-    starts = [at for at, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
-    if starts:
-        after = lines[starts[-1] + 1 :]
-        said = next((line for line in after if line and not line[0].isspace()), "")
-        if said:
-            return said[:LONGEST_REASON]
-    return next((line.strip()[:LONGEST_REASON] for line in reversed(lines) if line.strip()), "")
+        reason, code = "the process is gone without an exit record", FailureCode.VANISHED
+    return Verdict(Status.LOST, reason, _last_sign(rundir) or now, code)
 
 
 def _may_be_at_work(rundir: RunDir, record: ProcessRecord | None, now: float) -> bool:
@@ -96,20 +73,24 @@ def _last_sign(rundir: RunDir) -> float:
     return max(times)
 
 
-def _ended(rundir: RunDir, ending: dict[str, Any]) -> tuple[Status, str]:
+def _ended(rundir: RunDir, ending: dict[str, Any]) -> tuple[Status, str, FailureCode | None]:
     requested, phase, number, code = (ending.get(key) for key in ("requested", "phase", "signal", "code"))
     if requested == "kill":
-        return Status.STOPPED, f"killed; {_kept(rundir)}"
+        return Status.STOPPED, f"killed; {_kept(rundir)}", None
     if requested == "stop" and (phase or (not code and number in (None, signal.SIGTERM))):
-        return Status.STOPPED, f"stopped while {phase}" if phase else f"stopped; {_kept(rundir)}"
+        return Status.STOPPED, f"stopped while {phase}" if phase else f"stopped; {_kept(rundir)}", None
     if ending.get("oom_killed"):
-        return Status.FAILED, _in(phase, "killed by the system: out of memory")
+        return Status.FAILED, _in(phase, "killed by the system: out of memory"), FailureCode.HOST_OUT_OF_MEMORY
+    words = last_words(rundir.log, int(ending.get("log_offset") or 0))
     if number is not None:
-        return Status.FAILED, _in(phase, f"killed by signal {number}{_signal_name(number)}")
+        reason = f"killed by signal {number}{_signal_name(number)}"
+        if words.code in CAUSES:  # who kills may have said why: a cluster its limit, a library what it lacked
+            return Status.FAILED, _in(phase, f"{reason}: {words.line}"), words.code
+        return Status.FAILED, _in(phase, reason), code_of_signal(number)
     if code:
-        words = last_words(rundir.log, int(ending.get("log_offset") or 0))
-        return Status.FAILED, _in(phase, words or f"ended with exit code {code}")
-    return Status.FAILED, "the worker ended without saying how"
+        reason = words.line or f"ended with exit code {code}"
+        return Status.FAILED, _in(phase, reason), words.code or FailureCode.UNKNOWN
+    return Status.FAILED, "the worker ended without saying how", FailureCode.SILENT
 
 
 def _in(phase: str | None, reason: str) -> str:
@@ -129,8 +110,3 @@ def _signal_name(number: int) -> str:
         return f" ({signal.Signals(number).name})"
     except ValueError:
         return ""
-
-
-def _clean(line: str) -> str:
-    """The line without terminal escapes and control characters."""
-    return _ESCAPE.sub("", line)

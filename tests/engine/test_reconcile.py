@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from engine.runs.identity import boot_id, host, identity_of
-from engine.runs.reconcile import GRACE_S, SILENCE_S, judge, last_words
+from engine.runs.recognise import last_words
+from engine.runs.reconcile import GRACE_S, SILENCE_S, judge
 from engine.runs.rundir import COMMITTED, RunDir, write_json
 from store.records import Status
 
@@ -56,26 +57,36 @@ def was_at_work(run: RunDir, **fields: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "status", "reason"),
+    ("ending", "failure", "reason"),
     [
-        ({"signal": 9, "requested": "kill"}, Status.STOPPED, "killed; no step was saved"),
-        ({"signal": 15, "requested": "stop"}, Status.STOPPED, "stopped; no step was saved"),
-        (
-            {"requested": "stop", "phase": "waiting for gpu0 or gpu1"},
-            Status.STOPPED,
-            "stopped while waiting for gpu0 or gpu1",
-        ),
-        ({"signal": 11, "requested": "stop"}, Status.FAILED, "killed by signal 11 (SIGSEGV)"),
-        ({"signal": 9, "oom_killed": True}, Status.FAILED, "killed by the system: out of memory"),
-        ({"signal": 9}, Status.FAILED, "killed by signal 9 (SIGKILL)"),
-        ({"signal": 11, "phase": "building"}, Status.FAILED, "building: killed by signal 11 (SIGSEGV)"),
-        ({"signal": 200}, Status.FAILED, "killed by signal 200"),
-        ({"code": 3}, Status.FAILED, "ended with exit code 3"),
-        ({"code": 0}, Status.FAILED, "the worker ended without saying how"),
+        ({"signal": 9, "requested": "kill"}, None, "killed; no step was saved"),
+        ({"signal": 15, "requested": "stop"}, None, "stopped; no step was saved"),
+        ({"requested": "stop", "phase": "waiting for gpu0 or gpu1"}, None, "stopped while waiting for gpu0 or gpu1"),
+        ({"signal": 11, "requested": "stop"}, "crashed", "killed by signal 11 (SIGSEGV)"),
+        ({"signal": 9, "oom_killed": True}, "host_out_of_memory", "killed by the system: out of memory"),
+        ({"signal": 9}, "killed", "killed by signal 9 (SIGKILL)"),
+        ({"signal": 11, "phase": "building"}, "crashed", "building: killed by signal 11 (SIGSEGV)"),
+        ({"signal": 200}, "killed", "killed by signal 200"),
+        ({"code": 3}, "unknown", "ended with exit code 3"),
+        ({"code": 0}, "silent", "the worker ended without saying how"),
     ],
 )
-def test_exit_records(run: RunDir, ending: dict[str, Any], status: Status, reason: str) -> None:
-    assert left_behind(run, **ending) == (status, reason)
+def test_exit_records(run: RunDir, ending: dict[str, Any], failure: str | None, reason: str) -> None:
+    assert left_behind(run, **ending) == (Status.FAILED if failure else Status.STOPPED, reason)
+    verdict = judge(run)
+    assert verdict is not None
+    assert verdict.failure == failure
+
+
+def test_who_kills_may_have_said_why_in_the_log(run: RunDir) -> None:
+    limit = "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***"
+    run.log.write_text(f"ModuleNotFoundError: no wandb here\n{limit}\n")
+    assert left_behind(run, signal=15) == (Status.FAILED, f"killed by signal 15 (SIGTERM): {limit}")
+    verdict = judge(run)
+    assert verdict is not None
+    assert verdict.failure == "time_limit"
+    run.log.write_text("ModuleNotFoundError: no wandb here\n")
+    assert left_behind(run, signal=15) == (Status.FAILED, "killed by signal 15 (SIGTERM)")
 
 
 def test_a_killed_run_says_what_was_kept(run: RunDir) -> None:
@@ -103,8 +114,8 @@ def test_the_log_of_an_earlier_attempt_explains_nothing(run: RunDir) -> None:
 def test_a_reason_is_short_and_clean(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_bytes(b"x" * 100_000 + b"\n\xff\x1b]0;title\x07" + "é".encode() * 400 + b"\n")
-    assert last_words(log) == "\ufffd" + "é" * 299
-    assert last_words(tmp_path / "none") == ""
+    assert last_words(log).line == "\ufffd" + "é" * 299
+    assert last_words(tmp_path / "none").line == ""
 
 
 def test_a_dead_process_without_a_record_is_lost(run: RunDir) -> None:
