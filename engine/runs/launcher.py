@@ -7,7 +7,7 @@ import sys
 import time
 import tomllib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata, util
 from typing import Any
 
@@ -40,10 +40,12 @@ def launch_run(
     name: str | None,
     tags: Sequence[str],
     worker: Sequence[str],
+    sweep: Mapping[str, Any] | None = None,
 ) -> tuple[Run, Process]:
     """Freeze the recipe into a run's folder, put the run into the store, start its supervisor.
 
-    Raises `BadInput` for an unknown dataset or model, a bad name, a missing extra; nothing is left behind then.
+    `sweep` is the `id` of the sweep and the number of the `trial` that the run is. Raises `BadInput` for an unknown
+    dataset or model, a bad name, a missing extra; nothing is left behind then.
     """
     _require_torch_side()
     dataset = DatasetLibrary(home, store).resolve(recipe.dataset)
@@ -71,6 +73,7 @@ def launch_run(
         "leases": str(home.root / "leases"),
         "versions": _versions(),
         "prepare": _preparation(model, home),
+        "sweep": dict(sweep) if sweep else None,
     }
     rundir = RunDir(home.runs / run_id)
     try:
@@ -133,6 +136,7 @@ def new_run(rundir: RunDir, inputs: dict[str, Any]) -> NewRun:
         recipe=recipe,
         dir=str(rundir.path),
         tags=tuple(inputs["tags"]),
+        sweep=(inputs.get("sweep") or {}).get("id", ""),
     )
 
 

@@ -54,11 +54,11 @@ def start_supervisor(rundir: RunDir, attempt: int, worker: Sequence[str]) -> "su
             close_fds=True,
             start_new_session=True,
             cwd=rundir.path.parent,
-            env=_environment(),
+            env=own_environment(),
         )
 
 
-def _environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     """Ours, with `engine` importable by a fresh interpreter."""
     environment = dict(os.environ)
     installed = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
