@@ -38,7 +38,7 @@ class Probe:
     """What one device does well, measured once by `python -m engine.worker.probe` and kept with the home."""
 
     seconds: dict[str, float]
-    """Format (`fp32`, `bf16`, `fp16`) to the time of the same product, forward and backward; missing where it failed."""
+    """Format (`fp32`, `bf16`, `fp16`) to the time of one product, forward and backward; missing where it failed."""
     best: str
     """The format to compute in."""
     flash: str | None
