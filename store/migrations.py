@@ -211,7 +211,17 @@ def m003_where_runs_come_from(db: "sqlite_utils.Database") -> None:
         db.execute(statement)
 
 
-STEPS: tuple[Step, ...] = (m001_first_schema, m002_what_is_known_of_datasets, m003_where_runs_come_from)
+def m004_runs_that_are_silent(db: "sqlite_utils.Database") -> None:
+    """Since when nothing is heard of a live run, so that every screen and every process says the same."""
+    db.execute("ALTER TABLE runs ADD COLUMN stalled REAL")
+
+
+STEPS: tuple[Step, ...] = (
+    m001_first_schema,
+    m002_what_is_known_of_datasets,
+    m003_where_runs_come_from,
+    m004_runs_that_are_silent,
+)
 
 
 def prepare(database: Database, steps: Sequence[Step] = STEPS) -> None:

@@ -81,6 +81,8 @@ class Run:
     """The id of the run whose adapter it goes on from."""
     sweep: str = ""
     """The id of the sweep that it is a trial of."""
+    stalled: float | None = None
+    """Since when nothing is heard of a live run (unix seconds), where that is longer than it should be."""
 
     @property
     def progress(self) -> float | None:
@@ -171,6 +173,7 @@ class RunState:
     best_step: int | None
     cost: float | None
     failure: str
+    stalled: float | None
 
     @classmethod
     def of(cls, run: Run) -> "RunState":

@@ -18,7 +18,8 @@ _SELECT = (
     "r.started, r.ended, r.attempt, r.step, r.total_steps, r.eta_s, r.tokens_per_s, r.peak_vram_bytes, r.cost, "
     "r.phase, r.phase_progress, r.heartbeat, r.best_step, "
     "(SELECT json_group_array(tag) FROM (SELECT t.tag FROM tags t WHERE t.run = r.key ORDER BY t.tag)), "
-    "r.notes, r.recipe, r.dir, r.alerts, r.damaged + r.unknown, r.failure, r.parent, r.sweep FROM runs r"
+    "r.notes, r.recipe, r.dir, r.alerts, r.damaged + r.unknown, r.failure, r.parent, r.sweep, r.stalled "
+    "FROM runs r"
 )
 
 _NEWEST = "ORDER BY r.created DESC, r.key DESC"
@@ -119,11 +120,23 @@ class RunStore:
             key = _key(connection, run_id)
             connection.execute(
                 "UPDATE runs SET status = ?, reason = ?, ended = max(ifnull(started, ?), ?), failure = ?, "
-                "eta_s = NULL, phase = '', phase_progress = NULL WHERE key = ?",
+                "eta_s = NULL, phase = '', phase_progress = NULL, stalled = NULL WHERE key = ?",
                 (status, reason, ended, ended, failure, key),
             )
             (number,) = connection.execute("SELECT attempt FROM runs WHERE key = ?", (key,)).fetchone()
             ingest.write_attempts(connection, key, [Attempt(run_id, number, ended, ended, status, reason, None)])
+
+    def set_stalled(self, run_id: str, since: float | None) -> None:
+        """Since when nothing is heard of a live run, unix seconds; `None` where all is well. Its next event clears it.
+
+        A run that has ended meanwhile stays as it is.
+        """
+        live = [status for status in Status if status not in TERMINAL]
+        with self._database.transaction() as connection:
+            connection.execute(
+                f"UPDATE runs SET stalled = ? WHERE id = ? AND status IN ({', '.join('?' * len(live))})",
+                (since, run_id, *live),
+            )
 
     def reset(self, run_id: str) -> None:
         """Forget everything that was ingested; the name, the note and the tags stay."""
@@ -135,8 +148,8 @@ class RunStore:
             connection.execute(
                 "UPDATE runs SET status = ?, reason = '', failure = '', started = NULL, ended = NULL, attempt = 1, "
                 "step = 0, total_steps = NULL, eta_s = NULL, tokens_per_s = NULL, peak_vram_bytes = NULL, cost = NULL, "
-                "phase = '', phase_progress = NULL, heartbeat = NULL, best_step = NULL, offset = 0, last_seq = -1, "
-                "unknown = 0, damaged = 0, alerts = 0 WHERE key = ?",
+                "phase = '', phase_progress = NULL, heartbeat = NULL, stalled = NULL, best_step = NULL, offset = 0, "
+                "last_seq = -1, unknown = 0, damaged = 0, alerts = 0 WHERE key = ?",
                 (Status.QUEUED, key),
             )
 
@@ -249,9 +262,9 @@ class RunStore:
 
 
 def _run(row: tuple[Any, ...], metrics: dict[str, Latest]) -> Run:
-    status, tags, notes, recipe, folder, alerts, warnings, failure, parent, sweep = row[3], *row[23:]
+    status, tags, notes, recipe, folder, alerts, warnings, failure, parent, sweep, stalled = row[3], *row[23:]
     about: list[Any] = [*row[1:3], Status(status), *row[4:23], tuple(json.loads(tags)), notes, json.loads(recipe)]
-    about += [folder, metrics, alerts, warnings, failure, parent, sweep]
+    about += [folder, metrics, alerts, warnings, failure, parent, sweep, stalled]
     return Run(*about)
 
 

@@ -6,12 +6,15 @@ The order is that of the log, whatever the clock says, and the outcome is the sa
 from collections.abc import Callable
 from typing import Any
 
+from engine.runs.cost import price_per_s
 from engine.runs.fields import Damaged, figure, finite, number, short, status_of, text, whole, words
 from engine.runs.protocol import Chunk, Event
 from store.records import TERMINAL, Attempt, EventRow, IngestBatch, Point, Run, RunState, Status
 
 KEPT = frozenset({"state", "plan", "rehearsal", "evaluation", "sample", "checkpoint", "alert", "end"})
 """Kinds that are stored as events, for people to read. The others live on as points and in the run's state."""
+
+_WITHOUT_DEVICES = TERMINAL | {Status.QUEUED}
 
 _ENVELOPE = frozenset({"v", "seq", "t", "attempt", "kind"})
 
@@ -48,6 +51,7 @@ class _Folding:
         self.last_seq = -1
         self._run = previous
         self._now = RunState.of(previous)
+        self._price_per_s = price_per_s(previous.recipe)
         self._columns: dict[str, Callable[[Point], None]] = {}
         self._handlers: dict[str, Callable[[Event, int], None]] = {
             "state": self._state,
@@ -66,11 +70,13 @@ class _Folding:
     def take(self, event: Event, at: int) -> None:
         """Apply the event whose line begins at byte `at`."""
         now, t, kind = self._now, event["t"], event["kind"]
+        if self._price_per_s:
+            self._add_cost(event)
         if event["attempt"] != now.attempt:
             self._begin_attempt(event["attempt"])
         if now.attempt not in self.attempts:
             self._note_attempt(t, None)
-        now.heartbeat = t
+        now.heartbeat, now.stalled = t, None
         if event["seq"] > self.last_seq:
             self.last_seq = event["seq"]
         if now.started is None and event.get("status") != Status.QUEUED:
@@ -87,6 +93,12 @@ class _Folding:
         if kind in KEPT:
             body = {name: value for name, value in event.items() if name not in _ENVELOPE}
             self.events.append(EventRow(self._run.id, event["seq"], t, event["attempt"], kind, body))
+
+    def _add_cost(self, event: Event) -> None:
+        """Add the time since the last event, where the run had its devices in it. A clock set back adds nothing."""
+        now = self._now
+        if event["attempt"] == now.attempt and now.status not in _WITHOUT_DEVICES and now.heartbeat is not None:
+            now.cost = (now.cost or 0.0) + max(0.0, event["t"] - now.heartbeat) * self._price_per_s
 
     def updates(self) -> dict[str, Any]:
         """What differs from the run as it was."""
