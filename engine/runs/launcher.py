@@ -2,34 +2,32 @@
 
 import secrets
 import shutil
-import subprocess
 import sys
 import time
 import tomllib
 import unicodedata
-from collections.abc import Mapping, Sequence
-from importlib import metadata, util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib import metadata
 from typing import Any
 
-from engine.datasets.library import DatasetLibrary
-from engine.datasets.rows import kind_of
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
-from engine.models import ModelInfo, hub_is_off, resolve_model
+from engine.models import ModelInfo
+from engine.planning.document import plan_document
 from engine.recipe import Recipe
-from engine.runs.backends.local import SAMPLES, candidate_devices, start_supervisor
+from engine.runs import backends
+from engine.runs.backends import Process
+from engine.runs.backends.local import SAMPLES, candidate_devices
 from engine.runs.identity import read_process
+from engine.runs.preflight import Preflight, preflight, require
 from engine.runs.protocol import EventWriter
+from engine.runs.requirements import require_torch_side
 from engine.runs.rundir import RunDir, checkpoint_step, read_json, write_json
 from store import Store
-from store.records import Dataset, NewRun, Run
-
-TORCH_SIDE = ("torch", "transformers", "trl", "peft", "datasets")
-"""Packages that the extra `train` brings and a worker cannot do without."""
+from store.records import NewRun, Run
 
 LONGEST_NAME = 80
-
-Process = subprocess.Popen[bytes]
 
 
 def launch_run(
@@ -40,44 +38,35 @@ def launch_run(
     name: str | None,
     tags: Sequence[str],
     worker: Sequence[str],
+    priority: int = 0,
     sweep: Mapping[str, Any] | None = None,
-) -> tuple[Run, Process]:
-    """Freeze the recipe into a run's folder, put the run into the store, start its supervisor.
+    force: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[Run, Process | None]:
+    """Plan the run, freeze its recipe into a folder, put it into the store, hand it to its backend.
 
-    `sweep` is the `id` of the sweep and the number of the `trial` that the run is. Raises `BadInput` for an unknown
-    dataset or model, a bad name, a missing extra; nothing is left behind then.
+    `sweep` is the `id` of the sweep and the number of the `trial` that the run is; `force` launches one that does not
+    fit. `progress` hears in words what takes long. Returns the run, and its supervisor where that is a child of ours.
+    Raises `BadInput` that says all that stands in the way; nothing is left behind then.
     """
-    _require_torch_side()
-    dataset = DatasetLibrary(home, store).resolve(recipe.dataset)
-    _require_answers(dataset)
-    model = resolve_model(recipe.model, home)
-    if model.problem and (model.kind != "hub" or hub_is_off()):
-        raise BadInput(f"The model {model.name} cannot be trained.", why=f"It {model.problem}.")
-    devices = candidate_devices()
-    if isinstance(recipe.devices, int) and recipe.devices > 1:
-        raise BadInput(
-            f"The recipe asks for {recipe.devices} devices, and a run trains on one.",
-            fix="Set devices to 1 or auto; runs on other devices can go on at the same time.",
-        )
+    found = _with_names(preflight(home, store, recipe, progress=progress), name, tags)
+    require(found, force=force)
+    assert found.model and found.dataset and found.plan, "nothing is missing"
     run_id = new_run_id()
-    unique = _unique_name(store, clean_name(name) if name and name.strip() else default_name(recipe, dataset.name))
+    wanted = clean_name(name) if name and name.strip() else default_name(recipe, found.dataset.name)
     inputs = {
         "id": run_id,
-        "name": unique,
+        "name": _unique_name(store, wanted),
         "tags": [clean_name(tag, "tag") for tag in dict.fromkeys(tags)],
         "created": time.time(),
-        "model": {"name": model.name, "path": str(model.path), "revision": recipe.revision, "kind": model.kind},
-        "dataset": {"id": dataset.id, "name": dataset.name, "version": dataset.version, "dir": dataset.dir},
-        "devices": list(devices),
-        "visible": {device: value for device, value in devices.items() if value},
-        "leases": str(home.root / "leases"),
-        "versions": _versions(),
-        "prepare": _preparation(model, home),
+        **_what(found),
+        **_where(home, found),
+        "priority": priority,
         "sweep": dict(sweep) if sweep else None,
     }
     rundir = RunDir(home.runs / run_id)
     try:
-        _make_folder(rundir, recipe, inputs)
+        _make_folder(rundir, found.plan.recipe, inputs)
     except OSError as error:
         raise BadInput(
             f"The run's folder cannot be made in {home.runs}.",
@@ -90,22 +79,74 @@ def launch_run(
         shutil.rmtree(rundir.path, ignore_errors=True)
         raise
     try:
-        process = start_supervisor(rundir, 1, worker)
-    except OSError as error:
+        process = _start(rundir, 1, worker)
+    except BaseException:
         store.runs.delete(run_id)
         shutil.rmtree(rundir.path, ignore_errors=True)
-        raise _cannot_start(error) from error
+        raise
     run = store.runs.get(run_id)
     assert run is not None, "it was added above"
     return run, process
 
 
-def start_again(home: Home, run: Run, worker: Sequence[str]) -> Process:
+def _with_names(found: Preflight, name: str | None, tags: Sequence[str]) -> Preflight:
+    """What was found, and what is wrong with the run's name and tags."""
+    problems, errors = dict(found.problems), list(found.errors)
+    for what, texts in (("name", [name] if name and name.strip() else []), ("tag", [*tags])):
+        for text in texts:
+            try:
+                clean_name(text, what)
+            except BadInput as error:
+                problems.setdefault(what, error.what)
+                errors.append(error)
+    return replace(found, problems=problems, errors=tuple(errors))
+
+
+def _what(found: Preflight) -> dict[str, Any]:
+    """What the run is made of: model, data, plan."""
+    model, dataset, plan, recipe = found.model, found.dataset, found.plan, found.asked
+    assert model and dataset and plan, "nothing is missing"
+    return {
+        "model": {
+            "name": model.name,
+            "path": str(model.path),
+            "revision": recipe.revision,
+            "kind": model.kind,
+            "own_code": model.own_code and recipe.trust_remote_code,
+        },
+        "dataset": {"id": dataset.id, "name": dataset.name, "version": dataset.version, "dir": dataset.dir},
+        "asked": recipe.model_dump(mode="json"),
+        "plan": plan_document(plan),
+        "needs_bytes": plan.estimate.needs_bytes,
+        "template_hash": found.gate.template_hash if found.gate else "",
+        "parent": found.parent.to_json() if found.parent else None,
+        "versions": _versions(),
+    }
+
+
+def _where(home: Home, found: Preflight) -> dict[str, Any]:
+    """Where the run goes, and what its supervisor does before the worker starts."""
+    recipe, model = found.asked, found.model
+    assert model, "it is not missing"
+    devices = candidate_devices()
+    if isinstance(recipe.devices, tuple) and recipe.backend == "local":
+        devices = {f"gpu{index}": devices[f"gpu{index}"] for index in recipe.devices}
+    return {
+        "backend": recipe.backend,
+        "processes": recipe.device_count // recipe.nodes,
+        "devices": list(devices),
+        "visible": {device: value for device, value in devices.items() if value},
+        "leases": str(home.root / "leases"),
+        "prepare": _preparation(model, home),
+    }
+
+
+def start_again(home: Home, run: Run, worker: Sequence[str]) -> Process | None:
     """Start the next attempt of a run that has ended: from its last committed checkpoint, else from step 0.
 
     The records of the attempt before are kept as `process-K.json` and `exit-K.json`.
     """
-    _require_torch_side()
+    require_torch_side()
     rundir = RunDir(home.runs / run.id)
     attempt = _last_attempt(rundir, run) + 1
     checkpoints = rundir.committed_checkpoints()
@@ -117,7 +158,15 @@ def start_again(home: Home, run: Run, worker: Sequence[str]) -> Process:
             _announce(rundir, attempt, checkpoint_step(checkpoints[-1]), "")
         else:
             _announce(rundir, attempt, 0, "no checkpoint was saved: it starts again from step 0")
-        return start_supervisor(rundir, attempt, worker)
+    except OSError as error:
+        raise _cannot_start(error) from error
+    return _start(rundir, attempt, worker)
+
+
+def _start(rundir: RunDir, attempt: int, worker: Sequence[str]) -> Process | None:
+    """Hand an attempt to its backend. `None` where no process of ours stays with it."""
+    try:
+        return backends.start(rundir, attempt, worker)
     except OSError as error:
         raise _cannot_start(error) from error
 
@@ -136,6 +185,7 @@ def new_run(rundir: RunDir, inputs: dict[str, Any]) -> NewRun:
         recipe=recipe,
         dir=str(rundir.path),
         tags=tuple(inputs["tags"]),
+        parent=(inputs.get("parent") or {}).get("id", ""),
         sweep=(inputs.get("sweep") or {}).get("id", ""),
     )
 
@@ -159,14 +209,6 @@ def clean_name(text: str, what: str = "name") -> str:
     return name
 
 
-def _require_answers(dataset: Dataset) -> None:
-    if kind_of(dataset.shape) == "prompts":
-        raise BadInput(
-            f"{dataset.name} v{dataset.version} is a prompt suite: its prompts have no answers to learn from.",
-            fix="Train on a dataset of conversations, and try the prompts on the adapter.",
-        )
-
-
 def default_name(recipe: Recipe, dataset: str) -> str:
     """What a run is about, in short: `support-qlora-r16`."""
     tail = recipe.method if recipe.method == "full" else f"{recipe.method}-r{recipe.lora_r}"
@@ -181,16 +223,6 @@ def _unique_name(store: Store, name: str) -> str:
         tail = f"-{number}"
         candidate = name[: LONGEST_NAME - len(tail)] + tail
     return candidate
-
-
-def _require_torch_side() -> None:
-    missing = [package for package in TORCH_SIDE if util.find_spec(package) is None]
-    if missing:
-        raise BadInput(
-            "This installation can review runs, but not train.",
-            why=f"Not installed here: {', '.join(missing)}.",
-            fix="Install the training side: pip install 'finetui[train]'",
-        )
 
 
 def _preparation(model: ModelInfo, home: Home) -> list[dict[str, Any]]:
