@@ -1,7 +1,7 @@
 """The peer of `benchmarks.training`: a training script as people write it by hand after a guide.
 
-Batch 4, accumulation 4, padding, gradient checkpointing, QLoRA r 16 on all projections, no evaluation. Where there is no
-GPU its half precision and its paged optimiser cannot be had; then float32 and AdamW stand in.
+Batch 4, accumulation 4, padding, gradient checkpointing, QLoRA r 16 on all projections, no evaluation. Where there is
+no GPU its half precision and its paged optimiser cannot be had; then float32 and AdamW stand in.
 `python -m benchmarks.training_script SETTINGS.json` writes its figures to the file that the settings name.
 """
 
