@@ -132,7 +132,8 @@ def spec_problems(values: dict[str, Any]) -> dict[str, str]:
         found["name"] = problem
     recipe, search = values.get("recipe"), values.get("search")
     if isinstance(recipe, dict) and isinstance(search, dict):
-        axes = {SHORT_NAMES.get(name, name): axis for name, raw in search.items() if (axis := _axis(raw)) is not None}
+        known = {SHORT_NAMES.get(str(name), str(name)): _axis(raw) for name, raw in search.items()}
+        axes = {name: axis for name, axis in known.items() if axis is not None}
         grid = values.get("method") == "grid"
         found |= {name: text for name, text in _recipe_problems(recipe, axes, grid).items() if name not in found}
         if grid and not found:
