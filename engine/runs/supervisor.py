@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from engine.runs.allot import CPU, Request
 from engine.runs.identity import Identity, boot_id, host, identity_of
 from engine.runs.leases import Lease, Ticket, try_lock
 from engine.runs.oom import OomWatch
@@ -82,6 +83,7 @@ class Supervisor:
             sys.stderr.write(f"finetui: {self._dir.path} is being run already\n")
             return 1
         self._held.append(claim)
+        self._dir.stop.unlink(missing_ok=True)  # it was meant for an earlier attempt
         self._record_processes(None)
         try:
             self._work()
@@ -95,13 +97,13 @@ class Supervisor:
         inputs = read_json(self._dir.inputs)
         if inputs is None:
             raise FileNotFoundError(f"{self._dir.inputs} is missing or damaged")
-        lease = self._wait_for_device(Path(inputs["leases"]), inputs["devices"], inputs["id"])
+        lease = self._wait_for_devices(Path(inputs["leases"]), self._request(inputs))
         if lease is None:
             return
-        self._held.append(lease.fd)
-        if lease.device == "cpu":
+        self._held.extend(lease.fds)
+        if CPU in lease.devices:
             os.nice(CPU_NICENESS)
-        environment = self._environment(lease.device, inputs.get("visible", {}))
+        environment = self._environment(lease.devices, inputs.get("visible", {}))
         for step in inputs.get("prepare", ()):
             if self._asked_to_end() or not self._prepare(step, environment):
                 return
@@ -112,16 +114,31 @@ class Supervisor:
             self._processes = process_count(inputs)
             self._run_command(worker_command(self._worker, inputs, str(self._dir.path)), environment)
 
-    def _wait_for_device(self, leases: Path, devices: Sequence[str], owner: str) -> Lease | None:
-        """The first lease that comes free, or `None` where the run was asked to end before."""
-        ticket = Ticket(leases, devices, owner)
+    def _request(self, inputs: Mapping[str, Any]) -> Request:
+        """What the run asks for, as `inputs.json` says."""
+        return Request(
+            run=inputs["id"],
+            devices=tuple(inputs["devices"]),
+            wanted=int(inputs.get("devices_wanted") or 1),
+            bytes=int(inputs.get("needs_bytes") or 0),
+            slots=int(inputs.get("slots") or 1),
+            priority=int(inputs.get("priority") or 0),
+            # Supervisors that are started one after the other need not get here in that order.
+            place=float(inputs.get("created") or time.time()) if self._attempt == 1 else time.time(),
+        )
+
+    def _wait_for_devices(self, leases: Path, request: Request) -> Lease | None:
+        """The lease, once it is this run's turn and there is room, or `None` where the run was asked to end before."""
+        ticket = Ticket(leases, request)
         try:
             lease = ticket.try_take()
             if lease is None:
-                self._phase = f"waiting for {' or '.join(devices)}"
+                several = f"{request.wanted} of " if 1 < request.wanted < len(request.devices) else ""
+                joined = (" and " if request.wanted == len(request.devices) else " or ").join(request.devices)
+                self._phase = f"waiting for {several}{joined}"
                 self._say("queued", self._phase)
             while lease is None and not self._asked_to_end(POLL_S):
-                lease = ticket.try_take()
+                lease = ticket.try_take() if ticket.is_due() else None
             return lease
         finally:
             ticket.drop()
@@ -205,7 +222,7 @@ class Supervisor:
             with suppress(OSError):
                 self._dir.process.touch()
 
-    def _environment(self, device: str, visible: Mapping[str, str]) -> dict[str, str]:
+    def _environment(self, devices: Sequence[str], visible: Mapping[str, str]) -> dict[str, str]:
         """The commands' environment. `visible` maps a device to its value of `CUDA_VISIBLE_DEVICES`."""
         environment = dict(os.environ)
         environment |= {
@@ -217,8 +234,8 @@ class Supervisor:
         # OpenMP's threads spin for a while before they sleep. On a machine that does something else as well, its usual
         # while makes training 25 times slower; this one costs nothing on an idle machine.
         environment.setdefault("GOMP_SPINCOUNT", "5000")
-        if device in visible:
-            environment |= {"CUDA_VISIBLE_DEVICES": visible[device], "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        if shown := [visible[device] for device in devices if device in visible]:
+            environment |= {"CUDA_VISIBLE_DEVICES": ",".join(shown), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         return environment
 
     def _say(self, status: str, phase: str) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.home import Home
+from engine.runs.allot import Request
+from engine.runs.leases import Ticket
 from store import open_store
 from tests.cli.conftest import Cli, MakeRun
 
@@ -127,12 +129,9 @@ def test_an_ascii_terminal(finetui: Cli, make_run: MakeRun, cli: Cli) -> None:
 @pytest.mark.parametrize("wait", [True, False], ids=["wait", "log -f"])
 def test_ctrl_c_leaves_the_run_going(wait: bool, home: Home, cli: Cli, chats: Path) -> None:
     """A run that waits for its device is followed, and the one who follows gives up."""
-    import fcntl
-
     cli("datasets", "import", str(chats), "--name", "small")
-    (home.root / "leases").mkdir()
-    device = os.open(home.root / "leases" / "cpu.lock", os.O_CREAT | os.O_RDWR)
-    fcntl.flock(device, fcntl.LOCK_EX)
+    lease = Ticket(home.root / "leases", Request("other", ("cpu",))).try_take()
+    assert lease is not None
     environment = os.environ | {"FINETUI_HOME": str(home.root), "CUDA_VISIBLE_DEVICES": ""}
     words = ["train", "--preset", "quick-look", "--dataset", "small", "--name", "patient"]
     command = [sys.executable, "-c", MAIN, *words, *(["--wait"] if wait else [])]
@@ -184,4 +183,4 @@ def test_ctrl_c_leaves_the_run_going(wait: bool, home: Home, cli: Cli, chats: Pa
         follower.kill()
         follower.wait()
         cli("runs", "stop", "patient", "--now")
-        os.close(device)
+        lease.release()

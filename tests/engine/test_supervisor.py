@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from engine.runs.allot import Request
 from engine.runs.backends.local import start_supervisor
 from engine.runs.identity import identity_of, is_alive
-from engine.runs.leases import try_lock
+from engine.runs.leases import Ticket, read_holders
 from engine.runs.rundir import RunDir, read_json, write_json
 from tests.engine.runs_at_work import (
     PROJECT,
@@ -48,6 +49,11 @@ def supervise(run: RunDir, *options: str, attempt: int = 1) -> "subprocess.Popen
     return start_supervisor(run, attempt, stand_in(*options))
 
 
+def holders(home: Path) -> list[str]:
+    """The runs that hold the processor."""
+    return [holder.run for holder in read_holders(home / "leases").get("cpu", [])]
+
+
 def python(code: str) -> list[str]:
     return ["python", "-c", textwrap.dedent(code)]
 
@@ -75,6 +81,20 @@ def test_a_gpu_is_shown_to_the_worker_alone(home: Path) -> None:
     run = make_run(home, devices=["gpu3"], visible={"gpu3": "3"})
     supervise(run).wait(20)
     assert events(run, "plan")[0]["device"] == "3"
+
+
+def test_several_gpus_are_shown_to_a_worker_that_wants_them(home: Path) -> None:
+    run = make_run(home, devices=["gpu3", "gpu1", "gpu0"], devices_wanted=2, visible={"gpu3": "3", "gpu1": "1"})
+    supervise(run).wait(20)
+    assert events(run, "plan")[0]["device"] == "3,1"
+
+
+def test_a_stop_that_was_meant_for_an_earlier_attempt_stops_nothing(home: Path) -> None:
+    run = make_run(home)
+    run.stop.touch()
+    supervise(run, attempt=2).wait(20)
+    assert not run.stop.exists()
+    assert events(run)[-1]["status"] == "succeeded"
 
 
 def test_sigterm_stops_once_and_the_worker_saves(home: Path) -> None:
@@ -115,13 +135,13 @@ def test_sigquit_kills_the_whole_group_of_a_worker_that_ignores_sigterm(home: Pa
     assert process.wait(20) == 0
     found = ending(run)
     assert (found["signal"], found["requested"]) == (signal.SIGKILL, "kill")
-    os.close(wait_for(lambda: try_lock(home / "leases" / "cpu.lock")))
+    wait_for(lambda: not holders(home))
 
 
 def test_what_the_worker_leaves_behind_does_not_keep_the_device(home: Path) -> None:
     run = make_run(home)
     assert supervise(run, "--child").wait(20) == 0
-    os.close(wait_for(lambda: try_lock(home / "leases" / "cpu.lock")))
+    wait_for(lambda: not holders(home))
 
 
 def test_two_runs_take_turns_at_one_device(home: Path) -> None:
@@ -141,15 +161,14 @@ def test_two_runs_take_turns_at_one_device(home: Path) -> None:
 
 
 def test_a_queued_run_is_cancelled_at_once(home: Path) -> None:
-    (home / "leases").mkdir()
-    fd = try_lock(home / "leases" / "cpu.lock")
-    assert fd is not None
+    lease = Ticket(home / "leases", Request("other", ("cpu",))).try_take()
+    assert lease is not None
     run = make_run(home)
     process = supervise(run)
     wait_for(lambda: events(run))
     process.terminate()
     assert process.wait(20) == 0
-    os.close(fd)
+    lease.release()
     found = ending(run)
     assert (found["code"], found["signal"], found["requested"]) == (None, None, "stop")
     assert found["phase"] == "waiting for cpu"
@@ -238,14 +257,14 @@ def test_a_worker_whose_supervisor_was_killed_goes_on_and_keeps_the_device(home:
     process.kill()
     process.wait(20)
     assert record(run).alive() == [record(run).worker]
-    assert try_lock(home / "leases" / "cpu.lock") is None
+    assert holders(home) == ["r1"]
     again = supervise(run, attempt=2)
     assert again.wait(20) == 1, "one supervisor a run"
     (run.path / "go").touch()
     wait_for(lambda: gone(run))
     assert events(run)[-1]["status"] == "succeeded"
     assert read_json(run.exit) is None
-    os.close(wait_for(lambda: try_lock(home / "leases" / "cpu.lock")))
+    wait_for(lambda: not holders(home))
 
 
 def test_a_worker_killed_by_a_signal_is_recorded(home: Path) -> None:
