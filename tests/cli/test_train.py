@@ -7,7 +7,7 @@ import pytest
 
 from engine.home import Home
 from tests.cli.conftest import Cli
-from tui.cli.train import recipe_values
+from tui.cli.recipe_options import recipe_values
 
 
 def test_the_later_layer_wins(home: Home, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from tui.cli import chat, datasets, demo, doctor, models, presets, runs, storage, train
+from tui.cli import chat, datasets, demo, doctor, estimate, models, presets, runs, storage, train
 from tui.cli.command import HomeOption
 from tui.cli.output import tolerate_encodings
 
@@ -25,7 +25,7 @@ def root(home: HomeOption = None) -> None:
     """Fine-tune language models from the terminal. `finetui` alone opens the app."""
 
 
-for group in (demo, doctor, train, chat):
+for group in (demo, doctor, train, estimate, chat):
     app.add_typer(group.app)
 for name, group in {"models": models, "datasets": datasets, "presets": presets, "runs": runs, "store": storage}.items():
     app.add_typer(group.app, name=name)

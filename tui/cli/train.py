@@ -1,44 +1,40 @@
 """`finetui train`: a recipe from a preset, a file and flags, checked whole, then launched."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.home import Home
 from tui.cli.command import Session, command
 from tui.cli.documents import dataset_document, model_document, run_document
+from tui.cli.output import say
+from tui.cli.recipe_options import (
+    Backend,
+    BatchSize,
+    DatasetName,
+    Devices,
+    Epochs,
+    LearningRate,
+    LoraRank,
+    Method,
+    Model,
+    PresetName,
+    Priority,
+    RecipeFile,
+    RunName,
+    Settings,
+    Tags,
+    asked_recipe,
+    look_ahead,
+)
 from tui.cli.waiting import run_figures, wait_for
-from tui.text import clean
+from tui.text import clean, clean_line
 
 if TYPE_CHECKING:
+    from engine.planning import RunPlan
+    from engine.recipe import Recipe
     from store.records import Run
 
-Text = str | None
 app = typer.Typer()
-
-
-def recipe_values(
-    home: Home, preset: str | None, file: Path | None, flags: dict[str, str | None], settings: list[str]
-) -> dict[str, Any]:
-    """The fields that were set, the later over the earlier: preset, recipe file, flags, `--set`.
-
-    `flags` are recipe fields as typed; `None` where a flag was not given. Nothing is validated yet.
-    """
-    from engine.presets import get_preset
-    from engine.recipe import load_recipe_values, parse_setting, parse_value
-
-    values: dict[str, Any] = dict(get_preset(preset, home).values) if preset else {}
-    if file is not None:
-        values |= load_recipe_values(file)
-    for name, text in flags.items():
-        if text is not None:
-            values[name] = text if name in _WORDS else parse_value(text)
-    return values | dict(parse_setting(text) for text in settings)
-
-
-_WORDS = frozenset({"model", "dataset", "method", "backend"})
-"""Fields whose value is a word even where it reads as a number."""
 
 
 @command(
@@ -48,68 +44,62 @@ _WORDS = frozenset({"model", "dataset", "method", "backend"})
         "train --preset quick-look --dataset support --wait",
         "train recipe.toml --epochs 5 --set lora_dropout=0.1 --name support-5",
         "train --dataset support --dry-run > recipe.toml",
+        "train recipe.toml --devices 0,1 --priority 5",
     ],
 )
 def train(
     session: Session,
-    recipe: Annotated[
-        Path | None, typer.Argument(metavar="RECIPE.toml", help="A recipe file.", show_default=False)
-    ] = None,
-    model: Annotated[
-        Text, typer.Option(help="Base model: starter, a folder, or a hub name.", show_default=False)
-    ] = None,
-    dataset: Annotated[Text, typer.Option(help="Dataset to train on: its name or id.", show_default=False)] = None,
-    preset: Annotated[Text, typer.Option(help="Preset to start from.", show_default=False)] = None,
-    method: Annotated[Text, typer.Option(help="qlora, lora or full.", show_default=False)] = None,
-    epochs: Annotated[
-        Text, typer.Option(metavar="N", help="Passes over the training rows.", show_default=False)
-    ] = None,
-    batch_size: Annotated[Text, typer.Option(metavar="N", help="Rows at once on a device.", show_default=False)] = None,
-    learning_rate: Annotated[Text, typer.Option(metavar="X", help="Peak learning rate.", show_default=False)] = None,
-    lora_rank: Annotated[Text, typer.Option(metavar="N", help="Rank of the adapter.", show_default=False)] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any field of the recipe; repeat it.", show_default=False),
-    ] = None,
-    name: Annotated[Text, typer.Option(help="Name of the run; else one is made.", show_default=False)] = None,
-    tags: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="T", help="Tag of the run; repeat it.", show_default=False)
-    ] = None,
-    backend: Annotated[Text, typer.Option(help="Where the run is started: local.", show_default=False)] = None,
-    devices: Annotated[Text, typer.Option(help="How many GPUs, or auto.", show_default=False)] = None,
+    recipe: RecipeFile = None,
+    model: Model = None,
+    dataset: DatasetName = None,
+    preset: PresetName = None,
+    method: Method = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    lora_rank: LoraRank = None,
+    settings: Settings = None,
+    name: RunName = None,
+    tags: Tags = None,
+    backend: Backend = None,
+    devices: Devices = None,
+    priority: Priority = 0,
+    force: Annotated[bool, typer.Option("--force", help="Launch it even where it does not fit.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until the run has ended.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the whole recipe and launch nothing.")] = False,
 ) -> None:
     """Launch a run. It goes on when the terminal is closed.
 
-    The later wins: defaults, --preset, RECIPE.toml, flags, --set.
+    The later wins: defaults, --preset, RECIPE.toml, flags, --set. What is `auto` then is decided by the planner;
+    --dry-run shows what and why. A run that cannot work is refused with all reasons at once.
     """
-    from engine.models import resolve_model
-    from engine.recipe import make_recipe
-
-    flags = {
-        "model": model,
-        "dataset": dataset,
-        "method": method,
-        "num_train_epochs": epochs,
-        "per_device_train_batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "lora_r": lora_rank,
-        "backend": backend,
-        "devices": devices,
-    }
-    made = make_recipe(recipe_values(session.home, preset, recipe, flags, settings or []))
+    asked = asked_recipe(
+        session.home,
+        recipe,
+        preset,
+        settings,
+        model=model,
+        dataset=dataset,
+        method=method,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        lora_rank=lora_rank,
+        backend=backend,
+        devices=devices,
+    )
     if dry_run:
-        base = resolve_model(made.model, session.home)
-        data = session.library.resolve(made.dataset)
-        document = {
-            "recipe": made.model_dump(mode="json"),
-            "model": model_document(base),
-            "dataset": dataset_document(data),
-        }
-        session.answer(document, made.to_toml)
+        _show_plan(session, asked, force)
         return
-    run = session.manager.launch(made, name=name, tags=tags or ())
+    with session.progress() as progress:
+        run = session.manager.launch(
+            asked,
+            name=name,
+            tags=tags or (),
+            priority=priority,
+            force=force,
+            progress=lambda words: progress.update(words),
+        )
     if wait:
         _wait(session, run)
         return
@@ -118,6 +108,39 @@ def train(
         f"Launched {clean(run.name)} ({run.id}).\n"
         f"`finetui` shows it live; `finetui runs log {run.id} -f` follows its log.",
     )
+
+
+def _show_plan(session: Session, asked: "Recipe", force: bool) -> None:
+    """The recipe with every decision made, and the reasons as comments. Raises `BadInput` as a launch would."""
+    from engine.planning.document import plan_document
+    from engine.runs.preflight import require
+
+    found = look_ahead(session, asked)
+    require(found, force=force)
+    assert found.plan and found.model and found.dataset, "nothing is missing"
+    for warning in found.warnings:
+        say(f"⚠ {clean_line(warning)}")
+    document = {
+        "recipe": found.plan.recipe.model_dump(mode="json"),
+        "asked": asked.model_dump(mode="json"),
+        "model": model_document(found.model),
+        "dataset": dataset_document(found.dataset),
+        "warnings": list(found.warnings),
+        **plan_document(found.plan),
+    }
+    plan = found.plan
+    session.answer(document, lambda: commented_toml(plan))
+
+
+def commented_toml(plan: "RunPlan") -> str:
+    """The recipe of a plan as TOML, with the reason before each field that the planner decided."""
+    lines = []
+    for line in plan.recipe.to_toml().splitlines():
+        reason = plan.reasons.get(line.partition(" = ")[0])
+        if reason:
+            lines.append(f"# {clean_line(reason)}")
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _wait(session: Session, run: "Run") -> None:
