@@ -1,4 +1,4 @@
-"""Presets: recipes to start from. Three come with finetui; `<home>/presets/*.toml` holds the user's own."""
+"""Presets: recipes to start from. Some come with finetui; `<home>/presets/*.toml` holds the user's own."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,10 @@ from engine.errors import BadInput, NotFound
 from engine.home import Home
 
 _OWN = Path(__file__).parent
-_ORDER = ("quick-look", "conservative", "aggressive")
+GENERAL = ("quick-look", "conservative", "aggressive")
+"""They leave to the planner how a batch is made up."""
+OTHERS = ("emogpt", "customer-support", "siya", "heysalad", "pride-and-prejudice")
+"""What others have built, with their own settings."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Preset:
 
 def list_presets(home: Home | None = None) -> list[Preset]:
     """Those of finetui, then the user's by name. A preset of the user's replaces one of the same name."""
-    own = {name: _OWN / f"{name}.toml" for name in _ORDER}
+    own = {name: _OWN / f"{name}.toml" for name in (*GENERAL, *OTHERS)}
     users = {path.stem: path for path in sorted((home.root / "presets").glob("*.toml"))} if home else {}
     return [_load(name, path) for name, path in (own | users).items()]
 

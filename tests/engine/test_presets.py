@@ -6,45 +6,65 @@ import pytest
 
 from engine.errors import BadInput, NotFound
 from engine.home import Home
-from engine.presets import get_preset, list_presets
+from engine.presets import GENERAL, OTHERS, get_preset, list_presets
 from engine.recipe import make_recipe
 
 
-def test_the_three_presets_make_recipes() -> None:
+def test_the_presets_make_recipes() -> None:
     presets = list_presets()
-    assert [preset.name for preset in presets] == ["quick-look", "conservative", "aggressive"]
+    assert [preset.name for preset in presets] == [*GENERAL, *OTHERS]
     for preset in presets:
         assert preset.problem == ""
         assert preset.description
+        assert not {"model", "dataset"} & preset.values.keys(), "these are for the person who trains"
         make_recipe({"dataset": "any"} | preset.values)
 
 
 @pytest.mark.parametrize(
-    ("name", "epochs", "rate", "decay", "batch", "accumulation", "rank", "alpha", "dropout"),
-    [("conservative", 3, 1e-4, 0.01, 2, 8, 8, 16, 0.1), ("aggressive", 5, 2e-4, 0.0, 4, 4, 16, 32, 0.05)],
+    ("name", "epochs", "rate", "decay", "rank", "alpha", "dropout"),
+    [("conservative", 3, 1e-4, 0.01, 8, 16, 0.1), ("aggressive", 5, 2e-4, 0.0, 16, 32, 0.05)],
 )
 def test_they_have_the_settings_they_are_named_for(
-    name: str,
-    epochs: int,
-    rate: float,
-    decay: float,
-    batch: int,
-    accumulation: int,
-    rank: int,
-    alpha: int,
-    dropout: float,
+    name: str, epochs: int, rate: float, decay: float, rank: int, alpha: int, dropout: float
 ) -> None:
     recipe = make_recipe({"dataset": "any"} | get_preset(name).values)
     assert (recipe.num_train_epochs, recipe.learning_rate, recipe.weight_decay) == (epochs, rate, decay)
-    assert (recipe.per_device_train_batch_size, recipe.gradient_accumulation_steps) == (batch, accumulation)
     assert (recipe.lora_r, recipe.lora_alpha, recipe.lora_dropout) == (rank, alpha, dropout)
-    assert (recipe.warmup_ratio, recipe.max_length, recipe.eval_steps, recipe.save_total_limit) == (0.1, 1024, 50, 2)
-    assert recipe.batches_per_step == 16
+    assert (recipe.warmup_ratio, recipe.effective_batch_size, recipe.save_total_limit) == (0.1, 16, 2)
+
+
+DECIDED = ("per_device_train_batch_size", "gradient_accumulation_steps", "max_length", "packing", "optim")
+"""What a planner could decide."""
+
+
+def test_general_presets_leave_to_the_planner_how_a_batch_is_made_up() -> None:
+    for name in GENERAL:
+        recipe = make_recipe({"dataset": "any"} | get_preset(name).values)
+        assert {getattr(recipe, field) for field in DECIDED} == {"auto"}, name
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "rows_a_step", "rate", "targets"),
+    [
+        ("emogpt", "qlora", 16, 2e-4, 7),
+        ("customer-support", "lora", 8, 3e-5, "all-linear"),
+        ("siya", "lora", 16, 2e-4, 4),
+        ("heysalad", "lora8bit", 16, 2e-4, 2),
+        ("pride-and-prejudice", "lora", 8, 5e-5, 2),
+    ],
+)
+def test_what_others_built_has_their_own_settings(
+    name: str, method: str, rows_a_step: int, rate: float, targets: object
+) -> None:
+    recipe = make_recipe({"dataset": "any"} | get_preset(name).values)
+    assert (recipe.method, recipe.batches_per_step, recipe.learning_rate) == (method, rows_a_step, rate)
+    assert (recipe.target_modules if targets == "all-linear" else len(recipe.target_modules)) == targets
+    assert (recipe.packing, recipe.padding_free, recipe.assistant_only_loss) == (False, False, False)
 
 
 def test_a_quick_look_is_one_short_pass() -> None:
     recipe = make_recipe({"dataset": "any"} | get_preset("quick-look").values)
-    assert (recipe.max_steps, recipe.max_length, recipe.batches_per_step) == (40, 512, 4)
+    assert (recipe.max_steps, recipe.effective_batch_size, recipe.eval_steps) == (40, 4, 10)
     assert recipe.early_stopping_patience == 0
 
 
@@ -59,7 +79,7 @@ def test_the_users_presets_follow_and_may_replace(folder: Path) -> None:
     home = Home(folder.parent)
     (folder / "mine.toml").write_text('description = "Mine"\n[recipe]\nlora_r = 64\n')
     (folder / "aggressive.toml").write_text('description = "My way"\n[recipe]\nlora_r = 128\n')
-    assert [preset.name for preset in list_presets(home)] == ["quick-look", "conservative", "aggressive", "mine"]
+    assert [preset.name for preset in list_presets(home)] == [*GENERAL, *OTHERS, "mine"]
     assert get_preset("mine", home).values == {"lora_r": 64}
     assert get_preset("aggressive", home).description == "My way"
     with pytest.raises(NotFound):
