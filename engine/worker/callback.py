@@ -4,8 +4,11 @@ import math
 import time
 from typing import Any
 
+import torch
 from transformers import TrainerCallback
 
+from engine.recipe import Recipe
+from engine.runs.failure_codes import FailureCode, remedy
 from engine.runs.protocol import EventWriter
 from engine.worker.interrupt import StopRequest
 from engine.worker.samples import Sampler
@@ -23,13 +26,26 @@ EVAL_METRICS = {"eval_loss": "eval/loss", "eval_mean_token_accuracy": "eval/mean
 SPEED_MEMORY = 0.9
 """Weight of the past in the moving average of the time of a step."""
 
+PATIENCE_BROKEN = 3
+"""Losses in a row that are no number, after which a run ends: it will not recover."""
+
 
 class EventCallback(TrainerCallback):
-    """Writes metrics, evaluations and samples, and obeys a request to stop."""
+    """Writes metrics, evaluations and samples, obeys a request to stop, and ends a run whose loss is broken.
+
+    A stop is obeyed at a step's end, never within: what is resumed from then equals what an uninterrupted run had.
+    """
 
     def __init__(
-        self, writer: EventWriter, stop: StopRequest, monitor: SystemMonitor, sampler: Sampler | None, eval_steps: int
+        self,
+        recipe: Recipe,
+        writer: EventWriter,
+        stop: StopRequest,
+        monitor: SystemMonitor,
+        sampler: Sampler | None,
+        eval_steps: int,
     ) -> None:
+        self._recipe = recipe
         self._writer = writer
         self._stop = stop
         self._monitor = monitor
@@ -43,6 +59,18 @@ class EventCallback(TrainerCallback):
         self._tokens = 0.0
         self._said_stopping = False
         self._flagged = False
+        self._broken_losses = 0
+        self._spoilt = False
+
+    @property
+    def broken(self) -> bool:
+        """Whether the run ended because its loss stayed NaN or infinite."""
+        return self._broken_losses >= PATIENCE_BROKEN
+
+    @property
+    def spoilt(self) -> bool:
+        """Whether the last loss or gradient that was looked at is no number: such weights are not worth saving."""
+        return self._spoilt
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._writer.write("state", status="training")
@@ -51,7 +79,8 @@ class EventCallback(TrainerCallback):
         self._step_began = time.perf_counter()
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._obey(control)
+        if self._stop.requested:
+            self._say_stopping("finishing the step")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         taken = time.perf_counter() - self._step_began
@@ -62,7 +91,7 @@ class EventCallback(TrainerCallback):
         if state.global_step >= state.max_steps:
             control.should_save = True
             control.should_evaluate = control.should_evaluate or args.eval_strategy != "no"
-        self._obey(control)
+        self._obey(args, control)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
         if "loss" not in logs:
@@ -80,7 +109,7 @@ class EventCallback(TrainerCallback):
             eta_s=self._eta_s(state),
             values=values,
         )
-        self._flag_broken_loss(values["train/loss"], state.global_step)
+        self._note_broken_loss(args, values, state.global_step, control)
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if not self._evaluation_began:
@@ -92,7 +121,8 @@ class EventCallback(TrainerCallback):
         loss = values["eval/loss"]
         values["eval/perplexity"] = math.exp(min(loss, 700.0)) if math.isfinite(loss) else loss
         # Step 0 is the model before any training: it is shown, and is no candidate for the best checkpoint.
-        better = state.global_step > 0 and (state.best_metric is None or loss < state.best_metric)
+        finite = math.isfinite(loss)
+        better = state.global_step > 0 and finite and (state.best_metric is None or loss < state.best_metric)
         best_step = state.global_step if better else state.best_global_step or None
         self._writer.write("evaluation", step=state.global_step, values=values, best=better, best_step=best_step)
         if self._sampler is not None and not self._stop.requested:
@@ -102,15 +132,20 @@ class EventCallback(TrainerCallback):
         self._evaluation_s = time.perf_counter() - self._evaluation_began
         self._evaluation_began = 0.0
         self._writer.write("state", status="training")
-        self._obey(control)
+        self._obey(args, control)
 
-    def _obey(self, control: Any) -> None:
-        if self._stop.requested:
+    def _obey(self, args: Any, control: Any) -> None:
+        if _agreed(self._stop.requested, args):
             control.should_save = True
             control.should_training_stop = True
-            if not self._said_stopping:
-                self._said_stopping = True
-                self._writer.write("state", status="stopping", phase="saving a checkpoint")
+            self._say_stopping("saving a checkpoint")
+        if self._spoilt:
+            control.should_save = False
+
+    def _say_stopping(self, phase: str) -> None:
+        if not self._said_stopping:
+            self._said_stopping = True
+            self._writer.write("state", status="stopping", phase=phase)
 
     def _eta_s(self, state: Any) -> float | None:
         if self._step_s is None:
@@ -118,14 +153,34 @@ class EventCallback(TrainerCallback):
         left: int = state.max_steps - state.global_step
         return left * self._step_s + left // self._eval_steps * self._evaluation_s
 
-    def _flag_broken_loss(self, loss: float, step: int) -> None:
+    def _note_broken_loss(self, args: Any, values: dict[str, float], step: int, control: Any) -> None:
+        loss = values["train/loss"]
+        # With fp16 a gradient that overflows is no harm: that step is left out and the loss scaled less.
+        spoilt_gradient = not args.fp16 and not math.isfinite(values.get("train/grad_norm", 0.0))
+        self._spoilt = not math.isfinite(loss) or spoilt_gradient
+        self._broken_losses = 0 if math.isfinite(loss) else self._broken_losses + 1
+        if self._spoilt:
+            control.should_save = False
+        if self.broken:
+            control.should_training_stop = True
         if not math.isfinite(loss) and not self._flagged:
             self._flagged = True
+            help_ = remedy(FailureCode.LOSS_NOT_FINITE, self._recipe)
             self._writer.write(
                 "alert",
                 level="error",
-                code="loss_not_finite",
+                code=FailureCode.LOSS_NOT_FINITE,
                 step=step,
                 message=f"The training loss became {loss} at step {step}.",
-                fix="Stop the run and launch it again with a lower learning rate.",
+                fix=help_.fix,
+                changes=help_.changes,
             )
+
+
+def _agreed(asked: bool, args: Any) -> bool:
+    """Whether any process was asked: all have to end at the same step, and each hears of it at its own time."""
+    if args.world_size == 1:
+        return asked
+    flag = torch.tensor(float(asked), device=args.device)
+    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+    return bool(flag.item())

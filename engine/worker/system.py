@@ -1,8 +1,11 @@
 """Figures of this machine while a run trains: memory, CPU, GPU. A thread, so that training does not wait for them."""
 
 import contextlib
+import os
+import platform
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -12,6 +15,17 @@ from engine.runs.protocol import EventWriter
 
 EVERY_S = 2.0
 HEARTBEAT_S = 5.0
+
+
+def device_title(device: str) -> str:
+    """What `device` is, in words: `NVIDIA H200`, `AMD EPYC 7B13, 2 cores`."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    lines: list[str] = []
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{next(names, platform.machine())}, {os.cpu_count()} cores"
 
 
 class SystemMonitor:

@@ -12,42 +12,45 @@ from typing import Any
 
 from engine.insight.steps import planned_interval, planned_steps
 from engine.recipe import Recipe, load_recipe_values, make_recipe, without_auto
+from engine.runs.failure_codes import FailureCode
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir, checkpoint_step, read_json
+from engine.worker.failures import explain
 from engine.worker.interrupt import StopRequest
 from engine.worker.refusal import Refusal
+
+
+class StoppedEarlyError(Exception):
+    """The run was asked to stop before training began."""
 
 
 def main(folder: str) -> int:
     """Run to the end; 0 when it succeeded or was stopped on request, 1 when it failed. The `end` event says which."""
     run = RunDir(Path(folder))
-    stop = StopRequest()
+    stop = StopRequest(run.stop)
     writer = EventWriter(run.events, int(os.environ.get("FINETUI_ATTEMPT", "1")))
+    recipe: Recipe | None = None
     try:
         inputs = read_json(run.inputs)
         if inputs is None:
-            raise Refusal(f"{run.inputs} is missing or damaged.", code="inputs", fix="Launch the run anew.")
+            raise Refusal(f"{run.inputs} is missing or damaged.", code=FailureCode.INPUTS)
         recipe = without_auto(make_recipe(load_recipe_values(run.recipe)))
         writer.write("state", status="starting", phase="loading libraries")
         _train(run, recipe, inputs, writer, stop)
-    except Refusal as refusal:
-        writer.write("alert", level="error", code=refusal.code, message=refusal.reason, fix=refusal.fix)
-        writer.write("end", status="failed", reason=refusal.reason, code=refusal.code, fix=refusal.fix)
-        sys.stderr.write(f"{refusal.reason}\n{refusal.fix}\n")
-        return 1
+    except StoppedEarlyError:
+        writer.write("end", status="stopped", reason="stopped before training began")
     except BaseException as error:
-        traceback.print_exc()
-        if stop.requested:
-            writer.write("end", status="stopped", reason="stopped before training began")
-            return 0
-        text = str(error).strip()
-        writer.write("end", status="failed", reason=f"{type(error).__name__}: {text}" if text else type(error).__name__)
+        failure = explain(error, recipe)
+        if not isinstance(error, Refusal):
+            traceback.print_exc()
+        writer.write("alert", level="error", message=failure.reason, **failure.fields())
+        writer.write("end", status="failed", reason=failure.reason, **failure.fields())
+        sys.stderr.write(f"{failure.reason}\n{failure.fix}\n")
         return 1
     return 0
 
 
 def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWriter, stop: StopRequest) -> None:
-    import torch
     from transformers import EarlyStoppingCallback, PrinterCallback
 
     from engine.worker import checkpoints
@@ -56,8 +59,11 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     from engine.worker.card import model_card
     from engine.worker.data import sample_conversations
     from engine.worker.loading import count_linear4bit, default_device, precision_name
+    from engine.worker.memory_meter import MemoryMeter
+    from engine.worker.proof import prove
+    from engine.worker.rehearse import Rehearsal
     from engine.worker.samples import Sampler
-    from engine.worker.system import SystemMonitor
+    from engine.worker.system import SystemMonitor, device_title
     from engine.worker.versions import library_versions
 
     _end_if_asked(stop)
@@ -66,8 +72,7 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
 
     # Where to start from
     checkpoints.drop_unfinished(run)
-    committed = run.committed_checkpoints()
-    resume = committed[-1] if committed else None
+    resume = _resume_from(run, writer)
     writer.write(
         "state", status="starting", phase="reading the dataset", from_step=checkpoint_step(resume) if resume else 0
     )
@@ -75,6 +80,7 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     # Data, model, trainer
     device = default_device()
     precision = precision_name(recipe.precision, device)
+    meter = MemoryMeter(device)
     job = Job(run, recipe, inputs, writer, resume, device, precision)
     built = build(
         job,
@@ -99,11 +105,17 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
         linear4bit=count_linear4bit(trainer.model),
         train_rows=len(train_rows),
         eval_rows=len(validation_rows) if validation_rows is not None else 0,
+        sequences=len(trainer.train_dataset),
         train_tokens=tokens.total,
         trained_tokens=tokens.trained,
         eval_steps=interval,
         device=device,
+        device_title=device_title(device),
         precision=precision,
+        per_device_train_batch_size=recipe.per_device_train_batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
+        processes=trainer.args.world_size,
+        cost_per_hour=recipe.cost_per_hour,
         versions=versions,
     )
 
@@ -115,32 +127,31 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
             sample_conversations(recipe.sample_prompts, validation_rows, train_rows) if tokenizer.chat_template else [],
             recipe.sample_max_new_tokens,
         )
-        trainer.add_callback(EventCallback(writer, stop, monitor, sampler, interval))
+        if recipe.rehearse:
+            trainer.add_callback(Rehearsal(trainer, job, meter))
+        told = EventCallback(recipe, writer, stop, monitor, sampler, interval)
+        trainer.add_callback(told)
         if recipe.early_stopping_patience and validation_rows is not None:
             trainer.add_callback(EarlyStoppingCallback(recipe.early_stopping_patience, recipe.early_stopping_threshold))
         trainer.train_from(resume)
         monitor.sample()
-    except torch.cuda.OutOfMemoryError as error:
-        raise Refusal(
-            f"The GPU ran out of memory: {str(error).splitlines()[0]}",
-            code="cuda_out_of_memory",
-            fix="Halve per_device_train_batch_size and double gradient_accumulation_steps, "
-            "or turn gradient_checkpointing on.",
-        ) from error
     finally:
         monitor.stop()
+    if told.spoilt and not stop.requested:
+        raise Refusal("The training loss became NaN or infinite and stayed so.", code=FailureCode.LOSS_NOT_FINITE)
 
     # What it leaves
-    trainer.save_now()
+    if not told.spoilt:
+        trainer.save_now()
     step = trainer.state.global_step
     best_step = trainer.state.best_global_step or step
     best_loss = trainer.state.best_metric
-    source = run.checkpoints / f"step-{best_step:06d}"
-    checkpoints.publish(
-        run,
-        source if source.is_dir() else run.committed_checkpoints()[-1],
-        model_card(recipe, inputs, step=best_step, total_steps=steps, eval_loss=best_loss, versions=versions),
-    )
+    summary: dict[str, Any] = {"step": step, "best_eval_loss": best_loss, "peak_bytes": meter.peak_bytes()}
+    source = checkpoints.best_or_latest(run, best_step)
+    if source is not None and trainer.args.should_save:
+        card = model_card(recipe, inputs, step=best_step, total_steps=steps, eval_loss=best_loss, versions=versions)
+        checkpoints.publish(run, source, card)
+        summary |= {"adapter": "adapter"} | prove(trainer, tokenizer, run, source, job.inputs, writer)
     stopped_early = step < steps and not stop.requested
     reason = f"stopped at step {step}" if stop.requested else ""
     if stopped_early:
@@ -150,13 +161,31 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
         status="stopped" if stop.requested else "succeeded",
         reason=reason,
         best_step=best_step,
-        summary={"step": step, "best_eval_loss": best_loss, "adapter": "adapter"},
+        summary=summary,
     )
 
 
+def _resume_from(run: RunDir, writer: EventWriter) -> Path | None:
+    """The checkpoint to go on from, if any. One whose files are damaged is said and passed over."""
+    from engine.worker import checkpoints
+
+    resume, damaged = checkpoints.latest_whole(run)
+    for folder in damaged:
+        writer.write(
+            "alert",
+            level="warning",
+            code="checkpoint_damaged",
+            message=f"The checkpoint {folder.name} is damaged: its files are not whole. It is not used.",
+            fix=f"Nothing: the run goes on from {resume.name if resume else 'the start'}. Look at the disk.",
+        )
+        checkpoints.discard(folder)
+    return resume
+
+
 def _end_if_asked(stop: StopRequest) -> None:
-    if stop.requested:
-        raise KeyboardInterrupt
+    # Several processes hear of it at different times; they agree at the first step's end.
+    if stop.requested and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        raise StoppedEarlyError
 
 
 if __name__ == "__main__":

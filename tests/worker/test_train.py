@@ -75,7 +75,7 @@ def test_the_states_follow_one_another(finished: RunDir) -> None:
     states = [event["status"] for event in events(finished, "state")]
     assert states[0] == "starting"
     assert states[-1] == "training"
-    assert set(states) == {"starting", "training", "evaluating"}
+    assert set(states) == {"starting", "rehearsing", "training", "evaluating"}
     assert [event["seq"] for event in map(json.loads, finished.events.read_text().splitlines())] == list(
         range(len(finished.events.read_text().splitlines()))
     )
