@@ -84,6 +84,13 @@ def fmt_count(count: int | None) -> str:
     return f"{count:,}"
 
 
+def fmt_cost(cost: float | None) -> str:
+    """A price in the currency of whoever named it: `0.31`, `12.40`; a small one keeps two digits."""
+    if cost is None or not math.isfinite(cost):
+        return NONE
+    return f"{cost:,.2f}" if cost >= 0.1 or cost == 0 else f"{cost:.2g}"
+
+
 def fmt_when(timestamp: float | None, now: float | None = None) -> str:
     """A moment as one says it: `10:42`, `yesterday`, `Tue 09:15`, `3 Mar`, `3 Mar 2025`. Local time."""
     if timestamp is None:

@@ -89,6 +89,7 @@ def make_run(home: Home, cli: Cli) -> MakeRun:
         tags: Sequence[str] = (),
         dataset_id: str = "d0123456789",
         model: str = "starter",
+        failure: str = "",
         **recipe: Any,
     ) -> RunDir:
         run = RunDir(home.runs / run_id)
@@ -131,7 +132,9 @@ def make_run(home: Home, cli: Cli) -> MakeRun:
                     best=best == step,
                     best_step=best or None,
                 )
-        writer.write("end", status=status, reason="as asked" if status != "succeeded" else "", best_step=len(train))
+        told = {"code": failure} if failure else {}
+        reason = "as asked" if status != "succeeded" else ""
+        writer.write("end", status=status, reason=reason, best_step=len(train), **told)
         writer.close()
         code = 0 if status in ("succeeded", "stopped") else 1
         write_json(

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from engine.insight.failures import Action, Failure, change_words, explain, failure_code, fixed_recipe
+from engine.insight.failure_words import change_words
+from engine.insight.failures import Action, Failure, explain, failure_code, fixed_recipe
 from engine.recipe import make_recipe
 from engine.runs.failure_codes import HIGHEST_RATE, MEMORY, FailureCode
 from engine.runs.rundir import COMMITTED, RunDir, checkpoint_name, write_json

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from engine.datasets.rows import Row, Turn
     from engine.datasets.versions import Made
     from engine.insight.doctor import Check
+    from engine.insight.failures import Failure
     from engine.models import ModelInfo
     from engine.presets import Preset
     from engine.runs.compare import Comparison
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run_document(run: "Run") -> dict[str, Any]:
-    """A run. Times are unix seconds, `progress` is 0 to 1."""
+    """A run. Times are unix seconds, `progress` is 0 to 1; `stalled` is since when nothing is heard of a live run."""
     return {
         "id": run.id,
         "name": run.name,
@@ -46,6 +47,8 @@ def run_document(run: "Run") -> dict[str, Any]:
         "notes": run.notes,
         "alerts": run.alerts,
         "warnings": run.warnings,
+        "failure_code": run.failure or None,
+        "stalled": run.stalled,
         "recipe": run.recipe,
         "dir": run.dir,
     }
@@ -62,11 +65,30 @@ def latest_document(latest: "Latest") -> dict[str, Any]:
     }
 
 
+def failure_document(failure: "Failure") -> dict[str, Any]:
+    """Why a run ended and the way on: `changes` are recipe fields, `action` is `launch`, `resume` or `edit`."""
+    return {
+        "code": failure.code.value,
+        "title": failure.title,
+        "why": failure.why,
+        "suggestion": failure.suggestion,
+        "changes": failure.changes,
+        "action": failure.action.value,
+        "offer": failure.offer,
+        "question": failure.question,
+    }
+
+
 def run_detail_document(
-    run: "Run", attempts: Sequence["Attempt"], alerts: Sequence["EventRow"], problems: Sequence[tuple[int, str]]
+    run: "Run",
+    attempts: Sequence["Attempt"],
+    alerts: Sequence["EventRow"],
+    problems: Sequence[tuple[int, str]],
+    failure: "Failure | None",
 ) -> dict[str, Any]:
-    """A run with its attempts, its alerts and the damaged lines of its event log."""
+    """A run with its attempts, its alerts, the damaged lines of its event log, and why it ended."""
     return run_document(run) | {
+        "failure": failure_document(failure) if failure else None,
         "attempts": [
             {
                 "number": attempt.number,

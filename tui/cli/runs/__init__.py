@@ -2,8 +2,8 @@
 
 import typer
 
-from tui.cli.runs import acting, comparing, listing, numbers
+from tui.cli.runs import acting, comparing, explaining, listing, numbers
 
-app = typer.Typer(help="Runs: list, look, stop, resume, compare.", no_args_is_help=True)
-for part in (listing, numbers, acting, comparing):
+app = typer.Typer(help="Runs: list, look, stop, resume, fix, compare.", no_args_is_help=True)
+for part in (listing, numbers, acting, explaining, comparing):
     app.add_typer(part.app)

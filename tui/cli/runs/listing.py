@@ -7,10 +7,12 @@ import typer
 from tui.cli.command import Session, command
 from tui.cli.documents import run_detail_document, run_document
 from tui.cli.output import fields, table
+from tui.cli.runs.explaining import failure_text
 from tui.cli.runs.finding import RunArgument, found
-from tui.format import NONE, fmt_bytes, fmt_duration, fmt_number, fmt_percent, fmt_rate, fmt_when
+from tui.format import NONE, fmt_bytes, fmt_cost, fmt_duration, fmt_number, fmt_percent, fmt_rate, fmt_when
 
 if TYPE_CHECKING:
+    from engine.insight.failures import Failure
     from store.records import Attempt, EventRow, Latest, Run
 
 app = typer.Typer()
@@ -72,15 +74,27 @@ def _lowest(latest: "Latest | None") -> str:
 
 @command(app, "show", example="runs show support-3 --json")
 def show(session: Session, run: RunArgument) -> None:
-    """Show one run: its state, its figures, its recipe, its attempts and its alerts."""
+    """Show one run: its state, why it failed, its figures, its recipe, its attempts and its alerts."""
+    from engine.insight.failures import failure_of
+
     it = found(session, run)
+    failure = failure_of(session.store, it)
     attempts = session.store.runs.attempts(it.id)
     alerts = session.store.runs.events(it.id, {"alert"})
     problems = session.store.runs.problems(it.id)
-    session.answer(run_detail_document(it, attempts, alerts, problems), lambda: _detail(it, attempts, alerts, problems))
+    session.answer(
+        run_detail_document(it, attempts, alerts, problems, failure),
+        lambda: _detail(it, attempts, alerts, problems, failure),
+    )
 
 
-def _detail(run: "Run", attempts: list["Attempt"], alerts: list["EventRow"], problems: list[tuple[int, str]]) -> str:
+def _detail(
+    run: "Run",
+    attempts: list["Attempt"],
+    alerts: list["EventRow"],
+    problems: list[tuple[int, str]],
+    failure: "Failure | None",
+) -> str:
     state = str(run.status) + (f": {run.reason}" if run.reason else "") + (f" ({run.phase})" if run.phase else "")
     step = f"{run.step}/{run.total_steps}" if run.total_steps else str(run.step)
     end = run.ended if run.ended else run.heartbeat
@@ -89,6 +103,7 @@ def _detail(run: "Run", attempts: list["Attempt"], alerts: list["EventRow"], pro
             ("name", run.name),
             ("id", run.id),
             ("state", state),
+            ("stalled", f"nothing is heard of it since {fmt_when(run.stalled)}" if run.stalled else ""),
             ("step", step + (f", best {run.best_step}" if run.best_step else "")),
             ("time left", fmt_duration(run.eta_s) if run.eta_s is not None and run.status.live else ""),
             ("model", run.model),
@@ -98,12 +113,13 @@ def _detail(run: "Run", attempts: list["Attempt"], alerts: list["EventRow"], pro
             ("took", fmt_duration(end - run.started) if run.started and end else ""),
             ("tokens/s", fmt_rate(run.tokens_per_s) if run.tokens_per_s is not None else ""),
             ("peak memory", fmt_bytes(run.peak_vram_bytes) if run.peak_vram_bytes is not None else ""),
+            ("cost", fmt_cost(run.cost) if run.cost is not None else ""),
             ("tags", ", ".join(run.tags)),
             ("notes", run.notes),
             ("folder", run.dir),
         ]
     )
-    parts = [head]
+    parts = [head, *([failure_text(run, failure)] if failure else [])]
     if len(attempts) > 1:
         rows = [(a.number, a.from_step, str(a.status), a.reason) for a in attempts]
         parts.append(table(("ATTEMPT", "FROM STEP", "STATUS", "REASON"), rows, right=("ATTEMPT", "FROM STEP")))
