@@ -68,6 +68,7 @@ class Architecture:
     """Whether the feed-forward part multiplies two products (SwiGLU); else one goes through GELU."""
     sdpa: bool = True
     """Whether torch's own attention can be used."""
+    attention_dropout: bool = False
     known: bool = True
     note: str = ""
     """What is not sure about it."""
@@ -292,6 +293,7 @@ def _gpt2(config: Config) -> Architecture:
         head_dim=hidden // heads,
         context=positions,
         gated=False,
+        attention_dropout=float(values.get("attn_pdrop", 0.1)) > 0,
     )
 
 

@@ -16,7 +16,7 @@ from engine.errors import BadInput, Cancelled, FinetuiError
 from engine.home import Home
 from engine.models import ModelInfo
 from engine.recipe import Recipe
-from engine.tokens import Rendered, TemplateProblem, Tokenizer, kept_tokenizer, model_tokenizer, render_row
+from engine.tokens import BUILT_IN, Rendered, TemplateProblem, Tokenizer, kept_tokenizer, model_tokenizer, render_row
 from engine.tokens.messages import has_answer, is_text
 from store.records import Dataset
 
@@ -88,6 +88,12 @@ def check_supervision(
     file = Path(dataset.dir) / DATA
     if not file.is_file():
         return Gate(later="the rows are checked by the run: they cannot be read here")
+    if not model.has_template and not recipe.chat_template and kind_of(dataset.shape) != "text":
+        return Gate(
+            f"the model has no chat template to write conversations with; take one of {', '.join(BUILT_IN)}, "
+            "a Jinja file, or a chat model",
+            "chat_template",
+        )
     try:
         tokenizer = kept_tokenizer(home, model, recipe.revision)
         if tokenizer is None and not prepare:

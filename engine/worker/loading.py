@@ -4,6 +4,8 @@ What a chat runs on is therefore what was trained on: the same quantisation, the
 """
 
 import json
+import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from engine.errors import FinetuiError
+from engine.runs.rundir import read_json
 from engine.runs.failure_codes import FailureCode
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -30,13 +33,17 @@ def default_device() -> str:
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
-def precision_name(precision: str, device: str) -> str:
+def precision_name(precision: str, device: str, probe: str | Path | None = None) -> str:
     """`bf16`, `fp16` or `fp32`: what `precision` means on `device`.
 
-    `auto` is bf16 where the GPU has it, else fp16 there; fp32 on a CPU, many of which are slower in bf16.
+    `auto` is what `engine.worker.probe` found to be best and wrote to `probe`. Where nothing was measured: bf16 where
+    the GPU has it, else fp16 there; fp32 on a CPU, many of which are slower in bf16.
     """
     if precision != "auto":
         return precision
+    measured = read_json(Path(probe)) if probe else None
+    if isinstance(measured, dict) and measured.get("best") in DTYPES:
+        return str(measured["best"])
     if not device.startswith("cuda"):
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
@@ -65,12 +72,13 @@ def load_base(
     revision: str | None = None,
     method: str = "qlora",
     precision: str = "auto",
+    attention: str = "sdpa",
     trust_remote_code: bool = False,
     device: str | None = None,
 ) -> Any:
-    """The base model on `device`, in evaluation mode: NF4 with double quantisation for `qlora`, else plain.
+    """The base model on `device`, in evaluation mode: NF4 with double quantisation for `qlora`, 8 bits for `lora8bit`.
 
-    `precision` is `auto`, `bf16`, `fp16` or `fp32`. Only safetensors are read. A hub name is taken from the cache where
+    `precision` is `auto`, `bf16`, `fp16` or `fp32`. Models that cannot do `sdpa`, as Gemma 2, take `eager` in its place. Only safetensors are read. A hub name is taken from the cache where
     there is no network, and only from there with `HF_HUB_OFFLINE=1`. Raises `LoadError`.
     """
     device = device or default_device()
@@ -78,24 +86,34 @@ def load_base(
     _check_source(str(path), trust_remote_code)
     _check_weights(Path(path))
     options: dict[str, Any] = {}
-    if method == "qlora":
+    if method == "lora8bit":
+        options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
+        # It says at every layer of every step that it computes in float16.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+    elif method == "qlora":
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
         )
+    load = partial(
+        AutoModelForCausalLM.from_pretrained,
+        str(path),
+        revision=revision,
+        dtype=dtype,
+        device_map={"": device},
+        use_safetensors=True,
+        trust_remote_code=trust_remote_code,
+        **options,
+    )
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(path),
-            revision=revision,
-            dtype=dtype,
-            device_map={"": device},
-            attn_implementation="sdpa",
-            use_safetensors=True,
-            trust_remote_code=trust_remote_code,
-            **options,
-        )
+        try:
+            model = load(attn_implementation=attention)
+        except ValueError as error:
+            if attention != "sdpa" or "scaled_dot_product_attention" not in str(error):
+                raise
+            model = load(attn_implementation="eager")
     except torch.cuda.OutOfMemoryError as error:
         raise LoadError(
             f"{path} does not fit into the memory of {device}.",
