@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from engine.home import Home
     from engine.inference.pool import ServerPool
     from engine.runs.manager import RunManager
+    from engine.sweeps.manager import SweepManager
     from store import Store
 
 
@@ -19,6 +20,7 @@ class Services:
     store: "Store"
     manager: "RunManager"
     library: "DatasetLibrary"
+    sweeps: "SweepManager"
     pool: "ServerPool"
 
 
@@ -30,8 +32,10 @@ def open_services(home: "Home") -> Services:
     from engine.datasets.library import DatasetLibrary
     from engine.inference.pool import ServerPool
     from engine.runs.manager import RunManager
+    from engine.sweeps.manager import SweepManager
     from store import open_store
 
     home.ensure()
     store = open_store(home.db)
-    return Services(home, store, RunManager(home, store), DatasetLibrary(home, store), ServerPool(home))
+    runs, sweeps = RunManager(home, store), SweepManager(home, store)
+    return Services(home, store, runs, DatasetLibrary(home, store), sweeps, ServerPool(home))

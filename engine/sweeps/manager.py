@@ -20,6 +20,7 @@ from engine.runs.reconcile import GRACE_S, SILENCE_S
 from engine.runs.rundir import read_json, write_json
 from engine.runs.supervisor import WORKER
 from engine.sweeps.folder import SweepDir
+from engine.sweeps.outlook import look_ahead
 from engine.sweeps.spec import SweepSpec
 from store import Store
 from store.records import Sweep, SweepStatus
@@ -43,9 +44,9 @@ class SweepManager:
     def start(self, spec: SweepSpec) -> Sweep:
         """Begin a sweep; it goes on whatever becomes of this process. A name that is taken gets `-2`, `-3`…
 
-        Raises `BadInput` where its recipe names no dataset or model that is there.
+        Raises `BadInput` with all that stands in the way of its runs; nothing is left behind then.
         """
-        self._require_launchable(spec)
+        look_ahead(self._home, self._store, spec)
         spec = spec.model_copy(update={"name": self._unique(spec.name)})
         folder = SweepDir(self._home.sweeps / f"s{new_run_id()[1:]}")
         created = time.time()
@@ -161,17 +162,6 @@ class SweepManager:
 
     # inner workings
 
-    def _require_launchable(self, spec: SweepSpec) -> None:
-        """Said before anything is started: a dataset or a model that is not there."""
-        from engine.datasets.library import DatasetLibrary
-        from engine.models import resolve_model
-
-        library = DatasetLibrary(self._home, self._store)
-        for dataset in _candidates(spec, "dataset"):
-            library.resolve(str(dataset))
-        for model in _candidates(spec, "model"):
-            resolve_model(str(model), self._home)
-
     def _unique(self, name: str) -> str:
         taken = {sweep.name for sweep in self._store.sweeps.list(10_000)}
         candidate, number = name, 1
@@ -237,15 +227,6 @@ def judge(folder: SweepDir, now: float | None = None) -> tuple[SweepStatus, str,
 def _record(folder: SweepDir, spec: SweepSpec, created: float) -> Sweep:
     written: dict[str, Any] = spec.model_dump(mode="json")
     return Sweep(folder.path.name, spec.name, created, SweepStatus.RUNNING, "", None, written, str(folder.path))
-
-
-def _candidates(spec: SweepSpec, field: str) -> Sequence[Any]:
-    axis = spec.search.get(field)
-    return axis.corners if axis is not None else [spec.recipe_of(_first(spec)).model_dump()[field]]
-
-
-def _first(spec: SweepSpec) -> dict[str, Any]:
-    return {name: axis.corners[0] for name, axis in spec.search.items()}
 
 
 def _changed(path: Path) -> float:

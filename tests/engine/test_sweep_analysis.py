@@ -43,7 +43,7 @@ def test_the_parameter_that_mattered(count: int, how: str) -> None:
 
 def test_a_grid_says_which_list_mattered() -> None:
     search = {"lora_r": [8, 16, 32, 64], "lora_alpha": [16, 32]}
-    rows = [
+    rows: list[tuple[dict[str, Any], float | None, str]] = [
         ({"lora_r": rank, "lora_alpha": alpha}, {8: 3.0, 16: 1.0, 32: 2.0, 64: 4.0}[rank] + alpha / 1000, "complete")
         for rank in (8, 16, 32, 64)
         for alpha in (16, 32)

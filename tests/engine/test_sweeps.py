@@ -96,7 +96,7 @@ def test_a_grid_of_eight_killed_and_resumed(home: Home, store: Store, managers: 
     assert [trial.run_id for trial in trials] == [run.id for run in runs]
     best = min(trials, key=lambda trial: trial.value or 9)
     assert best.params == {"learning_rate": 1e-3, "lora_r": 8}
-    assert (best.value, best.step) == (pytest.approx(1 + 1 / 40), 40), "step 0 is the base model's"
+    assert best.value == pytest.approx(1 + 1 / 40) and best.step == 40, "step 0 is the base model's"
     with pytest.raises(BadInput, match="cannot be resumed"):
         manager.resume(sweep.id)
 
@@ -149,7 +149,7 @@ def test_failures(store: Store, managers: Managers) -> None:
     assert failed.reason == "2 trials in a row failed, the last one: failed: out of memory"
     states = [trial.state for trial in SweepDir(Path(failed.dir)).read_trials()]
     assert [state.value for state in states] == ["complete", "failed", "complete", "failed", "failed"]
-    assert read_json(SweepDir(Path(failed.dir)).exit)["status"] == "failed"
+    assert (read_json(SweepDir(Path(failed.dir)).exit) or {})["status"] == "failed"
 
 
 def test_what_cannot_be_launched_is_refused_at_once(home: Home, store: Store, managers: Managers) -> None:

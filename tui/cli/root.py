@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from tui.cli import chat, datasets, demo, doctor, estimate, models, presets, runs, storage, train
+from tui.cli import chat, datasets, demo, doctor, estimate, models, presets, runs, storage, sweeps, train
 from tui.cli.command import HomeOption
 from tui.cli.output import tolerate_encodings
 
@@ -25,10 +25,17 @@ def root(home: HomeOption = None) -> None:
     """Fine-tune language models from the terminal. `finetui` alone opens the app."""
 
 
-for group in (demo, doctor, train, estimate, chat):
-    app.add_typer(group.app)
-for name, group in {"models": models, "datasets": datasets, "presets": presets, "runs": runs, "store": storage}.items():
-    app.add_typer(group.app, name=name)
+for group in (demo.app, doctor.app, train.app, estimate.app, sweeps.starting, chat.app):
+    app.add_typer(group)
+for name, module in {
+    "models": models,
+    "datasets": datasets,
+    "presets": presets,
+    "runs": runs,
+    "sweeps": sweeps,
+    "store": storage,
+}.items():
+    app.add_typer(module.app, name=name)
 
 
 def run(words: Sequence[str]) -> int:

@@ -36,12 +36,15 @@ def check(session: Session) -> None:
 @command(app, "rebuild", example="store rebuild")
 def rebuild(session: Session) -> None:
     """Read every run folder again; what the folders hold replaces what the store says. Datasets it lacks come back."""
+    from engine.sweeps.manager import SweepManager
+
     with session.progress() as progress:
         progress.update("reading the run folders")
         runs = session.manager.rebuild()
         datasets = session.library.rebuild()
+        sweeps = SweepManager(session.home, session.store).rebuild()
     session.answer(
-        {"runs": runs, "datasets": datasets},
+        {"runs": runs, "datasets": datasets, "sweeps": sweeps},
         f"{runs} {'run' if runs == 1 else 'runs'} read again, {datasets} missing datasets entered again.",
     )
 
