@@ -86,12 +86,29 @@ def row_counts(
         return _counted_before(library, dataset, progress, cancelled) or _by_encoding(
             library, dataset, progress, cancelled
         )
-    chosen = _template(tokenizer, dataset, template, assistant_only)
-    source = chosen.source if chosen else ""
-    usual = chosen is None or (template == "own" and assistant_only)
-    key = tokenizer.key if usual else f"{tokenizer.key}-{_short(source, str(assistant_only))}"
+    key = _counts_key(dataset, tokenizer, template, assistant_only)
     how = ByModel(str(tokenizer.folder), template, assistant_only)
     return RowCounts(_count(library, dataset, key, how, progress, cancelled), tokenizer.name, key)
+
+
+def is_counted(
+    library: "DatasetLibrary",
+    dataset: "Dataset",
+    tokenizer: Tokenizer,
+    *,
+    template: str = "own",
+    assistant_only: bool = True,
+) -> bool:
+    """Whether `row_counts` has its answer ready. Raises `BadInput` for a template that is not there."""
+    return _kept_file(library, dataset.id, _counts_key(dataset, tokenizer, template, assistant_only)).is_file()
+
+
+def _counts_key(dataset: "Dataset", tokenizer: Tokenizer, template: str, assistant_only: bool) -> str:
+    """What counts are kept under: the tokenizer's key, with the template where that is not the usual one."""
+    chosen = _template(tokenizer, dataset, template, assistant_only)
+    if chosen is None or (template == "own" and assistant_only):
+        return tokenizer.key
+    return f"{tokenizer.key}-{_short(chosen.source, str(assistant_only))}"
 
 
 def dataset_tokens(
