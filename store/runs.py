@@ -138,6 +138,16 @@ class RunStore:
                 (since, run_id, *live),
             )
 
+    def set_waiting(self, run_id: str, phase: str) -> None:
+        """A live run waits for what only its cluster can give; its next event says otherwise."""
+        live = [status for status in Status if status not in TERMINAL]
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE runs SET status = ?, phase = ?, phase_progress = NULL, eta_s = NULL "
+                f"WHERE id = ? AND status IN ({', '.join('?' * len(live))}) AND (status != ? OR phase != ?)",
+                (Status.QUEUED, phase, run_id, *live, Status.QUEUED, phase),
+            )
+
     def reset(self, run_id: str) -> None:
         """Forget everything that was ingested; the name, the note and the tags stay."""
         with self._database.transaction() as connection:

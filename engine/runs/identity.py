@@ -35,6 +35,8 @@ class ProcessRecord:
     attempt: int
     supervisor: Identity | None
     worker: Identity | None
+    job: str = ""
+    """The id of its job, where a cluster runs it. Before that begins, the host is empty."""
 
     def alive(self) -> list[Identity]:
         """Those of its processes that live, the supervisor first. None are seen of another machine or boot."""
@@ -53,6 +55,7 @@ def read_process(path: Path) -> ProcessRecord | None:
             attempt=int(value["attempt"]),
             supervisor=_identity(value.get("supervisor")),
             worker=_identity(value.get("worker")),
+            job=str(value.get("job_id") or ""),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

@@ -5,8 +5,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from engine.runs.backends.slurm_end import LAG_S, verdict_of
+from engine.runs.backends.slurm_jobs import WATCH
 from engine.runs.failure_codes import FailureCode
 from engine.runs.identity import ProcessRecord, boot_id, host, read_process
+from engine.runs.processes import TAKEN_AWAY
 from engine.runs.recognise import CAUSES, code_of_signal, last_words
 from engine.runs.rundir import RunDir, checkpoint_step, read_json
 from store.records import Status
@@ -36,6 +39,8 @@ def judge(rundir: RunDir, now: float | None = None) -> Verdict | None:
     """
     now = time.time() if now is None else now
     record = read_process(rundir.process)
+    if record is not None and record.job:
+        return _judge_job(rundir, record, now)
     if not rundir.exit.exists() and _may_be_at_work(rundir, record, now):
         return None
     ending = read_json(rundir.exit)  # read after the processes were found dead: nothing can change it now
@@ -52,6 +57,49 @@ def judge(rundir: RunDir, now: float | None = None) -> Verdict | None:
     else:
         reason, code = "the process is gone without an exit record", FailureCode.VANISHED
     return Verdict(Status.LOST, reason, _last_sign(rundir) or now, code)
+
+
+def waits_in_cluster(rundir: RunDir) -> str:
+    """Why a run that a cluster has queued is not at work, for people; empty where it is, or there is none."""
+    record = read_process(rundir.process)
+    job = WATCH.find(record.job) if record is not None and record.job else None
+    if record is None or job is None or job.looked < _last_sign(rundir):
+        return ""
+    if job.waits:
+        return f"waiting in Slurm{f': {job.reason}' if job.reason else ''} (job {job.id})"
+    return f"starting on {job.node} (Slurm job {job.id})" if job.state == "RUNNING" and not record.host else ""
+
+
+def was_waiting(rundir: RunDir) -> bool:
+    """Whether the machine was restarted before the run had a device: nothing is lost, and it waits on."""
+    record = read_process(rundir.process)
+    return (
+        record is not None
+        and not record.job
+        and record.worker is None
+        and record.host == host()
+        and record.boot_id != boot_id()
+        and not rundir.exit.exists()
+    )
+
+
+def _judge_job(rundir: RunDir, record: ProcessRecord, now: float) -> Verdict | None:
+    """The same for a run that is a job of Slurm: its own word counts, then Slurm's."""
+    ending = read_json(rundir.exit)
+    told = False
+    if isinstance(ending, dict) and ending.get("attempt") == record.attempt:
+        told = ending.get("requested") == TAKEN_AWAY
+        if not told:
+            status, reason, code = _ended(rundir, ending)
+            return Verdict(status, reason, float(ending.get("ended") or now), code)
+    job = WATCH.find(record.job)
+    if job is None or job.live:
+        return None
+    elsewhere = record.host != host()
+    if elsewhere and now - max(job.ended, _last_sign(rundir)) < LAG_S:
+        return None  # its last lines and its exit record may not be seen here yet
+    status, reason, code = verdict_of(job, rundir.log, _kept(rundir), told=told)
+    return Verdict(status, reason, job.ended or _last_sign(rundir) or now, code)
 
 
 def _may_be_at_work(rundir: RunDir, record: ProcessRecord | None, now: float) -> bool:

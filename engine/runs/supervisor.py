@@ -20,9 +20,10 @@ from typing import Any
 
 from engine.runs.allot import CPU, Request
 from engine.runs.identity import Identity, boot_id, host, identity_of
+from engine.runs.job import go_on_later, keep_records, latest_step
 from engine.runs.leases import Lease, Ticket, try_lock
 from engine.runs.oom import OomWatch
-from engine.runs.processes import process_count, worker_command
+from engine.runs.processes import TAKEN_AWAY, process_count, worker_command
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir, read_json, write_json
 from engine.runs.signals import SignalQueue
@@ -63,16 +64,18 @@ class Ending:
 class Supervisor:
     """One attempt of one run, from the wait for a device to the exit record."""
 
-    def __init__(self, rundir: RunDir, attempt: int, worker: Sequence[str]) -> None:
+    def __init__(self, rundir: RunDir, attempt: int, worker: Sequence[str], job: str = "") -> None:
         self._dir = rundir
         self._attempt = attempt
         self._worker = tuple(worker)
+        self._job = job
         self._signals = SignalQueue()
         self._requested: str | None = None
         self._phase: str | None = "starting"
         self._processes = 1
         self._held: list[int] = []  # locks that the commands inherit, so that they outlive this process with them
         self._touched = time.monotonic()
+        self._first_step = latest_step(rundir)
         log_offset = rundir.log.stat().st_size if rundir.log.exists() else 0
         self._ending = Ending(attempt=attempt, started=time.time(), log_offset=log_offset)
 
@@ -84,6 +87,8 @@ class Supervisor:
             return 1
         self._held.append(claim)
         self._dir.stop.unlink(missing_ok=True)  # it was meant for an earlier attempt
+        if self._job:
+            keep_records(self._dir, self._attempt)
         self._record_processes(None)
         try:
             self._work()
@@ -91,13 +96,15 @@ class Supervisor:
             traceback.print_exc()
             self._ending = replace(self._ending, code=1)
         self._record_ending()
+        if self._requested == TAKEN_AWAY:
+            go_on_later(self._dir, self._job, self._first_step)
         return 0
 
     def _work(self) -> None:
         inputs = read_json(self._dir.inputs)
         if inputs is None:
             raise FileNotFoundError(f"{self._dir.inputs} is missing or damaged")
-        lease = self._wait_for_devices(Path(inputs["leases"]), self._request(inputs))
+        lease = Lease((), ()) if self._job else self._wait_for_devices(Path(inputs["leases"]), self._request(inputs))
         if lease is None:
             return
         self._held.extend(lease.fds)
@@ -108,19 +115,23 @@ class Supervisor:
             if self._asked_to_end() or not self._prepare(step, environment):
                 return
         self._phase = "starting"
-        self._say("starting", "starting the worker")
+        self._say(
+            "starting", f"starting the worker on {host()} (job {self._job})" if self._job else "starting the worker"
+        )
         if not self._asked_to_end():
             self._phase = None
             self._processes = process_count(inputs)
             self._run_command(worker_command(self._worker, inputs, str(self._dir.path)), environment)
 
     def _request(self, inputs: Mapping[str, Any]) -> Request:
-        """What the run asks for, as `inputs.json` says."""
+        """What the run asks for, as `inputs.json` says: a device for each process, where it does not say otherwise."""
+        processes = int(inputs.get("processes") or 1)
+        devices = tuple(inputs["devices"])
         return Request(
             run=inputs["id"],
-            devices=tuple(inputs["devices"]),
-            wanted=int(inputs.get("devices_wanted") or 1),
-            bytes=int(inputs.get("needs_bytes") or 0),
+            devices=devices,
+            wanted=int(inputs.get("devices_wanted") or processes),
+            bytes=int(inputs.get("needs_bytes") or 0) * (processes if devices == (CPU,) else 1),
             slots=int(inputs.get("slots") or 1),
             priority=int(inputs.get("priority") or 0),
             # Supervisors that are started one after the other need not get here in that order.
@@ -196,10 +207,14 @@ class Supervisor:
         self._note(number)
         if number == signal.SIGQUIT:
             _kill_group(pid)
-        elif self._requested and not before and self._processes > 1:
-            with suppress(OSError):
-                self._dir.stop.touch()  # to all of them at the same step: a signal would reach them at different ones
         elif self._requested and not before:
+            self._ask_to_stop(pid)
+
+    def _ask_to_stop(self, pid: int) -> None:
+        if self._processes > 1 or self._job:
+            with suppress(OSError):  # a disk that is full
+                self._dir.stop.write_text(self._requested or "", encoding="ascii")
+        if self._processes == 1:  # several would hear of it at different steps, and go by the file
             # To the leader alone: killing its data loaders under it would turn the stop into a crash.
             os.kill(pid, signal.SIGTERM)
             os.kill(pid, signal.SIGCONT)  # a suspended worker could not hear it
@@ -208,7 +223,7 @@ class Supervisor:
         if number == signal.SIGQUIT:
             self._requested = "kill"
         elif number in (signal.SIGTERM, signal.SIGINT) and self._requested is None:
-            self._requested = "stop"
+            self._requested = TAKEN_AWAY if self._job and number == signal.SIGTERM else "stop"
 
     def _asked_to_end(self, timeout_s: float = 0.0) -> bool:
         for number in self._signals.wait(timeout_s):
@@ -255,9 +270,11 @@ class Supervisor:
             "boot_id": boot_id(),
             "supervisor": own and own.to_json(),
             "worker": worker and worker.to_json(),
-            "backend": "local",
+            "backend": "slurm" if self._job else "local",
             "attempt": self._attempt,
         }
+        if self._job:
+            record["job_id"] = self._job
         try:
             write_json(self._dir.process, record)
         except OSError as error:
@@ -314,9 +331,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run one attempt of a run to its end.")
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--attempt", type=int, default=1)
+    parser.add_argument("--job", default="", help="the Slurm job that this is")
     parser.add_argument("--worker", nargs=argparse.REMAINDER, default=list(WORKER))
     options = parser.parse_args(arguments)
-    return Supervisor(RunDir(options.run_dir.absolute()), options.attempt, options.worker).run()
+    return Supervisor(RunDir(options.run_dir.absolute()), options.attempt, options.worker, options.job).run()
 
 
 if __name__ == "__main__":

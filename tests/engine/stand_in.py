@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from engine.runs.processes import is_taken_away
 from engine.runs.protocol import EventWriter
-from engine.runs.rundir import COMMITTED, RunDir, checkpoint_name, checkpoint_step
+from engine.runs.rundir import COMMITTED, RunDir, checkpoint_name, checkpoint_step, read_json
 
 stop_requested = False
 
@@ -62,6 +63,9 @@ def main() -> int:
             writer.write("checkpoint", step=step, path=str(folder.relative_to(run.path)), best=True)
         while step == options.hold_at and not stop_requested and not (run.path / "go").exists():
             time.sleep(0.02)
+        if stop_requested and is_taken_away(run, read_json(run.inputs) or {}):
+            writer.write("state", status="queued", phase=f"saved at step {step}")
+            return 0
         if stop_requested:
             writer.write("end", status="stopped", reason=f"stopped at step {step}")
             return 0

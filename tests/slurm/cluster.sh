@@ -27,7 +27,7 @@ end() {  # end NAME PIDFILE
     if runs "$1" "$2"; then
         local pid; pid=$(cat "$2")
         kill "$pid" 2>/dev/null || true
-        for _ in $(seq 100); do
+        for _ in $(seq 20); do  # what it would save by then is not wanted
             [ -d "/proc/$pid" ] || break
             sleep 0.05
         done
@@ -39,9 +39,8 @@ end() {  # end NAME PIDFILE
 idle() { [ "$(sinfo -h -p low -o %T 2>/dev/null)" = idle ]; }
 
 write_configuration() {
-    local node cpus memory
+    local node memory
     node=$(hostname -s)
-    cpus=$(nproc)
     memory=$(( $(awk '/^MemTotal/ {print $2}' /proc/meminfo) / 1024 - 64 ))
     mkdir -p "$DIR/state" "$DIR/spool"
     cat > "$SLURM_CONF" <<END
@@ -77,7 +76,10 @@ PreemptMode=REQUEUE
 JobRequeue=1
 KillWait=5
 ReturnToService=2
-NodeName=$node NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory State=UNKNOWN
+EnforcePartLimits=ALL
+# Four processors, however many there are: some tests have two jobs at once.
+SlurmdParameters=config_overrides
+NodeName=$node NodeAddr=127.0.0.1 CPUs=4 RealMemory=$memory State=UNKNOWN
 PartitionName=low Nodes=$node Default=YES MaxTime=1:00:00 PriorityTier=1 State=UP
 PartitionName=high Nodes=$node MaxTime=1:00:00 PriorityTier=10 State=UP
 END

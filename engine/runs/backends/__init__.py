@@ -1,0 +1,25 @@
+"""Where runs go: this machine, or a cluster. One face, whichever the run's `inputs.json` names.
+
+Standard library only: the supervisor uses the part of it that a job needs.
+"""
+
+import subprocess
+from collections.abc import Sequence
+
+from engine.runs.backends import local, slurm
+from engine.runs.rundir import RunDir, read_json
+
+Process = subprocess.Popen[bytes]
+
+SLURM = "slurm"
+
+
+def start(rundir: RunDir, attempt: int, worker: Sequence[str]) -> Process | None:
+    """Start an attempt of a run; it goes on whatever becomes of this process. Returns a child to poll, if it has one.
+
+    Raises `BadInput` with the backend's own words where it does not take the run, and `OSError`.
+    """
+    if (read_json(rundir.inputs) or {}).get("backend") == SLURM:
+        slurm.submit(rundir, attempt, worker)
+        return None
+    return local.start_supervisor(rundir, attempt, worker)
