@@ -22,6 +22,7 @@ from engine.runs.backends.local import SAMPLES, candidate_devices
 from engine.runs.identity import read_process
 from engine.runs.preflight import Preflight, preflight, require
 from engine.runs.protocol import EventWriter
+from engine.runs.queue import cpu_runs
 from engine.runs.requirements import require_torch_side
 from engine.runs.rundir import RunDir, checkpoint_step, read_json, write_json
 from store import Store
@@ -137,6 +138,7 @@ def _where(home: Home, found: Preflight) -> dict[str, Any]:
         "devices": list(devices),
         "visible": {device: value for device, value in devices.items() if value},
         "leases": str(home.root / "leases"),
+        "slots": cpu_runs(home),
         "prepare": _preparation(model, home),
     }
 

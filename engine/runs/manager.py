@@ -14,11 +14,14 @@ from typing import Any
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.recipe import Recipe
+from engine.runs.backends.local import start_supervisor
 from engine.runs.identity import Identity, ProcessRecord, host, kill_group, read_process, send_signal
 from engine.runs.ingest import ingest_run
 from engine.runs.launcher import Process, launch_run, new_run, start_again
 from engine.runs.leases import try_lock
-from engine.runs.reconcile import judge
+from engine.runs.processes import process_count
+from engine.runs.queue import RunQueue
+from engine.runs.reconcile import judge, was_waiting
 from engine.runs.rundir import RunDir, read_json, write_json
 from engine.runs.supervisor import WORKER, Ending
 from store import Store
@@ -40,6 +43,7 @@ class RunManager:
     """
 
     def __init__(self, home: Home, store: Store, *, worker: Sequence[str] = WORKER) -> None:
+        self.queue = RunQueue(home, store)
         self._home = home
         self._store = store
         self._worker = tuple(worker)
@@ -47,6 +51,9 @@ class RunManager:
         self._ingest_lock: int | None = None
         self._children: dict[str, Process] = {}
         self._complained: set[str] = set()
+        self._left_waiting: dict[str, int] = {}
+        """Runs, with their attempts, that waited when the machine was restarted and have no supervisor yet."""
+        self._queued_again: set[str] = set()
         self._seen_logs: dict[str, tuple[int, int] | None] = {}
         self._seen_runs: dict[str, Run] = {}
         self._seen_version = -1
@@ -127,6 +134,7 @@ class RunManager:
             ) from error
         self._store.runs.delete(run_id)
         shutil.rmtree(doomed, ignore_errors=True)
+        self.queue.forget(run_id)
 
     # keeping up
 
@@ -140,6 +148,7 @@ class RunManager:
             self._reap()
             if self._may_ingest():
                 self._take_in()
+                self._queue_again()
             return self._news()
 
     def rebuild(self) -> int:
@@ -153,7 +162,9 @@ class RunManager:
                     "The store cannot be rebuilt now: another finetui is at work on this home.",
                     fix="Close the app and wait for other commands to end, then try again.",
                 )
-            return sum(self._rebuild_run(RunDir(path)) for path in sorted(self._home.runs.glob("[!.]*/")))
+            count = sum(self._rebuild_run(RunDir(path)) for path in sorted(self._home.runs.glob("[!.]*/")))
+            self._queue_again()
+            return count
 
     def close(self) -> None:
         """Let another process take events in. Runs go on."""
@@ -191,8 +202,27 @@ class RunManager:
             return
         ingest_run(self._store, run_id, rundir)  # nobody writes any more: what is in the log now is all of it
         run = self._store.runs.get(run_id)
-        if run is not None and run.status.live:
+        if run is None or not run.status.live:
+            return
+        if run.status is Status.QUEUED and run_id not in self._queued_again and was_waiting(rundir):
+            self._queued_again.add(run_id)  # once: what cannot be started now is lost
+            self._left_waiting[run_id] = run.attempt
+        else:
             self._store.runs.finish(run_id, verdict.status, verdict.reason, verdict.ended, verdict.failure or "")
+
+    def _queue_again(self) -> None:
+        """Start supervisors for the runs that lost theirs while they waited: one after the other, to keep the order."""
+        for run_id in self.queue.in_order(self._left_waiting):
+            try:
+                child = start_supervisor(self._dir(run_id), self._left_waiting[run_id], self._worker)
+            except OSError:
+                _log.warning("the run %s cannot be queued again", run_id, exc_info=True)
+                continue
+            self._children[run_id] = child
+            give_up = time.monotonic() + SETTLE_S
+            while child.poll() is None and not self.queue.has_come(run_id) and time.monotonic() < give_up:
+                time.sleep(0.02)
+        self._left_waiting.clear()
 
     def _news(self) -> set[str]:
         """Ids of runs whose rows are others than at the last call, whoever wrote them."""
@@ -242,8 +272,11 @@ class RunManager:
             send_signal(process, signal.SIGQUIT if now else signal.SIGTERM)
         # Else the supervisor was killed and its worker goes on: we stand in for it.
         elif not now:
-            send_signal(process, signal.SIGTERM)
-            send_signal(process, signal.SIGCONT)
+            if process_count(read_json(self._dir(run.id).inputs) or {}) > 1:
+                self._dir(run.id).stop.touch()  # a signal would reach its processes at different steps
+            else:
+                send_signal(process, signal.SIGTERM)
+                send_signal(process, signal.SIGCONT)
         elif kill_group(process):
             ending = Ending(attempt=record.attempt, started=run.started or run.created, log_offset=0)
             told = asdict(ending) | {"signal": int(signal.SIGKILL), "requested": "kill", "ended": time.time()}
