@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +31,8 @@ from engine.tokens.messages import CallStyle, Message
 BUILT_IN = ("chatml", "instruction", "alpaca", "llama-3")
 """Templates that come with finetui, for models without one."""
 
+_TURN_ENDS = ("<|im_end|>", "<|eot_id|>")
+_BEGIN = "<|begin_of_text|>"
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")  # as TRL looks for it
 _MOST_CHARS = 16 << 20
 """A template may write this much, and sixteen times what it was given."""
@@ -133,9 +135,17 @@ def with_tools(template: ChatTemplate, other: ChatTemplate) -> ChatTemplate:
     return template if other.call_style == "words" else other
 
 
-def built_in_template(name: str) -> str:
-    """The source of one of the `BUILT_IN` templates."""
-    return (Path(__file__).parent / "templates" / f"{name}.jinja").read_text(encoding="utf-8")
+def built_in_template(name: str, *, eos_token: str | None = None, known: Callable[[str], bool] = lambda _: True) -> str:
+    """The source of one of the `BUILT_IN` templates, for a tokenizer that ends text with `eos_token`.
+
+    `known` says whether a token is in its vocabulary. Turns must end with a single token, or the model never learns to
+    stop: where the template's own is none, `eos_token` takes its place.
+    """
+    source = (Path(__file__).parent / "templates" / f"{name}.jinja").read_text(encoding="utf-8")
+    for turn_end in _TURN_ENDS:
+        if turn_end in source and eos_token and not known(turn_end):
+            source = source.replace(turn_end, eos_token)
+    return source if known(_BEGIN) else source.replace(f"default('{_BEGIN}')", "default('')")
 
 
 def read_template(path: Path) -> str:

@@ -103,7 +103,12 @@ class Tokenizer:
         if name == "training" and (self.folder / TRAINING).is_file():
             return self._read(TRAINING)
         if name in BUILT_IN:
-            return ChatTemplate(built_in_template(name), self.special.map, name)
+            source = built_in_template(
+                name,
+                eos_token=self.special.eos_token,
+                known=lambda token: self.backend.token_to_id(token) is not None,
+            )
+            return ChatTemplate(source, self.special.map, name)
         if name.endswith((".jinja", ".jinja2", ".j2")) or "/" in name:
             path = Path(name).expanduser()
             return ChatTemplate(read_template(path), self.special.map, path.name)

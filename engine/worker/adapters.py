@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from engine.runs.failure_codes import FailureCode
 from engine.worker.loading import LoadError
 from engine.worker.rows import BASE
 
@@ -77,21 +78,8 @@ class AdapterShelf:
 
     def _check(self, folder: Path) -> list[str]:
         """Warnings about the adapter in `folder`; `LoadError` for one that cannot be used here."""
-        try:
-            config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-            kind, trained_on = config["peft_type"], str(config.get("base_model_name_or_path") or "")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LoadError(
-                f"{folder} is not an adapter.",
-                f"Its adapter_config.json cannot be read: {error}",
-                "Give a folder with adapter_config.json and adapter_model.safetensors.",
-            ) from error
-        if not (folder / "adapter_model.safetensors").is_file():
-            raise LoadError(
-                f"{folder} has no adapter_model.safetensors.",
-                "Pickled adapters can run code when they are read, so they are not.",
-                "Save the adapter as safetensors.",
-            )
+        config = read_adapter(folder)
+        kind, trained_on = config["peft_type"], str(config.get("base_model_name_or_path") or "")
         for field, usual in (("bias", "none"), ("target_parameters", None), ("alora_invocation_tokens", None)):
             if config.get(field, usual) not in (usual, [], ()):
                 raise LoadError(
@@ -101,12 +89,34 @@ class AdapterShelf:
                 )
         if kind != "LORA":
             raise LoadError(f"{folder} is a {kind} adapter.", "The model server answers with LoRA and DoRA adapters.")
-        if trained_on and not _same_model(trained_on, self.base_name):
+        if trained_on and not same_model(trained_on, self.base_name):
             return [f"The adapter was trained on {trained_on}, and this base model is {self.base_name}."]
         return []
 
 
-def _same_model(one: str, other: str) -> bool:
+def read_adapter(folder: Path) -> dict[str, Any]:
+    """What the adapter in `folder` says of itself. Raises `LoadError` for a folder without one, or a pickled one."""
+    try:
+        config: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        config["peft_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LoadError(
+            f"{folder} is not an adapter.",
+            f"Its adapter_config.json cannot be read: {error}",
+            "Give a folder with adapter_config.json and adapter_model.safetensors.",
+        ) from error
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise LoadError(
+            f"{folder} has no adapter_model.safetensors.",
+            "Pickled adapters can run code when they are read, so they are not.",
+            "Save the adapter as safetensors.",
+            FailureCode.PICKLED_WEIGHTS,
+        )
+    return config
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether two names, as recipes and adapters have them, mean one base model."""
     if one == other:
         return True
     first, second = Path(one), Path(other)

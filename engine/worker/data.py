@@ -5,8 +5,7 @@ pair the chosen answer is learnt, an answer marked as not wanted is left out, an
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,13 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
-from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
 from engine.datasets.reader import rows_of
 from engine.datasets.rows import Row
 from engine.runs.rundir import read_json
-from engine.tokens.messages import (
-    Message,
-    has_answer,
-    is_text,
-    learnt_turns,
-    plain_text,
-    template_messages,
-    template_tools,
-)
-from engine.tokens.supervision import has_tools, write_row
-from engine.tokens.template import ChatTemplate, TemplateProblem, with_tools
+from engine.tokens.messages import Message, has_answer, is_text, learnt_turns, plain_text
 from engine.worker.refusal import Refusal
+from engine.worker.templates import RowTemplates
 
 SAMPLE_ROWS = 3
 STAGE = "stage"
@@ -43,7 +32,8 @@ _BATCH_ROWS = 1_000
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows to train on, and rows held back (or `None`), with the column `messages` or `text`, and `tools`.
+    """Rows to train on, and rows held back (or `None`), with the column `messages` or `text` or those of pairs, and
+    `tools`.
 
     `conversational` is false for plain text, where the loss cannot be limited to the assistant. `staged` says that the
     rows have a stage, and are to be learnt stage by stage. `left_out` counts training rows without a wanted answer.
@@ -62,21 +52,12 @@ def load_data(folder: Path, tokenizer: PreTrainedTokenizerBase, *, assistant_onl
     `assistant_only` says that the loss is to be on the assistant's words. Raises `Refusal` where there is nothing to
     train on, and where the chat template refuses a row.
     """
-    file = folder / "data.parquet"
-    if not file.is_file():
-        raise Refusal(
-            f"The dataset's file is gone: {file}.",
-            code="dataset_missing",
-            fix="Import the dataset again and launch anew.",
-        )
-    card = read_json(folder / "card.json")
-    operation = card.get("operation") if isinstance(card, dict) else None
-    staged = isinstance(operation, dict) and operation.get("kind") == "stage"
-    templates = _Templates(tokenizer, assistant_only)
+    staged = is_staged(folder)
+    templates = RowTemplates(tokenizer, assistant_only)
     parts = {split: _Columns() for split in _SPLITS}
     present = dict.fromkeys(_SPLITS, 0)
     answered = False
-    for row in _rows(file):
+    for row in stored_rows(folder):
         answered = answered or is_text(row) or any(turn.role == "assistant" for turn in learnt_turns(row))
         if row.split not in parts:
             continue
@@ -131,8 +112,22 @@ def _require_rows(parts: dict[str, "_Columns"], present: dict[str, int], answere
     )
 
 
-def _rows(file: Path) -> Iterator[Row]:
-    """All rows, whichever version of finetui wrote them."""
+def is_staged(folder: Path) -> bool:
+    """Whether the rows of the dataset version in `folder` are to be learnt stage by stage."""
+    card = read_json(folder / "card.json")
+    operation = card.get("operation") if isinstance(card, dict) else None
+    return isinstance(operation, dict) and operation.get("kind") == "stage"
+
+
+def stored_rows(folder: Path) -> Iterator[Row]:
+    """All rows of a dataset version, whichever version of finetui wrote them. Raises `Refusal` where they are gone."""
+    file = folder / "data.parquet"
+    if not file.is_file():
+        raise Refusal(
+            f"The dataset's file is gone: {file}.",
+            code="dataset_missing",
+            fix="Import the dataset again and launch anew.",
+        )
     done = 0
     with pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(_BATCH_ROWS):
@@ -141,55 +136,6 @@ def _rows(file: Path) -> Iterator[Row]:
                 table = table.append_column("metadata", pa.array(["{}"] * len(table), pa.string()))
             yield from rows_of(table, done)
             done += len(table)
-
-
-class _Templates:
-    """The template that TRL takes for a row, asked beforehand: TRL ends with a traceback at one it refuses."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, assistant_only: bool) -> None:
-        self._assistant_only = assistant_only
-        self._plain: ChatTemplate | None = None
-        self._with_tools: ChatTemplate | None = None
-        own = tokenizer.chat_template
-        if not own:
-            return
-        named: dict[str, str] = own if isinstance(own, dict) else {"default": own}
-        special = tokenizer.special_tokens_map
-        if assistant_only and not has_generation_markers(own):
-            with suppress(ValueError):  # TRL has none for it; `require_generation_block` says so
-                named = {"default": get_training_chat_template(tokenizer) or named["default"]}
-        self._plain = ChatTemplate(named["default"], special)
-        other = ChatTemplate(named["tool_use"], special) if "tool_use" in named else self._plain
-        self._with_tools = with_tools(self._plain, other)
-
-    def _template(self, row: Row) -> ChatTemplate:
-        template = self._with_tools if row.tools else self._plain
-        if template is None:
-            raise Refusal(
-                "The model has no chat template, so conversations cannot be written the way it reads them.",
-                code="no_chat_template",
-                fix="Choose a chat model (its name often ends in -Instruct or -Chat).",
-            )
-        return template
-
-    def teach(self, row: Row) -> bool:
-        """Whether the row, as the template writes it, has something to learn. Raises `Refusal`."""
-        try:
-            written = write_row(row, self._template(row))
-        except TemplateProblem as problem:
-            raise Refusal(
-                f"Row {row.index + 1}: the model's chat template refuses this conversation. {problem.why}",
-                code="template_refuses",
-                fix="Change or drop the row, or choose another model or template.",
-            ) from problem
-        limited = self._assistant_only and self._template(row).marks
-        return not limited or any(start < end for start, end in written.spans)
-
-    def messages(self, row: Row) -> tuple[list[Message], list[Message] | None]:
-        """The row's messages and tools, as the template takes them."""
-        turns = learnt_turns(row)
-        style = self._template(row).call_style if has_tools(row, turns) else "words"
-        return template_messages(turns, style), template_tools(row.tools, style)
 
 
 class _Json(datasets.Json):
@@ -216,12 +162,12 @@ class _Columns:
 
     def add_text(self, row: Row) -> None:
         self.texts.append(plain_text(row))
-        self._stages.append(_stage(row))
+        self._stages.append(stage_of(row))
 
     def add(self, messages: list[Message], tools: list[Message] | None, row: Row) -> None:
         self.messages.append(messages)
         self._tools.append(json.dumps(tools) if tools else None)
-        self._stages.append(_stage(row))
+        self._stages.append(stage_of(row))
 
     def dataset(self, staged: bool) -> datasets.Dataset:
         """All of it in memory. Columns that no row needs are left out."""
@@ -231,36 +177,44 @@ class _Columns:
             columns["text"] = pa.array(self.texts, pa.string())
             features["text"] = datasets.Value("string")
         else:
-            columns["messages"], features["messages"] = self._message_column()
+            columns["messages"], features["messages"] = message_column(self.messages)
         if any(self._tools):
             columns["tools"] = pa.array(self._tools, pa.string())  # TRL reads JSON text
             features["tools"] = datasets.Value("string")
         if staged:
             columns[STAGE] = pa.array(self._stages, pa.int64())
             features[STAGE] = datasets.Value("int64")
-        info = datasets.DatasetInfo(features=datasets.Features(features))
-        return datasets.Dataset(datasets.table.InMemoryTable(pa.table(columns)), info=info)
-
-    def _message_column(self) -> tuple[Any, Any]:
-        items = [message for messages in self.messages for message in messages]
-        fields: dict[str, Any] = {}
-        kinds: dict[str, Any] = {}
-        for name in ("role", "content", "name"):
-            if name != "name" or any(name in item for item in items):
-                fields[name] = pa.array([item.get(name) for item in items], pa.string())
-                kinds[name] = datasets.Value("string")
-        if any("tool_calls" in item for item in items):
-            calls = [json.dumps(item["tool_calls"]) if "tool_calls" in item else None for item in items]
-            fields["tool_calls"] = pa.ExtensionArray.from_storage(pa.json_(), pa.array(calls, pa.string()))
-            kinds["tool_calls"] = _Json()
-        offsets = [0]
-        for messages in self.messages:
-            offsets.append(offsets[-1] + len(messages))
-        structs = pa.StructArray.from_arrays(list(fields.values()), names=list(fields))
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs), datasets.List(kinds)
+        return in_memory(columns, features)
 
 
-def _stage(row: Row) -> int:
+def message_column(conversations: Sequence[list[Message]]) -> tuple[Any, Any]:
+    """Conversations as a column, and its type. Fields that no message has are left out."""
+    items = [message for messages in conversations for message in messages]
+    fields: dict[str, Any] = {}
+    kinds: dict[str, Any] = {}
+    for name in ("role", "content", "name"):
+        if name != "name" or any(name in item for item in items):
+            fields[name] = pa.array([item.get(name) for item in items], pa.string())
+            kinds[name] = datasets.Value("string")
+    if any("tool_calls" in item for item in items):
+        calls = [json.dumps(item["tool_calls"]) if "tool_calls" in item else None for item in items]
+        fields["tool_calls"] = pa.ExtensionArray.from_storage(pa.json_(), pa.array(calls, pa.string()))
+        kinds["tool_calls"] = _Json()
+    offsets = [0]
+    for messages in conversations:
+        offsets.append(offsets[-1] + len(messages))
+    structs = pa.StructArray.from_arrays(list(fields.values()), names=list(fields))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs), datasets.List(kinds)
+
+
+def in_memory(columns: dict[str, Any], features: dict[str, Any]) -> datasets.Dataset:
+    """Arrow columns as a dataset that stays in memory."""
+    info = datasets.DatasetInfo(features=datasets.Features(features))
+    return datasets.Dataset(datasets.table.InMemoryTable(pa.table(columns)), info=info)
+
+
+def stage_of(row: Row) -> int:
+    """The row's stage, counted from 0; 0 where it has none."""
     stage = row.metadata.get(STAGE)
     return stage if isinstance(stage, int) else 0
 
@@ -272,16 +226,30 @@ def sample_conversations(
     if prompts:
         return [([{"role": "user", "content": prompt}], None) for prompt in prompts]
     rows = validation if validation is not None else train
+    if "prompt" in rows.column_names:
+        return [(_present(row["prompt"]), _answer(row["chosen"])) for row in _some_of(rows)]
     if "messages" not in rows.column_names:
         return []
+    return [_without_answer(row["messages"]) for row in _some_of(rows)]
+
+
+def _some_of(rows: datasets.Dataset) -> list[dict[str, Any]]:
     every = max(1, len(rows) // SAMPLE_ROWS)
-    chosen: list[dict[str, Any]] = [rows[index] for index in range(0, len(rows), every)][:SAMPLE_ROWS]
-    return [_without_answer(row["messages"]) for row in chosen]
+    return [rows[index] for index in range(0, len(rows), every)][:SAMPLE_ROWS]
+
+
+def _answer(messages: list[dict[str, Any]]) -> str | None:
+    return next((turn["content"] for turn in messages if turn["role"] == "assistant" and turn["content"]), None)
+
+
+def _present(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """The messages without the fields that other rows have."""
+    return [{key: value for key, value in message.items() if value is not None} for message in messages]
 
 
 def _without_answer(messages: list[dict[str, Any]]) -> tuple[list[dict[str, str]], str | None]:
     """The conversation up to the first answer in words. Calls of tools before it stay where they are."""
-    kept = [{key: value for key, value in message.items() if value is not None} for message in messages]
+    kept = _present(messages)
     for index, message in enumerate(kept):
         if message["role"] == "assistant" and index and message["content"] and "tool_calls" not in message:
             return kept[:index], message["content"]

@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from engine.errors import FinetuiError
-from engine.runs.rundir import read_json
 from engine.runs.failure_codes import FailureCode
+from engine.runs.rundir import read_json
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -78,8 +78,9 @@ def load_base(
 ) -> Any:
     """The base model on `device`, in evaluation mode: NF4 with double quantisation for `qlora`, 8 bits for `lora8bit`.
 
-    `precision` is `auto`, `bf16`, `fp16` or `fp32`. Models that cannot do `sdpa`, as Gemma 2, take `eager` in its place. Only safetensors are read. A hub name is taken from the cache where
-    there is no network, and only from there with `HF_HUB_OFFLINE=1`. Raises `LoadError`.
+    `precision` is `auto`, `bf16`, `fp16` or `fp32`. Models that cannot do `sdpa`, as Gemma 2, take `eager` in its place.
+    Only safetensors are read. A hub name is taken from the cache where there is no network, and only from there with
+    `HF_HUB_OFFLINE=1`. Raises `LoadError`.
     """
     device = device or default_device()
     dtype = compute_dtype(precision, device)

@@ -8,6 +8,7 @@ from trl.chat_template_utils import get_training_chat_template, has_generation_m
 
 from engine.runs.protocol import EventWriter
 from engine.worker.refusal import Refusal
+from engine.worker.templates import no_template
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,7 @@ class TokenCount:
 def require_generation_block(tokenizer: PreTrainedTokenizerBase, model: str) -> None:
     """Refuse a chat template that cannot tell the assistant's words from the rest. TRL knows the usual families."""
     if tokenizer.chat_template is None:
-        raise Refusal(
-            f"{model} has no chat template, so conversations cannot be written the way it reads them.",
-            code="no_chat_template",
-            fix="Choose a chat model (its name often ends in -Instruct or -Chat).",
-        )
+        raise no_template(model)
     if has_generation_markers(tokenizer.chat_template):
         return
     try:

@@ -1,4 +1,4 @@
-"""TRL's `SFTTrainer`, with checkpoints that are committed and a resume that is exact.
+"""TRL's trainers, with checkpoints that are committed and a resume that is exact.
 
 Stock resume is not exact with QLoRA: TRL trains the adapter in bfloat16, PEFT loads it from a checkpoint in float32,
 and the optimiser's state follows. Here each weight keeps the type it trains in. The random state is put back at the
@@ -17,31 +17,47 @@ from trl import SFTTrainer
 
 from engine.runs.rundir import RunDir
 from engine.worker import checkpoints
-from engine.worker.stages import stage_sampler
+from engine.worker.stages import LengthSampler, row_lengths, stage_sampler
 
 OnCheckpoint = Callable[[Path, int, int | None], None]
 """Called with the committed checkpoint's folder, its step, and the best step so far."""
 
 
-class RunTrainer(SFTTrainer):
-    """Saves into the run's folder: `checkpoints/step-000050/`, marked when whole, rotated around the best one."""
+class RunTraining:
+    """What a run adds to one of TRL's trainers, which comes second among the bases.
 
-    def __init__(self, *args: Any, run: RunDir, keep: int, on_checkpoint: OnCheckpoint, **kwargs: Any) -> None:
+    Saves into the run's folder: `checkpoints/step-000050/`, marked when whole, rotated around the best one. Takes the
+    rows stage by stage where they have stages, and by length where `by_length` says so.
+    """
+
+    # What it finds in the trainer that it is put before.
+    accelerator: Any
+    args: Any
+    model: Any
+    model_wrapped: Any
+    state: Any
+    train_dataset: Any
+    _total_train_tokens: int
+
+    def __init__(
+        self, *args: Any, run: RunDir, keep: int, on_checkpoint: OnCheckpoint, by_length: bool = False, **kwargs: Any
+    ) -> None:
+        self._run = run
+        self._keep = keep
+        self._on_checkpoint = on_checkpoint
+        self._by_length = by_length
+        self._last_saved: int | None = None
         super().__init__(*args, **kwargs)
         if not (self.args.bf16 or self.args.fp16):
             # TRL turns a QLoRA adapter into bfloat16; beside a float32 compute (a CPU) that is ten times slower.
             for weight in self.model.parameters():
                 if weight.requires_grad:
                     weight.data = weight.data.float()
-        self._run = run
-        self._keep = keep
-        self._on_checkpoint = on_checkpoint
-        self._last_saved: int | None = None
 
     def train_from(self, checkpoint: Path | None) -> None:
         """Train from the start, or from a committed checkpoint."""
         if checkpoint is None:
-            self.train()
+            self.train()  # type: ignore[attr-defined]
             return
         reached = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
         if (
@@ -50,42 +66,100 @@ class RunTrainer(SFTTrainer):
             self.state = reached
             self._last_saved = reached.global_step
             return
-        self.add_callback(_RestoreRandomState(self, checkpoint))
-        self.train(resume_from_checkpoint=str(checkpoint))
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        """Stage by stage where the rows have stages. The dataset that is handed in has lost that column."""
-        return stage_sampler(self.train_dataset, self.args.seed) or super()._get_train_sampler(train_dataset)
+        self._total_train_tokens = reached.num_input_tokens_seen  # TRL counts each attempt from 0
+        self.add_callback(_RestoreRandomState(self, checkpoint))  # type: ignore[attr-defined]
+        self.train(resume_from_checkpoint=str(checkpoint))  # type: ignore[attr-defined]
 
     def save_now(self) -> None:
         """Save the present step, unless it is saved already."""
         if self._last_saved != self.state.global_step:
             self._save_checkpoint(self.model_wrapped, None)
 
+    def _send_telemetry(self) -> None:
+        """Nothing: TRL would tell its makers what is trained on."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """Stage by stage where the rows have stages. The dataset that is handed in has lost that column."""
+        stages = stage_sampler(self.train_dataset, self.args.seed)
+        if stages is not None:
+            return stages
+        if self._by_length:
+            group = self.args.per_device_train_batch_size * self.args.world_size
+            return LengthSampler(row_lengths(self.train_dataset), group, self.args.seed)
+        return super()._get_train_sampler(train_dataset)  # type: ignore[misc]
+
     def _save_checkpoint(self, model: torch.nn.Module, trial: None) -> None:
         if self._last_saved == self.state.global_step:
             return
+        self.state.num_input_tokens_seen = self._total_train_tokens
         Trainer._save_checkpoint(self, model, trial)
         step = self.state.global_step
-        saved = Path(self.args.output_dir) / f"checkpoint-{step}"
-        self.state.best_model_checkpoint = None  # the run knows its best by step; this folder is about to be renamed
-        self.state.save_to_json(str(saved / TRAINER_STATE_NAME))
-        folder = checkpoints.commit(self._run, saved, step)
         self._last_saved = step
-        best_step = self.state.best_global_step or None
-        checkpoints.rotate(self._run, keep=self._keep, best_step=best_step)
-        self._on_checkpoint(folder, step, best_step)
+        self.state.best_model_checkpoint = None  # the run knows its best by step; this folder is about to be renamed
+        self.accelerator.wait_for_everyone()  # each process saves its random state
+        if self.args.should_save:
+            saved = Path(self.args.output_dir) / f"checkpoint-{step}"
+            self._tidy(saved)
+            self.state.save_to_json(str(saved / TRAINER_STATE_NAME))
+            folder = checkpoints.commit(self._run, saved, step)
+            best_step = self.state.best_global_step or None
+            checkpoints.rotate(self._run, keep=self._keep, best_step=best_step)
+            self._on_checkpoint(folder, step, best_step)
+        self.accelerator.wait_for_everyone()
+
+    def _tidy(self, saved: Path) -> None:
+        """Take out of a checkpoint what does not belong there; called before it is committed."""
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         types = {name: weight.dtype for name, weight in self.model.named_parameters() if weight.requires_grad}
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
         for name, weight in self.model.named_parameters():
             if name in types:
                 weight.data = weight.data.to(types[name])
 
 
+class RunTrainer(RunTraining, SFTTrainer):
+    """Learns answers. Rows are padded, or laid end to end: packed beforehand, or as the batch has them."""
+
+    def __init__(self, *args: Any, longest: int | None = None, **kwargs: Any) -> None:
+        """`longest` limits rows, in tokens, where the settings leave `max_length` open."""
+        self._longest = longest
+        self._evaluated = torch.zeros(2, dtype=torch.float64)  # summed loss, tokens that carry it
+        super().__init__(*args, **kwargs)
+
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """TRL has no limit for rows that are laid end to end as the batch has them: they are cut here, as it would."""
+        rows = super()._prepare_dataset(dataset, *args, **kwargs)
+        if self._longest is None:
+            return rows
+        end = slice(None, self._longest)
+        cut = rows.map(lambda row: {"input_ids": row["input_ids"][end], "labels": row["labels"][end]})
+        return cut.filter(lambda row: any(label != -100 for label in row["labels"]))
+
+    def prediction_step(
+        self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> Any:
+        loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        tokens = (inputs["labels"][:, 1:] != -100).sum().double().cpu()
+        self._evaluated += torch.stack([loss.double().cpu() * tokens, tokens])
+        return loss, logits, labels
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
+        """The loss is the mean over the tokens of all rows.
+
+        Transformers has the mean over batches of their means, which depends on how rows are put into batches: runs
+        that pack could not be compared with runs that pad.
+        """
+        self._evaluated.zero_()
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        summed, tokens = self.accelerator.reduce(self._evaluated.to(self.accelerator.device), "sum").tolist()
+        if tokens:
+            output.metrics[f"{metric_key_prefix}_loss"] = summed / tokens
+        return output
+
+
 class _RestoreRandomState(TrainerCallback):
-    def __init__(self, trainer: RunTrainer, checkpoint: Path) -> None:
+    def __init__(self, trainer: Any, checkpoint: Path) -> None:
         self._trainer = trainer
         self._checkpoint: Path | None = checkpoint
 

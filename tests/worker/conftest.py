@@ -1,5 +1,6 @@
 """A tiny model that is real in every respect but its size: a folder with weights, tokenizer, template and adapters."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,23 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
     return _BUILT[0]
 
 
+@pytest.fixture(scope="session")
+def chat_model(tiny_model: TinyModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a template that marks what the assistant says."""
+    from engine.worker.starter import CHAT_TEMPLATE
+
+    folder = tmp_path_factory.mktemp("chat") / "base"
+    shutil.copytree(tiny_model.base, folder)
+    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+    return folder
+
+
 def build(folder: Path) -> TinyModel:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     torch.set_num_threads(1)
-    tokenizer = _tokenizer()
+    tokenizer = make_tokenizer()
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(
         Qwen2Config(
@@ -63,7 +75,8 @@ def build(folder: Path) -> TinyModel:
     return TinyModel(base, adapters, _adapter(base, folder / "dora", 3, use_dora=True))
 
 
-def _tokenizer() -> Any:
+def make_tokenizer() -> Any:
+    """A byte-level BPE tokenizer of 270 tokens with a ChatML template that does not mark answers."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
