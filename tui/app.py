@@ -183,6 +183,16 @@ class FinetuiApp(App[None]):
     async def _chat_with(self, event: messages.ChatWith) -> None:
         cast("ChatScreen", await self._first_screen("chat")).show_runs(event.run_ids)
 
+    @on(messages.OpenSweeps)
+    async def _open_sweeps(self, event: messages.OpenSweeps) -> None:
+        from tui.screens.sweep import SweepScreen
+        from tui.screens.sweeps import SweepsScreen
+
+        await self._first_screen("queue")
+        await self.push_screen(SweepsScreen())
+        if event.sweep_id:
+            await self.push_screen(SweepScreen(event.sweep_id))
+
     @on(messages.OpenDataset)
     async def _open_dataset(self, event: messages.OpenDataset) -> None:
         cast("DatasetsScreen", await self._first_screen("datasets")).show_dataset(event.dataset_id)

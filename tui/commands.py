@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from tui.messages import OpenRun
+from tui.messages import OpenRun, OpenSweeps
 from tui.text import clean_line
 from tui.widgets.header import MODE_TITLES
 
@@ -33,6 +33,7 @@ class ScreenCommands(Provider):
                 yield text[:1].upper() + text[1:], f"key {key}", partial(self.app.run_action, binding.action, node)
         for number, (mode, title) in enumerate(MODE_TITLES.items(), 1):
             yield f"Go to {title}", f"key {number}", partial(self.app.run_action, f"mode('{mode}')", self.app)
+        yield "Go to Sweeps", "key w on the queue", partial(self.app.post_message, OpenSweeps())
 
     async def discover(self) -> Hits:
         for title, about, command in self._commands():

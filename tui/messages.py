@@ -44,3 +44,11 @@ class OpenDataset(Message):
     def __init__(self, dataset_id: str) -> None:
         super().__init__()
         self.dataset_id = dataset_id
+
+
+class OpenSweeps(Message):
+    """Show the list of sweeps, or one of them."""
+
+    def __init__(self, sweep_id: str | None = None) -> None:
+        super().__init__()
+        self.sweep_id = sweep_id

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.errors import BadInput
 from engine.runs.rundir import read_json, write_json
-from engine.sweeps.spec import SweepSpec, make_spec
+from engine.sweeps.spec import SweepSpec
 
 
 class TrialState(StrEnum):
@@ -88,8 +88,8 @@ class SweepDir:
     def read_spec(self) -> SweepSpec:
         """Raises `BadInput` where it cannot be read."""
         try:
-            return make_spec(tomllib.loads(self.spec.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            return SweepSpec.model_validate(tomllib.loads(self.spec.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:  # of another version, or damaged: it was whole when it was written
             raise BadInput(f"The sweep's spec {self.spec} cannot be read.", why=str(error)) from error
 
     def read_trials(self) -> list[Trial]:

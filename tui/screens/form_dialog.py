@@ -84,7 +84,11 @@ class FormDialog(Dialog[Values | None]):
     @on(Input.Submitted)
     def _take(self) -> None:
         if self._show():
-            self.dismiss(self.values)
+            self.take()
+
+    def take(self) -> None:
+        """Do what Enter asks for: values that can be taken are handed back."""
+        self.dismiss(self.values)
 
     def action_cancel(self) -> None:
         self.dismiss(None)

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.format import fmt_duration
-from tui.messages import OpenRun
+from tui.messages import OpenRun, OpenSweeps
 from tui.screens.run_actions import RunActions
 from tui.text import clean_line
 from tui.widgets.item_table import Column, ItemTable
@@ -90,6 +90,7 @@ one device, and the first in the queue gets the first that comes free. The queue
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "stop_run", "stop or cancel", id="run.stop", tooltip="Stop the run, or cancel it while it waits"),
         Binding("n", "new_like", "new like this", id="run.new_like", tooltip="A new run that starts from this recipe"),
+        Binding("w", "sweeps", "sweeps", id="queue.sweeps", tooltip="Sweeps: many runs with some fields varied"),
     ]
 
     def __init__(self) -> None:
@@ -151,6 +152,9 @@ one device, and the first in the queue gets the first that comes free. The queue
     def _opened(self) -> None:
         if run := self.current_run:
             self.post_message(OpenRun(run.id))
+
+    def action_sweeps(self) -> None:
+        self.post_message(OpenSweeps())
 
     def action_stop_run(self) -> None:
         """Stop a run at work; cancel one that waits."""
