@@ -24,7 +24,7 @@ LAYERS = {
     "Qwen2": GLU,
     "Qwen3": GLU,
     "Gemma2": GLU,
-    "Phi3": ("qkv_proj", "o_proj", "gate_up_proj", "down_proj"),
+    "Phi3": ("o_proj", "qkv_proj", "gate_up_proj", "down_proj"),
     "GPT2": ("c_attn", "c_proj", "c_fc"),
 }
 """The linear layers of each architecture, without the output layer."""
