@@ -1,12 +1,11 @@
 """What earlier runs teach about memory: how far their measured peaks were from what was planned."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from engine.planning.past import planned
 from engine.planning.records import DeviceFacts
-from engine.runs.rundir import RunDir, read_json
 from store.records import Run
 
 LOWEST, HIGHEST = 0.5, 2.0
@@ -28,11 +27,10 @@ def calibration(runs: Sequence[Run], device: DeviceFacts) -> float:
 
 
 def _factor(run: Run, device: DeviceFacts) -> float | None:
-    inputs = read_json(RunDir(Path(run.dir)).inputs)
-    planned = inputs.get("plan") if isinstance(inputs, dict) else None
-    if not isinstance(planned, dict) or planned.get("device_title") != device.title:
+    plan = planned(run)
+    if plan.get("device_title") != device.title:
         return None
-    total, overhead = _bytes(planned.get("memory_bytes"))
+    total, overhead = _bytes(plan.get("memory_bytes"))
     if total <= overhead or not run.peak_vram_bytes:
         return None
     return (run.peak_vram_bytes + overhead) / total

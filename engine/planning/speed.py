@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from engine.planning.architecture import Architecture
+from engine.planning.past import planned
 from engine.planning.records import DeviceFacts
 from engine.recipe import Recipe
 from store.records import Run, Status
@@ -63,16 +64,15 @@ def find_speed(
     """
     like = [run for run in runs if run.tokens_per_s and run.method == recipe.method and _alike(run, device)]
     same = [run.tokens_per_s for run in like if run.model == model and run.tokens_per_s]
-    devices = max(1, recipe.device_count)
     if same:
-        return _measured(same, f"measured in {_runs(len(same))} of this model on this device", devices)
+        return _measured(same, f"measured in {_runs(len(same))} of this model on this device", recipe)
     size = architecture.parameters if architecture else parameters
     if not size:
         return None
     scaled = [run.tokens_per_s * sizes[run.model] / size for run in like if run.tokens_per_s and sizes.get(run.model)]
     if scaled:
-        return _measured(scaled, f"from {_runs(len(scaled))} of other models on this device, by their size", devices)
-    return Speed(default_speed(recipe, size, device) * devices, DEFAULT_SPREAD, _default_source(device))
+        return _measured(scaled, f"from {_runs(len(scaled))} of other models on this device, by their size", recipe)
+    return Speed(default_speed(recipe, size, device) * recipe.device_count, DEFAULT_SPREAD, _default_source(device))
 
 
 def default_speed(recipe: Recipe, parameters: int, device: DeviceFacts) -> float:
@@ -106,10 +106,11 @@ def run_time_s(speed: Speed, tokens_a_step: float, steps: int, kind: str) -> tup
     return START_S[kind] + training, speed.spread * training + START_S[kind] / 2
 
 
-def _measured(speeds: list[float], source: str, _devices: int) -> Speed:
+def _measured(speeds: list[float], source: str, recipe: Recipe) -> Speed:
+    """By runs on one device each."""
     middle = median(speeds)
     spread = max(MEASURED_SPREAD, (max(speeds) - min(speeds)) / (2 * middle) if middle else 0.0)
-    return Speed(middle, min(spread, 1.0), source)
+    return Speed(middle * recipe.device_count, min(spread, 1.0), source)
 
 
 def _runs(count: int) -> str:
@@ -117,9 +118,9 @@ def _runs(count: int) -> str:
 
 
 def _alike(run: Run, device: DeviceFacts) -> bool:
-    """Whether a run was on a device like this one, as far as its record says: GPUs report their memory."""
-    ended = run.status in (Status.SUCCEEDED, Status.STOPPED, Status.TRAINING, Status.EVALUATING)
-    return ended and (run.peak_vram_bytes is not None) == (device.kind == "cuda") and _devices(run.recipe) == 1
+    """Whether a run was on one device like this, and went far enough to tell."""
+    told = run.status in (Status.SUCCEEDED, Status.STOPPED, Status.TRAINING, Status.EVALUATING)
+    return told and _devices(run.recipe) == 1 and planned(run).get("device_title") == device.title
 
 
 def _devices(recipe: dict[str, Any]) -> int:

@@ -1,0 +1,50 @@
+"""What a decision rests on: the recipe as it was asked for, the model, the device, the rows."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.models import ModelInfo
+from engine.planning.architecture import Architecture
+from engine.planning.lengths import Lengths
+from engine.planning.records import DeviceFacts
+from engine.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is known of a run before anything is decided."""
+
+    asked: Recipe
+    model: ModelInfo
+    architecture: Architecture | None
+    """`None` where the model's config is not on this machine."""
+    device: DeviceFacts
+    device_count: int
+    """Devices of this machine that a run could take."""
+    lengths: Lengths
+    shape: str
+    """Kind of the dataset's rows: `conversation`, `text`, `preference`, `kto`, `prompts`."""
+    staged: bool
+    budget_bytes: int
+    """What may be planned on one device: what is free there, by what earlier runs taught of the estimate."""
+
+    @property
+    def isolates(self) -> bool:
+        """Whether rows that lie end to end are known to be kept apart: the families that are known to the planner take
+        that from `position_ids`, with SDPA, with attention written out, and with flash attention."""
+        return self.architecture is not None and self.architecture.known
+
+    @property
+    def precision(self) -> str:
+        """The format of the compute that is counted with: the one asked for, the one measured, else the usual one."""
+        if self.asked.precision != "auto":
+            return self.asked.precision
+        if self.device.probe is not None:
+            return self.device.probe.best
+        if self.device.kind == "cpu":
+            return "fp32"
+        return "bf16" if (self.device.capability or (0, 0)) >= (8, 0) else "fp16"
+
+    def asking(self, changes: dict[str, Any]) -> "Facts":
+        """The same with other fields of the recipe."""
+        return replace(self, asked=self.asked.model_copy(update=changes))
