@@ -7,6 +7,7 @@ mixtures of experts Mixtral and Qwen 3 MoE. Of others the size is taken from the
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 Config = Mapping[str, Any]
@@ -41,9 +42,9 @@ class Block:
     """Width of the feed-forward part for one token; of all the experts that a token is sent to."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Architecture:
-    """What a config says of a model's size."""
+    """What a config says of a model's size. Compared by identity, so that what follows from one is kept cheaply."""
 
     name: str
     """`model_type` of the config."""
@@ -73,7 +74,7 @@ class Architecture:
     note: str = ""
     """What is not sure about it."""
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         blocks = sum(block.plain + sum(linear.elements for linear in block.linears) for block in self.blocks)
         return blocks + self.embeddings + self.head + self.final_norm

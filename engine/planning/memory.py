@@ -6,10 +6,11 @@ holds all logits.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from engine.planning.architecture import HEAD, Architecture, Block, Linear
+from engine.planning.architecture import Architecture, Block, Linear
 from engine.planning.records import MemoryParts
 from engine.recipe import Recipe
 
@@ -59,7 +60,7 @@ def estimate_memory(
     architecture: Architecture, recipe: Recipe, batch: Batch, *, precision: str, kind: str
 ) -> MemoryParts:
     """Bytes on one device. `recipe` has no `auto` left but `precision`, which is given; `kind` is `cuda` or `cpu`."""
-    trained = list(trained_tensors(architecture, recipe))
+    trained = trained_tensors(architecture, recipe.method, recipe.lora_r, recipe.target_modules)
     elements = sum(trained)
     weights = weight_bytes(architecture, recipe.method, precision)
     if recipe.objective == "dpo" and recipe.method == "full":
@@ -87,6 +88,7 @@ def estimate_memory(
     )
 
 
+@lru_cache(maxsize=64)
 def weight_bytes(architecture: Architecture, method: str, precision: str) -> int:
     """The base with its quantisation constants and the numbers for rotating positions.
 
@@ -114,19 +116,20 @@ def int8_bytes(linear: Linear) -> int:
     return linear.inputs * linear.outputs + 4 * linear.outputs
 
 
-def trained_tensors(architecture: Architecture, recipe: Recipe) -> Iterator[int]:
+@lru_cache(maxsize=64)
+def trained_tensors(
+    architecture: Architecture, method: str, lora_r: int, target_modules: str | tuple[str, ...]
+) -> tuple[int, ...]:
     """Elements of each tensor that is trained."""
-    if recipe.method == "full":
-        for _, linear in architecture.linears():
-            yield linear.inputs * linear.outputs
-        rest = architecture.parameters - sum(one.inputs * one.outputs for _, one in architecture.linears())
-        yield rest
-        return
-    for _, linear in architecture.targets(recipe.target_modules):
-        yield recipe.lora_r * linear.inputs
-        yield recipe.lora_r * linear.outputs
-        if recipe.method == "dora":
-            yield linear.outputs
+    if method == "full":
+        linears = [linear.inputs * linear.outputs for _, linear in architecture.linears()]
+        return (*linears, architecture.parameters - sum(linears))
+    found: list[int] = []
+    for _, linear in architecture.targets(target_modules):
+        found += [lora_r * linear.inputs, lora_r * linear.outputs]
+        if method == "dora":
+            found.append(linear.outputs)
+    return tuple(found)
 
 
 def adapter_bytes(recipe: Recipe, precision: str) -> int:
@@ -134,7 +137,8 @@ def adapter_bytes(recipe: Recipe, precision: str) -> int:
     return 2 if recipe.method in ("qlora", "lora8bit") and precision != "fp32" else 4
 
 
-def optimizer_bytes(trained: list[int], optim: str, each: int) -> int:
+@lru_cache(maxsize=64)
+def optimizer_bytes(trained: tuple[int, ...], optim: str, each: int) -> int:
     """AdamW's two states: as wide as what is trained, or 8 bits with a scale to 256 of them."""
     if optim not in ("adamw_8bit", "paged_adamw_8bit"):
         return 2 * each * sum(trained)
@@ -147,74 +151,96 @@ def activation_bytes(architecture: Architecture, recipe: Recipe, batch: Batch, *
     """What a forward keeps for the backward at its peak, and what the backward works in."""
     rows = batch.rows * (2 if recipe.objective == "dpo" else 1)  # a chosen and a rejected answer to each
     tokens = rows * batch.length
-    targets = {name for name, _ in architecture.targets(recipe.target_modules)} if recipe.method != "full" else set()
     size = BYTES[precision]
     stream = 4 if recipe.method == "full" else size  # bytes of a number between blocks
     flash = "flash" in recipe.attn_implementation
-    each = []
-    known: dict[tuple[Block, tuple[Linear, ...]], float] = {}
-    for place, block in enumerate(architecture.blocks):
-        hit = tuple(one for one in block.linears if f"{architecture.prefix}{place}.{one.name}" in targets)
-        if (block, hit) not in known:  # most models have one kind of block
-            known[block, hit] = _block_bytes(
-                architecture, block, hit, recipe, size=size, stream=stream, kind=kind, batch=batch
-            )
-        each.append(
-            tokens * known[block, hit]
-            + _attention_probabilities(architecture, rows, batch.length, size, recipe.attn_implementation, kind)
-        )
+    how = _How(recipe.method, recipe.lora_r, recipe.lora_dropout > 0, size, stream, kind, batch.masked and not flash)
+    blocks, largest = _kept_by_blocks(architecture, recipe.target_modules, how)
+    count = len(architecture.blocks)
+    pairs = _attention_probabilities(architecture, rows, batch.length, size, recipe.attn_implementation, kind)
+    linears, widest, middle = _widths(architecture)
     # Weights that autocast turned into the compute's format, once for each forward
-    cast = size * sum(one.inputs * one.outputs for _, one in architecture.linears())
-    cast = cast if recipe.method == "full" and size < 4 else 0
+    cast = size * linears if recipe.method == "full" and size < 4 else 0
     if recipe.gradient_checkpointing:
-        cast = cast // max(1, len(architecture.blocks))
-        kept = tokens * architecture.hidden * stream * len(each) + max(each, default=0)
+        cast = cast // count
+        kept = tokens * (architecture.hidden * stream * count + largest) + pairs
     else:
-        kept = sum(each)
-    widest = max((one.inputs * one.outputs for _, one in architecture.linears()), default=0)
+        kept = tokens * blocks + pairs * count
     unpacked = widest * size if recipe.method in ("qlora", "lora8bit") else 0
-    middle = max((block.middle for block in architecture.blocks), default=0)
     works = tokens * size * (3 * middle + architecture.hidden) + unpacked
     final = tokens * (4 + stream + size) * architecture.hidden
-    mask = rows * batch.length**2 * (1 + size) if batch.masked and not flash else 0
+    mask = rows * batch.length**2 * (1 + size) if how.masked else 0
     return int(kept + cast + works + final + mask)
 
 
-def _block_bytes(
-    architecture: Architecture,
-    block: Block,
-    targets: Sequence[Linear],
-    recipe: Recipe,
-    *,
-    size: int,
-    stream: int,
-    kind: str,
-    batch: Batch,
-) -> float:
+@dataclass(frozen=True)
+class _How:
+    """What decides how much a block keeps of a token. `size` and `stream` are the bytes of a number within a block and
+    between blocks; `masked` says that attention takes a mask."""
+
+    method: str
+    lora_r: int
+    dropout: bool
+    size: int
+    stream: int
+    kind: str
+    masked: bool
+
+    @property
+    def adapter(self) -> int:
+        """Bytes of a number of the adapter."""
+        return 2 if self.method in ("qlora", "lora8bit") and self.size == 2 else 4
+
+
+@lru_cache(maxsize=64)
+def _kept_by_blocks(
+    architecture: Architecture, target_modules: str | tuple[str, ...], how: _How
+) -> tuple[float, float]:
+    """Bytes that all blocks keep of one token, and those of the largest."""
+    targets = {name for name, _ in architecture.targets(target_modules)} if how.method != "full" else set()
+    each = [
+        _block_bytes(
+            architecture,
+            block,
+            [one for one in block.linears if f"{architecture.prefix}{place}.{one.name}" in targets],
+            how,
+        )
+        for place, block in enumerate(architecture.blocks)
+    ]
+    return sum(each), max(each)
+
+
+@lru_cache(maxsize=64)
+def _widths(architecture: Architecture) -> tuple[int, int, int]:
+    """Weights of all linear layers, of the largest, and the width of the widest feed-forward part."""
+    linears = [one.inputs * one.outputs for _, one in architecture.linears()]
+    return sum(linears), max(linears, default=0), max(block.middle for block in architecture.blocks)
+
+
+def _block_bytes(architecture: Architecture, block: Block, targets: Sequence[Linear], how: _How) -> float:
     """Bytes that one block keeps of one token."""
-    full = recipe.method == "full"
-    flash = "flash" in recipe.attn_implementation
+    full, size = how.method == "full", how.size
     # Norms read in fp32; a trained one keeps what it made of that, too.
-    norms = block.normed * (4 + (stream if full else 0))
-    grouped = batch.masked and not flash and architecture.kv_heads < architecture.heads
-    keys = architecture.attention if grouped else architecture.keys  # a mask keeps SDPA from sharing keys
+    norms = block.normed * (4 + (how.stream if full else 0))
+    grouped = architecture.kv_heads < architecture.heads
+    # A mask keeps SDPA from sharing keys between heads.
+    keys = architecture.attention if grouped and how.masked else architecture.keys
     attention = 2 * size * (architecture.attention + keys) + 4 * architecture.heads
     feed = (3 if architecture.gated else 4) * size * block.middle
     inputs = 0.0
     if full:
         # q, k, v and the gates each take a copy in the compute's format; in fp32 they share one.
         inputs = (5 * size if size < 4 else 2 * 4) * architecture.hidden + size * block.middle
-    dropout = recipe.lora_dropout > 0
     for linear in targets:
-        if dropout:
-            flags = 1 if kind == "cuda" else adapter_bytes(recipe, "bf16" if size == 2 else "fp32")
+        if how.dropout:
+            flags = 1 if how.kind == "cuda" else how.adapter
             inputs += linear.inputs * (size + flags)
-        inputs += recipe.lora_r * size
-        if recipe.method == "dora":
+        inputs += how.lora_r * size
+        if how.method == "dora":
             inputs += 2.5 * linear.outputs * size  # both products, to be weighed by the magnitude
-    if targets and not dropout:
-        # Inputs are shared, unless each adapter turns them into its own format
-        copies = 5 if adapter_bytes(recipe, "bf16" if size == 2 else "fp32") != size else 2
+    if targets and not how.dropout:
+        # Inputs are shared, unless each adapter turns them into its own format.
+        copies = 2 if how.adapter == size else 5
         inputs += size * (copies * architecture.hidden + block.middle)
     return norms + attention + feed + inputs
 
@@ -239,7 +265,6 @@ def loss_bytes(architecture: Architecture, recipe: Recipe, batch: Batch, *, prec
     width = min(architecture.vocabulary, LOSS_VOCABULARY)
     # On a GPU as wide for small vocabularies; on a CPU, without Triton, the steps are written out.
     tile = rows * (LOSS_VOCABULARY * size if kind == "cuda" else width * (size + 4 * 4))
-    head = architecture.vocabulary * architecture.hidden
-    trained = recipe.method == "full" or any(name == HEAD for name, _ in architecture.targets(recipe.target_modules))
-    gradients = tokens * architecture.hidden * (4 + size) + (4 * head if trained else 0)
+    head = architecture.vocabulary * architecture.hidden if recipe.method == "full" else 0
+    gradients = tokens * architecture.hidden * (4 + size) + 4 * head
     return tile + gradients
