@@ -232,8 +232,9 @@ class FinetuiApp(App[None]):
         self.exit(message=words.get(live, f"{live} runs go on; `finetui` shows them again."))
 
     async def on_unmount(self) -> None:
-        """Give back what the services hold: model servers, the store's connections."""
+        """Give back what the services hold: model servers, the lock of who takes events in, the store's connections."""
         if self._services is not None:
             services, self._services = self._services, None
             await services.pool.close()
+            await asyncio.to_thread(services.manager.close)
             await asyncio.to_thread(services.store.close)

@@ -55,12 +55,12 @@ class Failure:
 
     @property
     def offer(self) -> str:
-        """What the key does, in a few words: `a launch with batch 2 × 8 and checkpointing`."""
+        """What the key does, in a few words: `launch with batch 2 × 8 and checkpointing`."""
         if self.action is Action.RESUME:
             return "resume"
         if self.action is Action.EDIT:
             return "change the recipe"
-        return f"a launch with {change_words(self.changes)}" if self.changes else "a launch anew"
+        return f"launch with {change_words(self.changes)}" if self.changes else "launch anew"
 
 
 _AT_A_STEP = RESUME | {

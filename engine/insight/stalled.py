@@ -24,7 +24,7 @@ def stalled_since(run: Run, rundir: RunDir, now: float | None = None) -> float |
     """
     if not run.status.live or run.heartbeat is None:
         return None
-    if is_suspended(rundir):
+    if suspended_pid(rundir) is not None:
         return run.heartbeat
     now = time.time() if now is None else now
     heard = max(run.heartbeat, _written(rundir.events))
@@ -32,16 +32,16 @@ def stalled_since(run: Run, rundir: RunDir, now: float | None = None) -> float |
     return run.heartbeat if silent else None
 
 
-def is_suspended(rundir: RunDir) -> bool:
-    """Whether the run's command on this machine was stopped by a signal (SIGSTOP, Ctrl-Z) or by a debugger."""
+def suspended_pid(rundir: RunDir) -> int | None:
+    """The run's command on this machine, where it was stopped by a signal (SIGSTOP, Ctrl-Z) or by a debugger."""
     record = read_process(rundir.process)
     if record is None or record.worker is None or record.boot_id != boot_id() or not is_alive(record.worker):
-        return False
+        return None
     try:
         stat = Path(f"/proc/{record.worker.pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] in "Tt"
+        return None
+    return record.worker.pid if stat.rpartition(")")[2].split()[0] in "Tt" else None
 
 
 def step_s(run: Run) -> float:

@@ -28,7 +28,7 @@ def test_show_says_why_and_what_to_do(cli: Cli, make_run: MakeRun) -> None:
     make_run(status="failed", failure="cuda_out_of_memory", per_device_train_batch_size=4)
     text = cli("runs", "show", "first").stdout
     assert "CUDA out of memory at step 3 (cuda_out_of_memory)" in text
-    assert "finetui runs fix r0aaa   (a launch with batch 2)" in text
+    assert "finetui runs fix r0aaa   (launch with batch 2)" in text
     failure = cli("runs", "show", "first", "--json").json["failure"]
     assert failure["code"] == "cuda_out_of_memory" and failure["action"] == "launch"
     assert failure["changes"]["per_device_train_batch_size"] == 2

@@ -121,7 +121,7 @@ def test_the_two_memories_are_two_reasons_with_a_change_each(tmp_path: Path) -> 
     host = explained(make_run(tmp_path, "host_out_of_memory", planned={"optim": "paged_adamw_8bit"}))
     assert gpu.title == "CUDA out of memory at step 212"
     assert gpu.changes == {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 8}
-    assert gpu.offer == "a launch with batch 2 × 8"
+    assert gpu.offer == "launch with batch 2 × 8"
     assert host.title == "The machine's memory ran out at step 212"
     assert host.changes["optim"] == "adamw_8bit"
 
@@ -134,7 +134,7 @@ def test_a_run_that_was_planned_smaller_stays_as_small_in_all_else(tmp_path: Pat
         "gradient_accumulation_steps": 4,
         "gradient_checkpointing": True,
     }, "else the next plan might raise the batch again"
-    assert found.offer == "a launch with batch 1 × 4 and checkpointing"
+    assert found.offer == "launch with batch 1 × 4 and checkpointing"
 
 
 def test_the_effective_batch_is_kept(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ class SampleRuns:
         model: str = "starter",
         dataset: str = "support",
         reason: str = "",
+        failure: str = "",
         alert: str = "",
         samples: Sequence[dict[str, str]] = ({"prompt": "How do I reset my password?", "text": "Open settings."},),
         log: str = "loading the model\n",
@@ -98,7 +99,10 @@ class SampleRuns:
             self.write(run_id, "alert", level="warning", code="overfit", message=alert, fix="Stop it and keep step 30.")
         if not live:
             self._clocks[run_id] += 2
-            self.write(run_id, "end", status=status, reason=reason or status, best_step=steps // 10 * 10 or None)
+            told = {"code": failure} if failure else {}
+            self.write(
+                run_id, "end", status=status, reason=reason or status, best_step=steps // 10 * 10 or None, **told
+            )
         elif status not in ("training", "starting"):
             self.write(run_id, "state", status=status)
         return self.take_in(run_id)

@@ -8,6 +8,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.widgets import ContentSwitcher, Static
 
 from tui.screens.chart_keys import CHART_KEYS
@@ -25,7 +26,7 @@ from tui.widgets.run_detail import (
     recipe_content,
     samples_content,
 )
-from tui.widgets.run_headline import RunHeadline
+from tui.widgets.run_headline import RunHeadline, failure_line, stalled_line
 from tui.widgets.tab_line import TabLine
 
 if TYPE_CHECKING:
@@ -48,10 +49,14 @@ class RunScreen(RunActions):
 `0` shows all, `y` makes the y-axis logarithmic, `x` shows time, `m` smooths, `←` `→` move the crosshair that reads
 values. ◆ is a checkpoint, ★ the best evaluation, ↻ where the run was resumed. A gap in a curve is NaN.
 
-A stopped run saves a checkpoint first and can be resumed; a killed one goes back to its last checkpoint.
+A stopped run saves a checkpoint first and can be resumed; a killed one goes back to its last checkpoint. Where a run
+failed, a line says what happened and what `a` does about it; `w` shows the evidence. *Stalled* is a live run of which
+nothing is heard: it may recover by itself.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "fix_run", "fix", id="run.fix", tooltip="Do what is suggested: a changed launch, or a resume"),
         Binding("s", "stop_run", "stop", id="run.stop", tooltip="Stop the run; it saves a checkpoint"),
+        Binding("w", "why_run", "why", id="run.why", show=False, tooltip="Why it ended, and what is suggested"),
         Binding("K", "kill_run", "kill", id="run.kill", show=False, tooltip="End the run at once, without saving"),
         Binding("r", "resume_run", "resume", id="run.resume", tooltip="Resume the run from its last checkpoint"),
         Binding("t", "chat", "chat", id="run.chat", tooltip="Chat with its adapter beside the base model"),
@@ -155,12 +160,15 @@ A stopped run saves a checkpoint first and can be resumed; a killed one goes bac
 
     def _show_banner(self, detail: Detail) -> None:
         banner = self.query_one("#banner", Static)
-        words, level = "", ""
-        if detail.alerts:
+        words: Content | str = ""
+        level = ""
+        if detail.failure is not None and detail.run.status.value != "stopped":
+            words, level = failure_line(detail.failure), "error"
+        elif detail.run.stalled is not None:
+            words = stalled_line(detail.run, detail.suspended)
+        elif detail.alerts:
             body = detail.alerts[-1].body
-            words = f"⚠ {clean_line(str(body.get('message', '')))}"
-            if body.get("fix"):
-                words += f"  {clean_line(str(body['fix']))}"
+            words = f"⚠ {clean_line(str(body.get('message', '')))}  {clean_line(str(body.get('fix') or ''))}".rstrip()
             level = str(body.get("level", ""))
         elif detail.run.warnings or detail.problems:
             count = max(detail.run.warnings, len(detail.problems))

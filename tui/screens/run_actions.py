@@ -1,20 +1,25 @@
-"""What one does to runs, the same on the list and on a run's own screen: stop, resume, rename, tag, note, remove."""
+"""What one does to runs on the list and on a run's own screen alike: stop, resume, mend, rename, tag, note, remove."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tui.format import fmt_bytes
-from tui.messages import ChatWith, NewRunLike
+from tui.messages import ChatWith, NewRunLike, OpenRun
 from tui.screens.page import Page
 from tui.text import clean_line
 
 if TYPE_CHECKING:
+    from engine.insight.failures import Failure
     from store.records import Run
 
 
 class RunActions(Page):
     """A page that acts on `current_run`. Each action asks first where something would be lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._being_fixed: set[str] = set()
 
     @property
     def current_run(self) -> "Run | None":
@@ -25,7 +30,7 @@ class RunActions(Page):
         run = self.current_run
         if action in ("stop_run", "kill_run"):
             return run is not None and run.status.live
-        if action == "resume_run":
+        if action in ("resume_run", "fix_run", "why_run"):
             return run is not None and run.status.value in ("stopped", "failed", "lost")
         if action == "remove_run":
             return run is not None and not run.status.live
@@ -71,6 +76,68 @@ class RunActions(Page):
         """Go on from the last checkpoint."""
         if run := self.current_run:
             self._change(partial(self.services.manager.resume, run.id), run.id, "The run cannot be resumed")
+
+    def action_fix_run(self) -> None:
+        """Do what is suggested for a run that ended other than well; ask first where there is a question."""
+        if run := self.current_run:
+            self._with_failure(run, partial(self._fix, run))
+
+    def action_why_run(self) -> None:
+        """Say why the run ended, with the evidence, and offer what is suggested."""
+        from tui.screens.failure_dialog import FailureDialog
+
+        def show(run: "Run", failure: "Failure") -> None:
+            dialog = FailureDialog(run, failure)
+            self.app.push_screen(dialog, lambda yes: self._fix(run, failure) if yes else None)
+
+        if run := self.current_run:
+            self._with_failure(run, partial(show, run))
+
+    def _with_failure(self, run: "Run", then: "Callable[[Failure], object]") -> None:
+        from engine.insight.failures import failure_of
+
+        read = partial(failure_of, self.services.store, run)
+        self.in_thread(read, lambda failure: then(failure) if failure else None, group="failure")
+
+    def _fix(self, run: "Run", failure: "Failure") -> None:
+        from tui.screens.dialogs import ConfirmDialog
+
+        if failure.action.value == "edit":
+            self.post_message(NewRunLike(run.id))
+        elif failure.question:
+            dialog = ConfirmDialog(f"{failure.title}", failure.question, failure.offer)
+            self.app.push_screen(dialog, lambda yes: self._carry_out(run, failure) if yes else None)
+        else:
+            self._carry_out(run, failure)
+
+    def _carry_out(self, run: "Run", failure: "Failure") -> None:
+        """Launch or resume, once at a time: planning a run takes a moment, and keys repeat."""
+        from engine.insight.fixing import apply_fix
+        from tui.errors import show_error
+
+        if run.id in self._being_fixed:
+            return
+        self._being_fixed.add(run.id)
+
+        def done(run_id: str) -> None:
+            self._being_fixed.discard(run.id)
+            self.tracker.announce(run.id, run_id)
+            self.tracker.poll_now()
+            if run_id != run.id:
+                self.post_message(OpenRun(run_id))
+
+        def refused(error: Exception) -> None:
+            self._being_fixed.discard(run.id)
+            show_error(self.app, error, "That did not work")
+
+        services = self.services
+        self.in_thread(
+            partial(apply_fix, services.manager, services.store, run, failure),
+            done,
+            group="change",
+            failed=refused,
+            exclusive=False,
+        )
 
     def action_remove_run(self) -> None:
         """Ask, saying what would be deleted, then delete the run."""

@@ -57,9 +57,11 @@ Filter with `/`: words look in name, id, tags, notes, dataset and model; `status
 `method:qlora`, `dataset:support` look in one field; `-word` leaves out; quotes keep words together.
 
 States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, ◑ stopping, ✓ done, ■ stopped, ✗ failed,
-? lost (its process is gone without a word), ⚠ look at it. ↑ beside the eval loss: it rose above the best.
+? lost (its process is gone without a word), ⚠ look at it. ↑ beside the eval loss: it rose above the best. A run that
+failed says why: `a` does what is suggested, `w` shows the evidence.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "fix_run", "fix", id="run.fix", tooltip="Do what is suggested: a changed launch, or a resume"),
         Binding("c", "compare", "compare", id="runs.compare", tooltip="Compare the marked runs, or this and the next"),
         Binding("t", "chat", "chat", id="run.chat", tooltip="Chat with the marked runs, or this one, beside the base"),
         Binding("n", "new_like", "new like this", id="run.new_like", tooltip="A new run that starts from this recipe"),
@@ -69,6 +71,7 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
         Binding(
             "escape", "back", "clear", id="page.back", key_display="esc", tooltip="Clear the filter, then the marks"
         ),
+        Binding("w", "why_run", "why", id="run.why", show=False, tooltip="Why it ended, and what is suggested"),
         Binding("o", "sort", "order", id="runs.sort", show=False, tooltip="Order by the next column"),
         Binding("d", "remove_run", "remove", id="run.remove", show=False, tooltip="Remove the run and its files"),
         Binding("e", "rename_run", "rename", id="run.rename", show=False, tooltip="Rename the run"),

@@ -13,6 +13,7 @@ from tui.widgets.run_curves import Curves, read_curves
 from tui.widgets.run_words import STATES
 
 if TYPE_CHECKING:
+    from engine.insight.failures import Failure
     from store import Store
     from store.records import Attempt, EventRow, Run
 
@@ -32,10 +33,18 @@ class Detail:
     attempts: "list[Attempt]"
     plan: dict[str, Any]
     recipe: str
+    failure: "Failure | None"
+    """Why it ended other than well."""
+    suspended: int | None
+    """The pid of its command, where that is suspended."""
 
 
 def read_detail(store: "Store", run_id: str, columns: int, view: tuple[float, float] | None) -> Detail | None:
     """The detail of a run, `None` where it is gone."""
+    from engine.insight.failures import failure_of
+    from engine.insight.stalled import suspended_pid
+    from engine.runs.rundir import RunDir
+
     run = store.runs.get(run_id)
     if run is None:
         return None
@@ -53,6 +62,8 @@ def read_detail(store: "Store", run_id: str, columns: int, view: tuple[float, fl
         store.runs.attempts(run_id),
         dict(plans[-1].body) if plans else {},
         recipe,
+        failure_of(store, run),
+        suspended_pid(RunDir(Path(run.dir))) if run.stalled is not None else None,
     )
 
 

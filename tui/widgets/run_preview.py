@@ -8,14 +8,16 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.format import fmt_bytes, fmt_duration, fmt_number, fmt_rate
+from tui.format import fmt_bytes, fmt_cost, fmt_duration, fmt_number, fmt_rate
 from tui.text import clean, clean_line, shorten
 from tui.widgets.chart_data import ChartSeries, Marker
 from tui.widgets.line_chart import LineChart
 from tui.widgets.run_curves import last_sample, read_loss
+from tui.widgets.run_headline import failure_line
 from tui.widgets.run_words import EVAL_LOSS, TONES, TRAIN_LOSS, peak_of, phase_of, recipe_line, state_of, took_s
 
 if TYPE_CHECKING:
+    from engine.insight.failures import Failure
     from store import Store
     from store.records import Run
 
@@ -29,10 +31,13 @@ class Preview:
     markers: list[Marker]
     rows: str
     sample: tuple[str, str] | None
+    failure: "Failure | None" = None
 
 
 def read_preview(store: "Store", run_id: str, columns: int) -> Preview | None:
     """The preview of a run, or `None` where it is gone. Call it in a thread."""
+    from engine.insight.failures import failure_of
+
     run = store.runs.get(run_id)
     if run is None:
         return None
@@ -42,7 +47,8 @@ def read_preview(store: "Store", run_id: str, columns: int) -> Preview | None:
     if dataset is not None:
         splits = " / ".join(f"{count:,}" for count in dataset.splits.values())
         rows = f" v{dataset.version} · {splits} rows"
-    return Preview(run, loss, markers, rows, last_sample(store.runs.events(run_id, ["sample"], limit=1)))
+    sample = last_sample(store.runs.events(run_id, ["sample"], limit=1))
+    return Preview(run, loss, markers, rows, sample, failure_of(store, run))
 
 
 class RunPreview(Horizontal):
@@ -87,6 +93,8 @@ def _facts(preview: Preview) -> Content:
             (f"{state.symbol} {state.word}", TONES[state.tone]), (f"  {reason}" if reason else "", "$text-muted")
         )
     ]
+    if preview.failure is not None:
+        lines.append(failure_line(preview.failure))
     if phase := phase_of(run):
         lines.append(Content(phase))
     lines.append(_losses(run))
@@ -99,6 +107,8 @@ def _facts(preview: Preview) -> Content:
         step += f" · {fmt_rate(run.tokens_per_s)} tok/s"
     if peak := peak_of(run):
         step += f" · peak {fmt_bytes(peak)}"
+    if run.cost is not None:
+        step += f" · cost {fmt_cost(run.cost)}"
     lines.append(Content(step))
     lines.append(Content(f"{clean_line(run.dataset)}{preview.rows}"))
     lines.append(Content(f"{clean_line(run.model)} · {recipe_line(run.recipe)}"))

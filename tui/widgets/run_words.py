@@ -4,7 +4,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tui.format import fmt_delta, fmt_duration, fmt_number, fmt_percent
+from tui.format import fmt_delta, fmt_duration, fmt_number, fmt_percent, fmt_when
 from tui.text import clean_line
 from tui.widgets.gauge import bar
 
@@ -35,6 +35,20 @@ STATES = {
     "lost": State("?", "lost", "act"),
 }
 
+FAILURES = {
+    "cuda_out_of_memory": "oom",
+    "host_out_of_memory": "oom",
+    "rehearsal_memory": "too large",
+    "loss_not_finite": "nan",
+    "disk_full": "disk full",
+    "device_lost": "no device",
+    "killed": "killed",
+    "crashed": "crashed",
+    "time_limit": "time limit",
+    "preempted": "preempted",
+}
+"""A word for failures that have one, in ten characters; the others are `failed`."""
+
 TONES = {
     "live": "$text-primary",
     "good": "$text-success",
@@ -46,8 +60,12 @@ TONES = {
 
 
 def state_of(run: "Run") -> State:
-    """The run's state; a live run with alerts asks to be looked at."""
+    """The run's state; a live run that is silent or has alerts asks to be looked at, a failed one says of what."""
     state = STATES[run.status.value]
+    if run.stalled is not None and run.status.live:
+        return State("⚠", "stalled", "look")
+    if run.status.value == "failed":
+        return state._replace(word=FAILURES.get(run.failure, state.word))
     if run.alerts and run.status.live and state.tone == "live":
         return State("⚠", state.word, "look")
     return state
@@ -63,12 +81,16 @@ def phase_of(run: "Run") -> str:
 
 def progress_of(run: "Run", width: int, now: float | None = None) -> str:
     """How far a run is, in about `width` characters: a bar, a share and the time left; or how long it took."""
+    if run.status.live and run.stalled is not None and run.progress is None:
+        return f"since {fmt_when(run.stalled)}"
     if phase := phase_of(run):
         return phase
     if run.status.live:
         if run.progress is None:
             return ""
         left = f" {short_time(run.eta_s)}" if run.eta_s is not None else ""
+        if run.stalled is not None:
+            left = f" since {fmt_when(run.stalled)}"
         tail = f" {fmt_percent(run.progress)}{left}"
         return bar(run.progress, max(3, min(24, width - len(tail)))) + tail
     took = took_s(run, now)

@@ -45,7 +45,7 @@ def fix(
     run_id = apply_fix(session.manager, session.store, it, failure)
     session.manager.refresh()
     now = session.store.runs.get(run_id) or it
-    words = {Action.RESUME: "resumed.", Action.LAUNCH: f"this is {failure.offer}."}[failure.action]
+    words = {Action.RESUME: "resumed.", Action.LAUNCH: f"this is the {failure.offer}."}[failure.action]
     session.answer(run_document(now), f"{clean(now.name)} ({now.id}): {words}")
 
 
