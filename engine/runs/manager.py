@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
+from engine.insight.stalled import stalled_since
 from engine.recipe import Recipe
 from engine.runs.backends.local import start_supervisor
 from engine.runs.identity import Identity, ProcessRecord, host, kill_group, read_process, send_signal
@@ -183,6 +184,8 @@ class RunManager:
                 if log != self._seen_logs.get(run.id):
                     ingest_run(self._store, run.id, rundir)
                     self._seen_logs[run.id] = log
+                elif (since := stalled_since(run, rundir)) != run.stalled:
+                    self._store.runs.set_stalled(run.id, since)
                 self._settle(run.id, rundir)
             except Exception as error:  # whatever is wrong with one run must not hold up the others
                 failed[run.id] = error
