@@ -2,33 +2,17 @@
 
 import json
 import math
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from engine.runs.rundir import COMMITTED, RunDir, checkpoint_step
-from engine.worker import starter, train
+from engine.runs.rundir import COMMITTED, RunDir
+from engine.worker import train
 from tests.worker.conftest import TinyModel
 from tests.worker.runs import end, events, losses, make_run
 
 pytestmark = pytest.mark.train
-
-
-@pytest.fixture(scope="session")
-def chat_model(tiny_model: TinyModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with a template that marks what the assistant says."""
-    folder = tmp_path_factory.mktemp("chat") / "base"
-    shutil.copytree(tiny_model.base, folder)
-    (folder / "chat_template.jinja").write_text(starter.CHAT_TEMPLATE, encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -92,43 +76,6 @@ def test_the_adapter_is_safetensors_with_a_card_and_nothing_to_resume_from(finis
     assert end(finished)["status"] == "succeeded"
 
 
-def test_checkpoints_are_marked_and_rotated_around_the_best(chat_model: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", chat_model, eval_steps=1, save_total_limit=1, early_stopping_patience=0)
-    assert train.main(str(run.path)) == 0
-    kept = {checkpoint_step(folder) for folder in run.committed_checkpoints()}
-    assert kept == {6, end(run)["best_step"]}
-    assert {folder.name for folder in run.checkpoints.iterdir()} == {f"step-{step:06d}" for step in kept}
-
-
-@pytest.mark.parametrize(
-    ("method", "packing", "steps"),
-    [("qlora", True, 3), ("qlora", True, 4), ("qlora", False, 5), ("qlora", False, 9), ("lora", False, 5)],
-    ids=["packed, step 3", "packed, step 4", "padded, mid-epoch", "padded, at an epoch's end", "plain LoRA"],
-)
-def test_a_resumed_run_repeats_the_losses_of_an_uninterrupted_one(
-    chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, packing: bool, steps: int
-) -> None:
-    settings: dict[str, Any] = {
-        "method": method,
-        "packing": packing,
-        "max_steps": 12,
-        "per_device_train_batch_size": 1,
-        "save_total_limit": 10,
-        "eval_steps": steps,
-    }
-    whole = make_run(tmp_path / "whole", chat_model, **settings)
-    assert train.main(str(whole.path)) == 0
-
-    cut = make_run(tmp_path / "cut", chat_model, **settings)
-    shutil.copytree(whole.checkpoints / f"step-{steps:06d}", cut.checkpoints / f"step-{steps:06d}")
-    monkeypatch.setenv("FINETUI_ATTEMPT", "2")
-    assert train.main(str(cut.path)) == 0
-
-    expected = {step: loss for step, loss in losses(whole).items() if step > steps}
-    assert losses(cut) == expected
-    assert events(cut, "state")[1]["from_step"] == steps
-
-
 @pytest.mark.parametrize(("epochs", "accumulation"), [(1.0, 1), (1.5, 2), (0.3, 1)])
 def test_the_steps_said_before_are_those_the_trainer_counts(
     chat_model: Path, tmp_path: Path, epochs: float, accumulation: int
@@ -144,30 +91,6 @@ def test_the_steps_said_before_are_those_the_trainer_counts(
     )
     assert train.main(str(run.path)) == 0
     assert events(run, "plan")[0]["total_steps"] == events(run, "metrics")[-1]["total_steps"] == max(losses(run))
-
-
-def test_a_half_saved_checkpoint_is_not_resumed_from(chat_model: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", chat_model)
-    torn = run.checkpoints / "checkpoint-3"
-    torn.mkdir(parents=True)
-    (torn / "adapter_model.safetensors").write_bytes(b"half")
-    assert train.main(str(run.path)) == 0
-    assert not torn.exists()
-    assert min(losses(run)) == 1
-
-
-def test_a_run_killed_after_its_last_step_only_publishes(
-    finished: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = RunDir(tmp_path / "run")
-    shutil.copytree(finished.path, run.path)
-    shutil.rmtree(run.adapter)
-    run.events.unlink()
-    monkeypatch.setenv("FINETUI_ATTEMPT", "2")
-    assert train.main(str(run.path)) == 0
-    assert losses(run) == {}
-    assert (run.adapter / "adapter_model.safetensors").is_file()
-    assert end(run)["status"] == "succeeded"
 
 
 def test_full_training_leaves_a_whole_model(chat_model: Path, tmp_path: Path) -> None:
@@ -195,15 +118,6 @@ def test_early_stopping_keeps_the_best(chat_model: Path, tmp_path: Path) -> None
     assert max(losses(run)) < 60
 
 
-def test_a_loss_that_is_not_a_number_is_flagged_at_once(chat_model: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", chat_model, method="full", learning_rate=100.0, weight_decay=10.0, max_steps=30)
-    train.main(str(run.path))
-    broken = [step for step, loss in losses(run).items() if not math.isfinite(float(loss))]
-    assert broken, "such settings must break the run, or this test shows nothing"
-    alert = next(event for event in events(run, "alert") if event["code"] == "loss_not_finite")
-    assert alert["step"] == broken[0]
-
-
 def test_a_template_that_cannot_mark_answers_is_refused(tiny_model: TinyModel, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", tiny_model.base)
     assert train.main(str(run.path)) == 1
@@ -227,25 +141,3 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", tmp_path / "empty")
     assert train.main(str(run.path)) == 1
     assert "not a model folder" in end(run)["reason"]
-
-
-def test_sigterm_saves_a_checkpoint_and_ends_as_stopped(chat_model: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", chat_model, max_steps=100_000, eval_steps=1000)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "engine.worker.train", str(run.path)],
-        stdout=run.log.open("ab"),
-        stderr=subprocess.STDOUT,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    deadline = time.monotonic() + 120
-    while not (run.events.exists() and b'"train/loss"' in run.events.read_bytes()):
-        assert process.poll() is None, run.log.read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
-    last = max(losses(run))
-    assert end(run)["status"] == "stopped"
-    assert [checkpoint_step(folder) for folder in run.committed_checkpoints()] == [last]
-    assert (run.adapter / "adapter_model.safetensors").is_file()
-    assert "stopping" in [event["status"] for event in events(run, "state")]
