@@ -112,8 +112,8 @@ def _hardware(facts: Facts) -> dict[str, str]:
     if recipe.distributed == "fsdp":
         if recipe.device_count == 1:
             found["distributed"] = "fsdp shares a model out over several devices, and there is one"
-        elif cpu and recipe.method in ("qlora", "lora8bit"):
-            found["distributed"] = "quantised weights are shared out between GPUs only"
+        elif cpu:
+            found["distributed"] = "a model is shared out between GPUs only; set ddp"
         elif recipe.method == "lora8bit":
             found["distributed"] = "8-bit weights cannot be shared out; take qlora or lora"
     if recipe.backend == "local":

@@ -1,7 +1,7 @@
 """Every `auto` of a recipe as a value, with one plain line that says why."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.planning.architecture import HEAD
@@ -38,7 +38,28 @@ class Decision:
 
 
 def decide(facts: Facts) -> Decision:
-    """Decide what `facts.asked` leaves open, for the least time that fits into memory."""
+    """Decide what `facts.asked` leaves open, for the least time that fits into memory.
+
+    A model that fits onto none of several GPUs whole is shared out over them.
+    """
+    decision = _decide(facts)
+    if not _could_share(facts) or decision.memory is None or decision.memory.total <= facts.budget_bytes:
+        return decision
+    shared = _decide(facts.asking({"distributed": "fsdp"}))
+    why = (
+        f"the model does not fit onto one {facts.device.title}, so each of {facts.asked.device_count} has a part of it"
+    )
+    return replace(shared, reasons=shared.reasons | {"distributed": why})
+
+
+def _could_share(facts: Facts) -> bool:
+    """Whether the planner may share the model out: the recipe leaves it open, and there are several GPUs."""
+    asked = facts.asked
+    left_open = asked.distributed == "auto" and asked.method != "lora8bit"
+    return left_open and asked.device_count > 1 and facts.device.kind != "cpu"
+
+
+def _decide(facts: Facts) -> Decision:
     reasons: dict[str, str] = {}
     recipe = facts.asked
     longest = int(facts.lengths.train.max()) if len(facts.lengths.train) else 0

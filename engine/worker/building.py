@@ -14,10 +14,11 @@ from engine.worker.attention import check_isolation, check_kernels
 from engine.worker.continuing import parent_adapter, put_on
 from engine.worker.data import TrainingData, load_data
 from engine.worker.dpo import PreferenceTrainer, check_preference, reference_model
-from engine.worker.loading import LoadError, load_base, load_tokenizer
+from engine.worker.loading import DTYPES, LoadError, load_base, load_tokenizer
 from engine.worker.pairs import check_pairs, load_pairs
 from engine.worker.refusal import Refusal
 from engine.worker.reports import prepare_reports
+from engine.worker.sharding import quantised_storage
 from engine.worker.stages import refuse_packed_stages
 from engine.worker.supervision import TokenCount, check_supervision, require_generation_block
 from engine.worker.targets import linear_layers, resolve_targets
@@ -89,6 +90,7 @@ def _build(job: Job, on_checkpoint: OnCheckpoint) -> Built:
         attention=recipe.attn_implementation,
         trust_remote_code=recipe.trust_remote_code,
         device=job.device,
+        storage=quantised_storage(recipe, DTYPES[job.precision]),
     )
     base = load()
     if recipe.packing is True or recipe.padding_free is True:

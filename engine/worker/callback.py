@@ -4,12 +4,12 @@ import math
 import time
 from typing import Any
 
-import torch
 from transformers import TrainerCallback
 
 from engine.recipe import Recipe
 from engine.runs.failure_codes import FailureCode, remedy
 from engine.runs.protocol import EventWriter
+from engine.worker.distributed import agreed
 from engine.worker.interrupt import StopRequest
 from engine.worker.samples import Sampler
 from engine.worker.system import SystemMonitor
@@ -73,6 +73,7 @@ class EventCallback(TrainerCallback):
         return self._spoilt
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._tokens = float(state.num_input_tokens_seen)  # of the attempts before
         self._writer.write("state", status="training")
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -135,7 +136,7 @@ class EventCallback(TrainerCallback):
         self._obey(args, control)
 
     def _obey(self, args: Any, control: Any) -> None:
-        if _agreed(self._stop.requested, args):
+        if agreed(self._stop.requested):
             control.should_save = True
             control.should_training_stop = True
             self._say_stopping("saving a checkpoint")
@@ -175,12 +176,3 @@ class EventCallback(TrainerCallback):
                 fix=help_.fix,
                 changes=help_.changes,
             )
-
-
-def _agreed(asked: bool, args: Any) -> bool:
-    """Whether any process was asked: all have to end at the same step, and each hears of it at its own time."""
-    if args.world_size == 1:
-        return asked
-    flag = torch.tensor(float(asked), device=args.device)
-    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
-    return bool(flag.item())

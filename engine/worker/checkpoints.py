@@ -15,6 +15,7 @@ TRAINING_STATE = (
     "rng_state*.pth",
     "trainer_state.json",
     "training_args.bin",
+    "pytorch_model_fsdp*",
     COMMITTED,
 )
 """What a checkpoint holds to resume from, and what an adapter has no use for."""

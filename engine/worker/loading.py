@@ -16,6 +16,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from engine.errors import FinetuiError
 from engine.runs.failure_codes import FailureCode
 from engine.runs.rundir import read_json
+from engine.worker.distributed import local_rank
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -29,8 +30,8 @@ class LoadError(FinetuiError):
 
 
 def default_device() -> str:
-    """`cuda:0` where there is one, else `cpu`."""
-    return "cuda:0" if torch.cuda.is_available() else "cpu"
+    """The GPU of this process, `cuda:0` where it is the only one, else `cpu`."""
+    return f"cuda:{local_rank()}" if torch.cuda.is_available() else "cpu"
 
 
 def precision_name(precision: str, device: str, probe: str | Path | None = None) -> str:
@@ -75,12 +76,13 @@ def load_base(
     attention: str = "sdpa",
     trust_remote_code: bool = False,
     device: str | None = None,
+    storage: torch.dtype = torch.uint8,
 ) -> Any:
     """The base model on `device`, in evaluation mode: NF4 with double quantisation for `qlora`, 8 bits for `lora8bit`.
 
-    `precision` is `auto`, `bf16`, `fp16` or `fp32`. Models that cannot do `sdpa`, as Gemma 2, take `eager` in its place.
-    Only safetensors are read. A hub name is taken from the cache where there is no network, and only from there with
-    `HF_HUB_OFFLINE=1`. Raises `LoadError`.
+    `precision` is `auto`, `bf16`, `fp16` or `fp32`; `storage` the type under which 4-bit weights are kept. Models that
+    cannot do `sdpa`, as Gemma 2, take `eager` in its place. Only safetensors are read. A hub name is taken from the
+    cache where there is no network, and only from there with `HF_HUB_OFFLINE=1`. Raises `LoadError`.
     """
     device = device or default_device()
     dtype = compute_dtype(precision, device)
@@ -97,6 +99,7 @@ def load_base(
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_quant_storage=storage,
         )
     load = partial(
         AutoModelForCausalLM.from_pretrained,

@@ -9,6 +9,7 @@ from trl import DPOConfig, SFTConfig
 
 from engine.recipe import Recipe
 from engine.runs.rundir import RunDir
+from engine.worker.sharding import sharding_settings
 
 UNPAGED = {"paged_adamw_8bit": "adamw_8bit", "paged_adamw_32bit": "adamw_torch"}
 """What stands for an optimiser that moves its state to the host's memory, where that is the only memory there is."""
@@ -86,6 +87,8 @@ def _settings(
         "report_to": list(recipe.report_to) or "none",
         "project": "finetui",
         "disable_tqdm": True,
+        "ddp_find_unused_parameters": False,
+        **sharding_settings(recipe),
         "dataset_num_proc": None,
         "dataloader_pin_memory": gpu,
     }

@@ -6,6 +6,7 @@
 import logging
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 from engine.insight.steps import planned_interval, planned_steps
 from engine.recipe import Recipe, load_recipe_values, make_recipe, without_auto
 from engine.runs.failure_codes import FailureCode
+from engine.runs.processes import is_taken_away
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir, checkpoint_step, read_json
+from engine.worker import distributed
 from engine.worker.failures import explain
 from engine.worker.interrupt import StopRequest
 from engine.worker.refusal import Refusal
@@ -28,8 +31,9 @@ def main(folder: str) -> int:
     """Run to the end; 0 when it succeeded or was stopped on request, 1 when it failed. The `end` event says which."""
     run = RunDir(Path(folder))
     stop = StopRequest(run.stop)
-    writer = EventWriter(run.events, int(os.environ.get("FINETUI_ATTEMPT", "1")))
+    writer = distributed.event_writer(run, int(os.environ.get("FINETUI_ATTEMPT", "1")))
     recipe: Recipe | None = None
+    inputs: dict[str, Any] | None = None
     try:
         inputs = read_json(run.inputs)
         if inputs is None:
@@ -38,13 +42,16 @@ def main(folder: str) -> int:
         writer.write("state", status="starting", phase="loading libraries")
         _train(run, recipe, inputs, writer, stop)
     except StoppedEarlyError:
-        writer.write("end", status="stopped", reason="stopped before training began")
+        _say_stopped(run, inputs or {}, writer, reason="stopped before training began")
     except BaseException as error:
         failure = explain(error, recipe)
         if not isinstance(error, Refusal):
             traceback.print_exc()
-        writer.write("alert", level="error", message=failure.reason, **failure.fields())
-        writer.write("end", status="failed", reason=failure.reason, **failure.fields())
+        if distributed.world_size() > 1:  # the launcher tells which was the first
+            distributed.leave_failure(run, time.time(), failure.reason, failure.fields())
+        else:
+            writer.write("alert", level="error", message=failure.reason, **failure.fields())
+            writer.write("end", status="failed", reason=failure.reason, **failure.fields())
         sys.stderr.write(f"{failure.reason}\n{failure.fix}\n")
         return 1
     return 0
@@ -63,23 +70,27 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     from engine.worker.proof import prove
     from engine.worker.rehearse import Rehearsal
     from engine.worker.samples import Sampler
+    from engine.worker.sharding import is_sharded
     from engine.worker.system import SystemMonitor, device_title
     from engine.worker.versions import library_versions
 
+    distributed.join()
     _end_if_asked(stop)
     # It warns that the best model is not loaded at the end; the run publishes the best checkpoint itself.
     logging.getLogger("transformers.trainer_callback").setLevel(logging.ERROR)
 
     # Where to start from
-    checkpoints.drop_unfinished(run)
-    resume = _resume_from(run, writer)
+    with distributed.main_first() as main:
+        if main:
+            checkpoints.drop_unfinished(run)
+        resume = _resume_from(run, writer)
     writer.write(
         "state", status="starting", phase="reading the dataset", from_step=checkpoint_step(resume) if resume else 0
     )
 
     # Data, model, trainer
     device = default_device()
-    precision = precision_name(recipe.precision, device)
+    precision = precision_name(recipe.precision, device, inputs.get("probe"))
     meter = MemoryMeter(device)
     job = Job(run, recipe, inputs, writer, resume, device, precision)
     built = build(
@@ -122,6 +133,8 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     # Training
     monitor = SystemMonitor(writer)
     try:
+        # What is shared out answers only when all processes ask, which they do not while process 0 writes.
+        alone = main and not is_sharded(recipe)
         sampler = Sampler(
             tokenizer,
             sample_conversations(recipe.sample_prompts, validation_rows, train_rows) if tokenizer.chat_template else [],
@@ -129,7 +142,7 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
         )
         if recipe.rehearse:
             trainer.add_callback(Rehearsal(trainer, job, meter))
-        told = EventCallback(recipe, writer, stop, monitor, sampler, interval)
+        told = EventCallback(recipe, writer, stop, monitor, sampler if alone else None, interval)
         trainer.add_callback(told)
         if recipe.early_stopping_patience and validation_rows is not None:
             trainer.add_callback(EarlyStoppingCallback(recipe.early_stopping_patience, recipe.early_stopping_threshold))
@@ -151,18 +164,25 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     if source is not None and trainer.args.should_save:
         card = model_card(recipe, inputs, step=best_step, total_steps=steps, eval_loss=best_loss, versions=versions)
         checkpoints.publish(run, source, card)
-        summary |= {"adapter": "adapter"} | prove(trainer, tokenizer, run, source, job.inputs, writer)
-    stopped_early = step < steps and not stop.requested
-    reason = f"stopped at step {step}" if stop.requested else ""
-    if stopped_early:
+        summary |= {"adapter": "adapter"}
+        if alone:
+            summary |= prove(trainer, tokenizer, run, source, job.inputs, writer)
+    distributed.leave()
+    if stop.requested and step < steps:
+        _say_stopped(run, inputs, writer, reason=f"stopped at step {step}", best_step=best_step, summary=summary)
+        return
+    reason = ""
+    if step < steps:
         reason = f"early stop at step {step}: no better validation loss in {recipe.early_stopping_patience} evaluations"
-    writer.write(
-        "end",
-        status="stopped" if stop.requested else "succeeded",
-        reason=reason,
-        best_step=best_step,
-        summary=summary,
-    )
+    writer.write("end", status="succeeded", reason=reason, best_step=best_step, summary=summary)
+
+
+def _say_stopped(run: RunDir, inputs: dict[str, Any], writer: EventWriter, *, reason: str, **fields: Any) -> None:
+    """The end of a run that was asked to stop. Where its cluster asked, it is no end: it goes on when it may."""
+    if is_taken_away(run, inputs):
+        writer.write("state", status="queued", phase=f"{reason}: Slurm takes its devices away")
+    else:
+        writer.write("end", status="stopped", reason=reason, **fields)
 
 
 def _resume_from(run: RunDir, writer: EventWriter) -> Path | None:
@@ -183,8 +203,7 @@ def _resume_from(run: RunDir, writer: EventWriter) -> Path | None:
 
 
 def _end_if_asked(stop: StopRequest) -> None:
-    # Several processes hear of it at different times; they agree at the first step's end.
-    if stop.requested and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if distributed.agreed(stop.requested):
         raise StoppedEarlyError
 
 
