@@ -56,7 +56,7 @@ class _Folding:
         self._handlers: dict[str, Callable[[Event, int], None]] = {
             "state": self._state,
             "plan": self._plan,
-            "rehearsal": lambda event, at: None,
+            "rehearsal": self._rehearsal,
             "metrics": self._metrics,
             "evaluation": self._evaluation,
             "system": self._system,
@@ -162,6 +162,19 @@ class _Folding:
 
     def _plan(self, event: Event, at: int) -> None:
         self._now.total_steps = whole(event, "total_steps")
+
+    def _rehearsal(self, event: Event, at: int) -> None:
+        if type(event.get("ok")) is not bool:
+            raise Damaged(f"ok is {short(event.get('ok'))}")
+        for name in ("seconds", "step_s", "peak_bytes", "estimated_bytes", "free_bytes"):
+            figure(event, name)
+        for name in ("longest_tokens", "trained_tokens"):
+            whole(event, name, optional=True)
+        parts = event.get("parts")
+        if parts is not None and type(parts) is not dict:
+            raise Damaged(f"parts is {short(parts)}")
+        for value in (parts or {}).values():
+            number(value)
 
     def _metrics(self, event: Event, at: int) -> None:
         now = self._now

@@ -1,5 +1,7 @@
 """What to change after a failure: always launchable, and always less of what failed."""
 
+from pathlib import Path
+
 import pytest
 
 from engine.recipe import Recipe, make_recipe
@@ -46,3 +48,8 @@ def test_full_training_gives_up_the_optimizer_before_the_method_and_pages_before
 def test_a_broken_loss_asks_for_a_quarter_of_the_learning_rate() -> None:
     assert remedy(FailureCode.LOSS_NOT_FINITE, recipe(learning_rate=3e-4)).changes == {"learning_rate": 7.5e-5}
     assert remedy(FailureCode.LOSS_NOT_FINITE, recipe(learning_rate=100)).changes == {"learning_rate": HIGHEST_RATE}
+
+
+def test_every_code_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+    assert [code for code in FailureCode if f"| `{code}` |" not in text] == []
