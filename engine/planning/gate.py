@@ -85,9 +85,6 @@ def check_supervision(
     if model.problem or not model.ready:
         how = "is built" if model.kind == "starter" else "is on this machine"
         return Gate(later=f"the rows are checked by the run, once the model {how}")
-    file = Path(dataset.dir) / DATA
-    if not file.is_file():
-        return Gate(later="the rows are checked by the run: they cannot be read here")
     if not model.has_template and not recipe.chat_template and kind_of(dataset.shape) != "text":
         return Gate(
             f"the model has no chat template to write conversations with; take one of {', '.join(BUILT_IN)}, "
@@ -113,7 +110,7 @@ def check_supervision(
         return Gate(" ".join(part for part in (error.what, error.why) if part), "model")
     if progress is not None:
         progress("looking at the first rows")
-    return _look(file, recipe, tokenizer, rows, cancelled)
+    return _look(Path(dataset.dir) / DATA, recipe, tokenizer, rows, cancelled)
 
 
 def _kind_problem(recipe: Recipe, dataset: Dataset) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.models import ModelInfo
+from engine.planning.devices import probe_command, probe_path
 from engine.planning.document import plan_document
 from engine.recipe import Recipe
 from engine.runs import backends
@@ -25,6 +26,7 @@ from engine.runs.protocol import EventWriter
 from engine.runs.queue import cpu_runs
 from engine.runs.requirements import require_torch_side
 from engine.runs.rundir import RunDir, checkpoint_step, read_json, write_json
+from engine.runs.supervisor import WORKER
 from store import Store
 from store.records import NewRun, Run
 
@@ -61,7 +63,7 @@ def launch_run(
         "tags": [clean_name(tag, "tag") for tag in dict.fromkeys(tags)],
         "created": time.time(),
         **_what(found),
-        **_where(home, found),
+        **_where(home, found, worker),
         "priority": priority,
         "sweep": dict(sweep) if sweep else None,
     }
@@ -125,10 +127,13 @@ def _what(found: Preflight) -> dict[str, Any]:
     }
 
 
-def _where(home: Home, found: Preflight) -> dict[str, Any]:
+def _where(home: Home, found: Preflight, worker: Sequence[str]) -> dict[str, Any]:
     """Where the run goes, and what its supervisor does before the worker starts."""
-    recipe, model = found.asked, found.model
-    assert model, "it is not missing"
+    recipe, model, plan = found.asked, found.model, found.plan
+    assert model and plan, "nothing is missing"
+    device = plan.estimate.device
+    # A worker of another command may not be of this installation, and then nothing measured here tells of it.
+    probes = tuple(worker) == WORKER and recipe.backend == "local"
     devices = candidate_devices()
     if isinstance(recipe.devices, tuple) and recipe.backend == "local":
         devices = {f"gpu{index}": devices[f"gpu{index}"] for index in recipe.devices}
@@ -139,7 +144,8 @@ def _where(home: Home, found: Preflight) -> dict[str, Any]:
         "visible": {device: value for device, value in devices.items() if value},
         "leases": str(home.root / "leases"),
         "slots": cpu_runs(home),
-        "prepare": _preparation(model, home),
+        "probe": str(probe_path(home, device.title)),
+        "prepare": [*_preparation(model, home), *([probe_command(home, device)] if probes else [])],
     }
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from engine.datasets.library import DatasetLibrary
+from engine.datasets.versions import DATA
 from engine.errors import BadInput
 from engine.home import Home
 from engine.models import ModelInfo, resolve_model
@@ -89,6 +91,9 @@ def preflight(
     taken_over = parent.taken_over if parent else {}
     plan = gate = None
     warnings: list[str] = []
+    if dataset is not None and not (Path(dataset.dir) / DATA).is_file():
+        note("dataset", _rows_gone(dataset))
+        dataset = None
     if model is not None and dataset is not None:
         changed = recipe.model_copy(update=taken_over)
         plan = plan_run(
@@ -158,6 +163,14 @@ def _attempt(find: Callable[[], Found], note: Callable[[str, BadInput], None], n
     except BadInput as error:
         note(name, error)
         return None
+
+
+def _rows_gone(dataset: Dataset) -> BadInput:
+    return BadInput(
+        f"The rows of {dataset.name} v{dataset.version} are gone.",
+        why=f"They belong at {Path(dataset.dir) / DATA}.",
+        fix="Import the dataset again.",
+    )
 
 
 def _waits(estimate: Estimate) -> str:

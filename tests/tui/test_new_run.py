@@ -1,9 +1,9 @@
 """New run: the form filled by keys, what it says before a launch, and runs really launched."""
 
 import json
-import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,26 +11,16 @@ from engine.datasets.library import DatasetLibrary
 from engine.home import Home
 from engine.recipe import make_recipe
 from engine.runs.manager import RunManager
-from engine.runs.rundir import write_json
+from engine.runs.rundir import RunDir, read_json
 from store import Store
 from store.records import Dataset, Run, Status
+from tests.engine.models_made import make_model, make_starter, prepare_tokenizer
 from tests.engine.runs_at_work import put_away, stand_in
 from tests.tui.conftest import Driver, MakeApp
 from tests.tui.sample_runs import SampleRuns
 from tui.widgets.launch_plan import next_name
 from tui.widgets.recipe_draft import RecipeDraft
 from tui.widgets.recipe_fields import field_specs, read_typed, show_field, show_value
-
-TEMPLATE = "{% for message in messages %}{% generation %}{{ message.content }}{% endgeneration %}{% endfor %}"
-
-
-def make_model(folder: Path, *, template: bool = True) -> None:
-    """A folder that looks like a base model."""
-    folder.mkdir(parents=True)
-    write_json(folder / "config.json", {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]})
-    write_json(folder / "tokenizer_config.json", {"chat_template": TEMPLATE} if template else {})
-    header = json.dumps({"weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
 
 
 def write_rows(path: Path, rows: int) -> Path:
@@ -44,7 +34,7 @@ def machine(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """No GPU, a starter model that is there, a stand-in for the worker, and a folder with one file to import."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(RunManager.__init__, "__kwdefaults__", {"worker": tuple(stand_in("--steps", "4"))})
-    make_model(home.starter)
+    make_starter(home)
     work = tmp_path / "work"
     work.mkdir()
     write_rows(work / "chats.jsonl", 40)
@@ -87,6 +77,14 @@ async def launched(driver: Driver, store: Store, count: int = 1) -> Run:
     return run
 
 
+def asked_for(home: Home, run: Run) -> dict[str, Any]:
+    """The recipe as it was asked for, before the planner decided what it left open."""
+    inputs = read_json(RunDir(home.runs / run.id).inputs)
+    assert inputs is not None
+    asked: dict[str, Any] = inputs["asked"]
+    return asked
+
+
 async def test_first_run_from_an_empty_home(make_app: MakeApp, store: Store) -> None:
     async with make_app() as driver:
         keys = ["3", "i", "enter", "enter", "l"]
@@ -107,15 +105,16 @@ async def test_first_run_from_an_empty_home(make_app: MakeApp, store: Store) -> 
             "starter",
             "chats-qlora-r16",
         )
-        assert (run.recipe["max_steps"], run.recipe["max_length"]) == (40, 512), "the quick look is preselected"
+        assert (run.recipe["max_steps"], run.recipe["eval_steps"]) == (40, 10), "the quick look is preselected"
+        assert isinstance(run.recipe["max_length"], int), "the planner decided it"
         await driver.sees("chats-qlora-r16", "✓ done")
         assert type(driver.app.screen).__name__ == "RunScreen"
 
 
 async def test_variant_of_a_run_in_three_keys(
-    make_app: MakeApp, store: Store, runs: SampleRuns, support: Dataset
+    make_app: MakeApp, home: Home, store: Store, runs: SampleRuns, support: Dataset
 ) -> None:
-    runs.add("r1", "support-r64", learning_rate=1e-3, lora_r=64)
+    old = runs.add("r1", "support-r64", learning_rate=1e-3, lora_r=64)
     async with make_app() as driver:
         await driver.sees("support-r64")
         await driver.press("n")
@@ -126,11 +125,13 @@ async def test_variant_of_a_run_in_three_keys(
         await driver.sees("was 0.001", "1 changed")
         await driver.press("l")
         run = await launched(driver, store, 2)
-        old = store.runs.get("r1")
-        assert old is not None
         assert run.name == "support-r64-2"
-        assert {name for name, value in run.recipe.items() if value != old.recipe[name]} == {"learning_rate"}
+        asked = asked_for(home, run)
+        assert {name for name, value in asked.items() if value != old.recipe[name]} == {"learning_rate"}
         assert run.recipe["learning_rate"] == 5e-4
+        await driver.press("n")
+        await driver.wait(lambda: "support-r64-3" in driver.text() and "5e-4" in driver.line("learning_rate"))
+        assert "auto" in driver.line("max_length"), "what was left to the planner still is"
 
 
 async def test_what_cannot_work_is_said_and_not_launched(make_app: MakeApp, store: Store, support: Dataset) -> None:
@@ -158,9 +159,9 @@ async def test_every_kind_of_field_by_keys(make_app: MakeApp, support: Dataset) 
         await driver.sees("ready to launch")
         await go_to(driver, "packing")
         await driver.press("space")
-        await driver.wait(lambda: " on " in driver.line("packing") and "was off" in driver.line("packing"))
+        await driver.wait(lambda: " on " in driver.line("packing") and "was auto" in driver.line("packing"))
         await go_to(driver, "method")
-        await driver.sees("qlora · lora · full")
+        await driver.sees("qlora · lora · lora8bit · dora · full")
         await driver.press("right")
         await driver.wait(lambda: "was qlora" in driver.line(" method  "))
         await driver.press("left", "left")
@@ -231,13 +232,11 @@ async def test_presets_are_applied_and_saved(make_app: MakeApp, home: Home, supp
 async def test_plan_of_a_launch(make_app: MakeApp, support: Dataset, runs: SampleRuns) -> None:
     async with make_app() as driver:
         await driver.press("3")
-        await driver.sees("162 train, 18 validation", "40 · 0.988 passes", "4 times, every 10 steps", "cpu, free now")
+        await driver.sees("162 train, 18 validation", "40 · ", "4 times, every 10 steps", "cpu, free now")
         await driver.press("p")
         await driver.type("aggressive")
         await driver.press("enter")
-        await driver.sees(
-            "16 rows a step (4 × 4)", "55 · 5.43 passes", "1 times, every 50 steps", "after 3 without gain"
-        )
+        await driver.sees("passes over the data", "after 3 without gain")
         runs.add("busy", "long-one", status="training", steps=5)
         driver.app.tracker.announce("busy")
         await driver.sees("cpu, in turn after long-one")
@@ -247,6 +246,8 @@ async def test_models_by_name_and_why_not(make_app: MakeApp, home: Home, tmp_pat
     make_model(home.models / "mine")
     (home.models / "broken").mkdir()
     make_model(tmp_path / "plain", template=False)
+    prepare_tokenizer(home, "mine")
+    prepare_tokenizer(home, str(tmp_path / "plain"), template=False)
     async with make_app() as driver:
         await driver.press("3")
         await driver.sees("before you launch")
@@ -260,7 +261,12 @@ async def test_models_by_name_and_why_not(make_app: MakeApp, home: Home, tmp_pat
         await driver.press("m")
         await driver.type(str(tmp_path / "plain"))
         await driver.press("enter")
-        await driver.sees("it has no chat template")
+        await driver.sees("1 thing stands in the way", "the model has no chat")
+        await go_to(driver, "chat_template")
+        await driver.press("enter")
+        await driver.type("chatml")
+        await driver.press("enter")
+        await driver.sees_no("stands in the way")
         await driver.press("m")
         await driver.type("starter")
         await driver.press("enter")
@@ -285,7 +291,9 @@ async def test_fits_small_and_large_terminals(
 ) -> None:
     async with make_app(size, theme=theme) as driver:
         await driver.press("3")
-        await driver.sees("model", "lora_r", "before you launch", "✓ ready to launch", "l launch", "? help")
+        await driver.sees(
+            "model", "lora_r", "max_length", "before you launch", "✓ ready to launch", "l launch", "? help"
+        )
         assert all(len(line) <= size[0] for line in driver.text().splitlines())
         await go_to(driver, "backend")
         await driver.sees("where the run is started")

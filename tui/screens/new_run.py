@@ -1,9 +1,9 @@
-"""New run: will this work, what will it do, what is wrong with it?"""
+"""New run: will this fit, what will it cost, what is wrong with it?"""
 
 import re
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -13,22 +13,22 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
-from tui.messages import OpenRun
+from tui.messages import OpenRun, OpenSweeps
 from tui.screens.dialogs import ConfirmDialog, Option, PickDialog, TextDialog
+from tui.screens.look_ahead import LookAhead
 from tui.screens.page import Page
 from tui.text import clean_line, shorten
+from tui.widgets.launch_panel import plan_content
 from tui.widgets.launch_plan import (
-    Found,
     Plan,
     Surroundings,
     dataset_reference,
     dataset_words,
+    decisions,
     live_names,
-    look_up,
     make_plan,
     model_words,
     next_name,
-    plan_content,
     read_surroundings,
     split_words,
 )
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from engine.presets import Preset
     from store.records import Dataset, Run
     from tui.services import Services
+
+Like = tuple[Surroundings, "Run | None", str, "Dataset | None", dict[str, Any]]
+"""A run to start from: what there is, the run, a name for its variant, its dataset, its recipe."""
 
 LOOK_UP_S = 0.1
 NARROW = 110
@@ -54,8 +57,12 @@ class NewRunScreen(Page):
     CSS_PATH = "new_run.tcss"
     AUTO_FOCUS = "FormLines"
     HELP = """
-**Will this work, what will it do, what is wrong with it?** Pick a model, a dataset and a preset, change what you
-like, press `l`. The panel says what the run would do and what stands in its way, at every change.
+**Will this fit, what will it cost, what is wrong with it?** Pick a model, a dataset and a preset, change what you
+like, press `l`. The panel says at every change what the run would take and what stands in its way.
+
+What is `auto` is decided by the planner: → is what it chose, and the line below the form says why. Where a run does
+not fit, `a` `b` `c` take a suggestion each, and `L` launches it anyway. A run that needs memory that others have now
+waits for its turn by itself.
 
 `Enter` edits a field, digits start a new number at once, `Space` or `←` `→` go through choices, `u` takes a change
 back. ✱ marks what differs from the preset, or from the run that this one starts from. Applying a preset keeps the
@@ -65,12 +72,17 @@ A launched run goes on when you leave. It trains at once where a device is free,
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "launch", "launch", id="new_run.launch", tooltip="Launch the run"),
+        Binding("a", "suggestion(0)", "make it fit", id="new_run.first", tooltip="Take the first suggestion"),
+        Binding("b", "suggestion(1)", "second", id="new_run.second", show=False, tooltip="Take the second suggestion"),
+        Binding("c", "suggestion(2)", "third", id="new_run.third", show=False, tooltip="Take the third suggestion"),
+        Binding("L", "launch(True)", "launch anyway", id="new_run.force", tooltip="Launch it though it does not fit"),
         Binding("d", "pick('dataset')", "dataset", id="new_run.dataset", tooltip="Pick the dataset"),
         Binding("m", "pick('model')", "model", id="new_run.model", tooltip="Pick the base model"),
         Binding("p", "pick('preset')", "preset", id="new_run.preset", tooltip="Start from a preset"),
         Binding("i", "import_file", "import", id="new_run.import", tooltip="Import a file as a dataset"),
         Binding("s", "save_preset", "save preset", id="new_run.save", show=False, tooltip="Keep this as a preset"),
         Binding("e", "show_toml", "toml", id="new_run.toml", show=False, tooltip="The recipe as TOML"),
+        Binding("w", "sweep", "sweep", id="new_run.sweep", show=False, tooltip="Launch it often, fields varied"),
         Binding("r", "pick('name')", "name", id="new_run.name", show=False, tooltip="Name the run"),
     ]
 
@@ -78,7 +90,9 @@ A launched run goes on when you leave. It trains at once where a device is free,
         super().__init__()
         self.draft = RecipeDraft()
         self._around: Surroundings | None = None
-        self._found = Found()
+        self.plan = Plan([], {}, [])
+        """What a launch would do now."""
+        self._ahead = LookAhead(self, self.draft, self._show_plan)
         self._run_name = ""
         self._like: tuple[str | None, str | None] | None = None
         self._launching = False
@@ -139,12 +153,12 @@ A launched run goes on when you leave. It trains at once where a device is free,
             self.draft.set("dataset", dataset_reference(around.datasets[0], around.datasets))
         self._look_up()
 
-    def _show_like(self, first: bool, found: "tuple[Surroundings, Run | None, str, Dataset | None]") -> None:
-        around, run, name, dataset = found
+    def _show_like(self, first: bool, found: "Like") -> None:
+        around, run, name, dataset, asked = found
         self._like = None
         self._show_around(first, around)
         if run is not None:
-            self.draft.start_from(f"run {run.name}", run.recipe, keep=())
+            self.draft.start_from(f"run {run.name}", asked, keep=())
             self._run_name = name
         if dataset is not None:
             self.draft.set("dataset", dataset_reference(dataset, around.datasets))
@@ -167,28 +181,24 @@ A launched run goes on when you leave. It trains at once where a device is free,
     def _look_up(self) -> None:
         """Find the model and the dataset that the draft names, then say what a launch would do."""
         self._show_plan()
-        model, dataset = str(self.draft.values["model"]), str(self.draft.values["dataset"])
-        self.in_thread(partial(look_up, self.services, model, dataset), self._show_found, group="look-up")
+        self._ahead.ask()
 
-    def _show_found(self, found: Found) -> None:
-        self._found = found
-        self._show_plan()
-
-    @property
-    def plan(self) -> Plan:
-        """What a launch would do now."""
-        return make_plan(self.draft, self._around or Surroundings(), self._found)
+    def on_unmount(self) -> None:
+        self._ahead.give_up()
 
     def _show_plan(self) -> None:
         if self._around is None:
             return
-        plan, draft, found = self.plan, self.draft, self._found
+        draft, found = self.draft, self._ahead.found
+        plan = self.plan = make_plan(draft, self._around, found)
         width = self.query_one("#plan").content_size.width
-        content = plan_content(plan, draft, compact=self.has_class("-narrow"), width=width)
+        compact = self.has_class("-narrow")
+        content = plan_content(plan, draft, compact=compact, width=width, working=self._ahead.working)
         self.query_one("#plan-text", Static).update(content)
         changed = len(draft.changed)
         lines = self.query_one(RecipeForm).lines
         lines.extra = plan.problems
+        lines.decided = decisions(found.ahead.plan if found.ahead else None, draft)
         lines.head = {
             NAME: Head(self._run_name or self._default_name(), "" if self._run_name else "by itself"),
             "model": Head(str(draft.values["model"]), model_words(found.model)),
@@ -202,7 +212,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
     def _default_name(self) -> str:
         from engine.runs.launcher import default_name
 
-        recipe, dataset = self.draft.recipe(), self._found.dataset
+        recipe, dataset = self.draft.recipe(), self._ahead.found.dataset
         return default_name(recipe, dataset.name) if recipe is not None and dataset is not None else ""
 
     # The field under the cursor
@@ -223,10 +233,20 @@ A launched run goes on when you leave. It trains at once where a device is free,
             editing = self.query_one(RecipeForm).editing
             hint = f"{spec.hint}; enter takes it, esc leaves it as it was" if editing else spec.hint
         problem = lines.extra.get(lines.field) or self.draft.problems.get(lines.field, "")
-        second = (f"✗ {clean_line(problem)}", "$text-error") if problem else (hint, "$text-muted")
+        why = self._why(lines.field)
+        second = (f"✗ {clean_line(problem)}", "$text-error") if problem else (why or hint, "" if why else "$text-muted")
         about = Content.assemble(help_text, "\n", second)
         self.query_one("#about", Static).update(about)
         self.refresh_bindings()
+
+    def _why(self, field: str) -> str:
+        """Why the planner chose what it chose for a field that is `auto`."""
+        form, found = self.query_one(RecipeForm), self._ahead.found
+        chosen = form.lines.decided.get(field)
+        if chosen is None or form.editing or found.ahead is None or found.ahead.plan is None:
+            return ""
+        reason = found.ahead.plan.reasons.get(field, "")
+        return f"auto → {chosen}" + (f": {clean_line(reason)}" if reason else "")
 
     @on(RecipeForm.Changed)
     def _field_changed(self) -> None:
@@ -272,7 +292,8 @@ A launched run goes on when you leave. It trains at once where a device is free,
             self.action_import_file()
             return
         options = [Option(one.id, f"{one.name} v{one.version}", split_words(one)) for one in datasets]
-        selected = self._found.dataset.id if self._found.dataset else None
+        found = self._ahead.found.dataset
+        selected = found.id if found else None
         self.app.push_screen(PickDialog("Dataset", options, selected=selected), self._dataset_picked)
 
     def _named(self, name: str | None) -> None:
@@ -320,25 +341,42 @@ A launched run goes on when you leave. It trains at once where a device is free,
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "launch":
+            if parameters and "memory" not in self.plan.problems:
+                return False
             return not self._launching
+        if action == "suggestion":
+            return len(self.plan.suggestions) > int(str(parameters[0]))
         return super().check_action(action, parameters)
 
-    def action_launch(self) -> None:
-        """Launch the run, or go to the first field that stands in the way."""
+    def action_suggestion(self, number: int) -> None:
+        """Change the recipe as a suggestion says."""
+        one = self.plan.suggestions[number]
+        for name, value in one.changes.items():
+            self.draft.set(name, value)
+        self._changed()
+
+    def action_launch(self, force: bool = False) -> None:
+        """Launch the run, or go to the first field that stands in the way. `force` launches one that does not fit."""
         recipe = self.draft.recipe()
-        problems = self.plan.problems
+        problems = {name: text for name, text in self.plan.problems.items() if not (force and name == "memory")}
         if self._around is None or self._launching:
             return
         if recipe is None or problems:
-            field = next(iter(problems), "dataset")
-            if field in field_specs():
-                self.query_one(RecipeForm).lines.go_to(field)
-            self.notify(f"{field}: {problems.get(field, '')}", title="Not launched", severity="error", markup=False)
+            self._say_problem(problems)
             return
         self._launching = True
         self.refresh_bindings()
-        launch = partial(self.services.manager.launch, recipe, name=self._run_name or None)
-        self.in_thread(launch, self._launched, group="launch", failed=self._not_launched)
+        launch = partial(self.services.manager.launch, recipe, name=self._run_name or None, force=force)
+        self.in_thread(launch, self._launched, group="launch", failed=self._not_launched, exclusive=False)
+
+    def _say_problem(self, problems: dict[str, str]) -> None:
+        """Go to the first field that stands in the way, and say what is wrong with it."""
+        field = next(iter(problems), "dataset")
+        if field in field_specs():
+            self.query_one(RecipeForm).lines.go_to(field)
+        text = clean_line(problems.get(field, ""))
+        help_text = " · a makes it fit" if field == "memory" and self.plan.suggestions else ""
+        self.notify(f"{field}: {text}{help_text}", title="Not launched", severity="error", markup=False)
 
     def _launched(self, run: "Run") -> None:
         self._launching = False
@@ -353,6 +391,17 @@ A launched run goes on when you leave. It trains at once where a device is free,
         self.refresh_bindings()
         show_error(self.app, error, "The run was not launched")
         self._reload()
+
+    def action_sweep(self) -> None:
+        """Vary some fields of this recipe: a sweep."""
+        from tui.screens.sweep_dialog import SweepDialog
+
+        if self.finetui.is_ready:
+            self.app.push_screen(SweepDialog(self.services, self.draft.values), self._sweep_started)
+
+    def _sweep_started(self, values: dict[str, str] | None) -> None:
+        if values:
+            self.post_message(OpenSweeps(values["id"]))
 
     def action_show_toml(self) -> None:
         """The recipe as the TOML that `finetui train` takes."""
@@ -424,12 +473,21 @@ def _without_kept(values: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in values.items() if name not in KEPT}
 
 
-def _read_like(
-    services: "Services", run_id: str | None, dataset_id: str | None
-) -> "tuple[Surroundings, Run | None, str, Dataset | None]":
-    """The surroundings, the run to start from with a name for its variant, and the dataset to train on."""
+def _read_like(services: "Services", run_id: str | None, dataset_id: str | None) -> "Like":
+    """The surroundings, the run to start from with a name for its variant, the dataset, and the recipe.
+
+    That is the one that was asked for, so that what was left to the planner still is.
+    """
+    from engine.runs.rundir import RunDir, read_json
+
     around = read_surroundings(services)
     run = services.store.runs.get(run_id) if run_id else None
     wanted = dataset_id or (run.dataset_id if run else "")
     dataset = services.store.datasets.get(wanted) if wanted else None
-    return around, run, next_name(services, run.name) if run else "", dataset
+    asked: dict[str, Any] = {}
+    if run is not None:
+        inputs = read_json(RunDir(services.home.runs / run.id).inputs)
+        kept = inputs.get("asked") if isinstance(inputs, dict) else None
+        values = kept if isinstance(kept, dict) else run.recipe
+        asked = {name: value for name, value in values.items() if name in field_specs()}
+    return around, run, next_name(services, run.name) if run else "", dataset, asked

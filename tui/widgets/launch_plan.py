@@ -1,26 +1,25 @@
-"""What is known before a launch: the model, the dataset, the steps, the device, and what stands in the way."""
+"""What is known before a launch: the model, the dataset, the plan of the run, and what stands in the way."""
 
 import re
-import textwrap
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-
-from textual.content import Content
 
 from engine.datasets.rows import kind_of
 from engine.insight.steps import planned_interval, planned_steps
+from engine.recipe import Recipe
 from tui.format import fmt_bytes, fmt_count
-from tui.text import clean_line, shorten
+from tui.text import clean_line
 from tui.widgets.recipe_draft import RecipeDraft
-from tui.widgets.recipe_fields import field_specs
+from tui.widgets.recipe_fields import field_specs, show_field
 
 if TYPE_CHECKING:
     from engine.models import ModelInfo
+    from engine.planning import RunPlan, Suggestion
     from engine.presets import Preset
+    from engine.runs.preflight import Preflight
     from store.records import Dataset
     from tui.services import Services
-
-LABEL_WIDTH = 11
 
 
 @dataclass(frozen=True)
@@ -45,20 +44,34 @@ class Found:
     model_problem: str = ""
     dataset: "Dataset | None" = None
     dataset_problem: str = ""
-    default_name: str = ""
     report: "dict[str, Any] | None" = None
     """What the dataset's report says, where it has one."""
+    ahead: "Preflight | None" = None
+    """The plan of the run; `None` while something is wrong with the recipe, the model or the dataset."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a launch would do: rows of a label and words, then what is wrong, then what to look at."""
+    """What a launch would do, what is wrong, and what to look at."""
 
     rows: list[tuple[str, str]]
+    """A label and words each."""
     problems: dict[str, str]
     """By field: a launch is not possible."""
     looks: list[str]
     """Worth knowing; a launch is possible."""
+    ahead: "Preflight | None" = None
+    rows_seen: str = ""
+    """What a look at the rows as the model sees them said, where nothing is wrong with them."""
+
+    @property
+    def suggestions(self) -> "tuple[Suggestion, ...]":
+        """Changes that make it smaller, where it does not fit; each has a key."""
+        return self.ahead.suggestions[: len(SUGGESTION_KEYS)] if self.ahead is not None else ()
+
+
+SUGGESTION_KEYS = "abc"
+"""The key of each suggestion, in their order."""
 
 
 def read_surroundings(services: "Services") -> Surroundings:
@@ -83,19 +96,23 @@ def live_names(services: "Services") -> tuple[str, ...]:
     return tuple(run.name for run in services.store.runs.live())
 
 
-def look_up(services: "Services", model: str, dataset: str) -> Found:
-    """Find the draft's model and dataset. Slow: use it from a thread."""
+def look_up(
+    services: "Services", values: dict[str, Any], recipe: Recipe | None, cancelled: Callable[[], bool]
+) -> Found:
+    """Find the draft's model and dataset, and plan its run by what is known already. Slow: use it from a thread."""
     from engine.errors import BadInput
     from engine.models import resolve_model
+    from engine.runs.preflight import preflight
 
     info = data = report = None
     model_problem = dataset_problem = ""
     try:
-        info = resolve_model(model, services.home)
+        info = resolve_model(str(values["model"]), services.home)
         if info.problem:
             model_problem = f"it {info.problem}"
     except BadInput as error:
         model_problem = " ".join(part for part in (error.what, error.why) if part)
+    dataset = str(values["dataset"])
     if dataset.strip():
         try:
             data = services.library.resolve(dataset)
@@ -104,7 +121,10 @@ def look_up(services: "Services", model: str, dataset: str) -> Found:
             dataset_problem = " ".join(part for part in (error.what, error.why) if part)
     else:
         dataset_problem = "none yet: d picks one, i imports a file"
-    return Found(info, model_problem, data, dataset_problem, report=report)
+    found = Found(info, model_problem, data, dataset_problem, report)
+    if recipe is None or model_problem or dataset_problem:
+        return found
+    return replace(found, ahead=preflight(services.home, services.store, recipe, count=False, cancelled=cancelled))
 
 
 def next_name(services: "Services", name: str) -> str:
@@ -151,7 +171,7 @@ def split_words(dataset: "Dataset") -> str:
 
 def make_plan(draft: RecipeDraft, around: Surroundings, found: Found) -> Plan:
     """What a launch of the draft would do."""
-    recipe, dataset, model = draft.recipe(), found.dataset, found.model
+    recipe, dataset, ahead = draft.recipe(), found.dataset, found.ahead
     problems = {name: text for name, text in draft.problems.items() if name not in ("model", "dataset")}
     if draft.problems.get("model") or found.model_problem:
         problems["model"] = found.model_problem or draft.problems["model"]
@@ -159,13 +179,7 @@ def make_plan(draft: RecipeDraft, around: Surroundings, found: Found) -> Plan:
         problems["dataset"] = found.dataset_problem or draft.problems["dataset"]
     looks: list[str] = []
     rows: list[tuple[str, str]] = []
-    if model is not None and not model.problem:
-        rows.append(("model", f"{clean_line(model.name)}: {model_words(model)}"))
-        if model.ready and not model.has_template:
-            problems.setdefault("model", "it has no chat template; choose a chat model (often -Instruct or -Chat)")
     if dataset is not None:
-        rows.append(("data", f"{clean_line(dataset.name)} v{dataset.version}"))
-        rows.append(("rows", split_words(dataset)))
         if kind_of(dataset.shape) == "prompts":
             problems["dataset"] = "it is a prompt suite: prompts without answers to learn from"
         elif not dataset.splits.get("train"):
@@ -175,28 +189,47 @@ def make_plan(draft: RecipeDraft, around: Surroundings, found: Found) -> Plan:
             rows.append(("grade", f"{grade}: {clean_line(str(reasons[0]))}" if reasons else grade))
             looks += [clean_line(str(reason)) for reason in reasons[:3] if grade not in ("A", "B")]
         looks += [clean_line(warning) for warning in dataset.warnings]
-    if recipe is not None:
-        batch, times = recipe.per_device_train_batch_size, recipe.gradient_accumulation_steps
-        product = f" ({batch} × {times})" if batch != "auto" and times not in (1, "auto") else ""
-        rows.append(("batch", f"{recipe.batches_per_step:,} rows a step{product}"))
-        if dataset is not None and dataset.splits.get("train"):
-            rows += _length_rows(draft, dataset, looks)
-        if isinstance(recipe.devices, int) and recipe.devices > 1:
-            problems["devices"] = "a run trains on one device; set 1 or auto"
-        if around.devices == ("cpu",) and recipe.optim.startswith("paged"):
-            looks.append(f"{recipe.optim} is made for GPUs; adamw_torch works here")
-    rows.append(("runs on", _device_words(around)))
-    return Plan(rows, problems, looks)
+    rows_seen = ""
+    if recipe is not None and ahead is not None:
+        for name, text in ahead.problems.items():
+            problems.setdefault(name, clean_line(text))
+        looks = [*(clean_line(warning) for warning in ahead.warnings), *looks]
+        rows_seen = _rows_seen(ahead)
+    if recipe is not None and dataset is not None and dataset.splits.get("train"):
+        rows += _length_rows(recipe, ahead.plan if ahead else None, dataset, looks)
+    rows.append(("runs on", _device_words(around, recipe)))
+    return Plan(rows, problems, looks, ahead if recipe is not None else None, rows_seen)
 
 
-def _length_rows(draft: RecipeDraft, dataset: "Dataset", looks: list[str]) -> list[tuple[str, str]]:
-    recipe = draft.recipe()
-    assert recipe is not None
+def _rows_seen(ahead: "Preflight") -> str:
+    gate = ahead.gate
+    if gate is None or gate.problem:
+        return ""
+    if gate.later:
+        return clean_line(gate.later)
+    share = f"{gate.trained_share:.0%} of the tokens are learnt" if gate.trained_share is not None else ""
+    template = f"template {clean_line(gate.template)}" if gate.template else "plain text"
+    return " · ".join(part for part in (template, share) if part)
+
+
+def _length_rows(recipe: Recipe, plan: "RunPlan | None", dataset: "Dataset", looks: list[str]) -> list[tuple[str, str]]:
+    """Steps, evaluations and tokens of the run."""
     train, validation = dataset.splits["train"], dataset.splits.get("validation", 0)
-    steps = planned_steps(recipe, train)
-    epochs = steps * recipe.batches_per_step / train
-    most = "at most " if recipe.packing and recipe.max_steps <= 0 else ""
-    rows = [("steps", f"{most}{steps:,} · {epochs:.3g} passes over the data")]
+    planned = plan is not None and plan.total_steps > 0
+    if plan is not None and planned:
+        steps, recipe = plan.total_steps, plan.recipe
+        epochs = steps * recipe.batches_per_step / max(1, plan.sequences or train)
+    else:
+        steps = planned_steps(recipe, train)
+        epochs = steps * recipe.batches_per_step / train
+    batch, times = recipe.per_device_train_batch_size, recipe.gradient_accumulation_steps
+    product = f" ({batch} × {times})" if batch != "auto" and times not in (1, "auto") else ""
+    what = "sequences" if recipe.packing is True else "rows"
+    rows = [("batch", f"{recipe.batches_per_step:,} {what} a step{product}")]
+    rows.append(("steps", f"{steps:,} · {epochs:.3g} passes over the data"))
+    if plan is not None and plan.tokens:
+        cut = f" · longest {plan.longest_tokens:,}" if plan.longest_tokens else ""
+        rows.append(("tokens", f"{fmt_count(plan.tokens)} a pass{cut}"))
     if not validation:
         looks.append("no rows to evaluate on: no evaluation loss, no early stopping, the last step is kept")
         return [*rows, ("evaluates", "never")]
@@ -207,47 +240,54 @@ def _length_rows(draft: RecipeDraft, dataset: "Dataset", looks: list[str]) -> li
     return rows
 
 
-def _device_words(around: Surroundings) -> str:
+def decisions(plan: "RunPlan | None", draft: RecipeDraft) -> dict[str, str]:
+    """What became of each field that is `auto`, as the form shows values. Empty while nothing is planned."""
+    if plan is None:
+        return {}
+    found = {}
+    for name, spec in field_specs().items():
+        value = getattr(plan.recipe, name)
+        if draft.values[name] == "auto" and value != "auto":
+            found[name] = show_field(spec, value)
+    return found
+
+
+def plan_words(plan: "RunPlan") -> str:
+    """What the planner decided, in a line: `packed (0.93 full) · micro-batch 8 · no checkpointing · bf16 · sdpa`."""
+    recipe = plan.recipe
+    words = []
+    if recipe.packing is True:
+        room = plan.sequences * int(recipe.max_length) if recipe.max_length != "auto" else 0
+        words.append(f"packed ({plan.tokens / room:.2f} full)" if room else "packed")
+    elif recipe.padding_free is True:
+        words.append("padding-free")
+    elif recipe.train_sampling_strategy == "group_by_length":
+        words.append("by length")
+    else:
+        words.append("padded")
+    words.append(f"length {recipe.max_length:,}" if recipe.max_length != "auto" else "")
+    words.append(f"micro-batch {recipe.per_device_train_batch_size}")
+    words.append("checkpointing" if recipe.gradient_checkpointing is True else "no checkpointing")
+    words.append(recipe.precision if recipe.precision != "auto" else "format as measured")
+    words.append(recipe.attn_implementation)
+    words.append("liger" if recipe.use_liger_kernel is True else "")
+    return " · ".join(word for word in words if word)
+
+
+def _device_words(around: Surroundings, recipe: Recipe | None) -> str:
+    if recipe is not None and recipe.backend == "slurm":
+        nodes = f"{recipe.nodes} nodes" if recipe.nodes > 1 else "one node"
+        return f"Slurm, {nodes}, {recipe.device_count // recipe.nodes} a node"
     if not around.devices:
         return "…"
-    device = " or ".join(around.devices)
+    names: tuple[str, ...] = around.devices
+    if recipe is not None and isinstance(recipe.devices, tuple):
+        names = tuple(f"gpu{index}" for index in recipe.devices)
+    device = " or ".join(names)
+    if recipe is not None and recipe.device_count > 1:
+        device = f"{recipe.device_count} processes on {' '.join(names)}"
     ahead = len(around.live) - len(around.devices) + 1
     if ahead <= 0:
         return f"{device}, free now"
-    names = clean_line(around.live[0]) if len(around.live) == 1 else f"{len(around.live)} runs"
-    return f"{device}, in turn after {names}"
-
-
-def _figure(label: str, text: str, width: int) -> Content:
-    """A label and its words, later lines of them below the first."""
-    lines = textwrap.wrap(text, max(10, width - LABEL_WIDTH)) or [""]
-    below = "".join(f"\n{' ' * LABEL_WIDTH}{line}" for line in lines[1:])
-    return Content.assemble((label.ljust(LABEL_WIDTH), "$text-muted"), lines[0] + below)
-
-
-def plan_content(plan: Plan, draft: RecipeDraft, *, compact: bool, width: int) -> Content:
-    """The plan for the panel; `compact` puts the figures on one line."""
-    if compact:
-        figures = dict(plan.rows)
-        short = [figures["batch"].partition(" (")[0]] if "batch" in figures else []
-        short += [f"{figures['steps'].partition(' · ')[0]} steps"] if "steps" in figures else []
-        short += [f"evaluates {figures['evaluates'].partition(',')[0]}"] if "evaluates" in figures else []
-        parts = [Content(" · ".join([*short, figures["runs on"]])).stylize("$text-muted")]
-    else:
-        parts = [_figure(label, text, width) for label, text in plan.rows]
-        parts.append(Content(""))
-    if plan.problems:
-        count = len(plan.problems)
-        title = "1 thing stands in the way" if count == 1 else f"{count} things stand in the way"
-        parts.append(Content.assemble((f"✗ {title}", "bold $text-error")))
-        specs = field_specs()
-        for name, text in plan.problems.items():
-            label = name if name in specs else clean_line(name)[:40]
-            parts.append(Content.assemble((f"  {label}: ", "$text-error"), clean_line(text)))
-    else:
-        changed = len(draft.changed)
-        words = f" · {changed} changed" if changed else ""
-        parts.append(Content.assemble(("✓ ready to launch", "bold $text-success"), (words, "$text-muted")))
-    looks = [shorten(look, width - 2) for look in plan.looks[:1]] if compact else plan.looks
-    parts += [Content.assemble(("⚠ ", "$text-warning"), look) for look in looks]
-    return Content("\n").join(parts)
+    ahead_of_it = clean_line(around.live[0]) if len(around.live) == 1 else f"{len(around.live)} runs"
+    return f"{device}, in turn after {ahead_of_it}"

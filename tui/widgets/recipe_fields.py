@@ -23,7 +23,7 @@ HINTS = {
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """A field of the recipe. `choices` are those of a choice; `may_be_auto` is for numbers and switches."""
+    """A field of the recipe. `choices` are those of a choice, or of a list of names that is closed."""
 
     name: str
     group: Group
@@ -32,13 +32,22 @@ class FieldSpec:
     default: Any
     choices: tuple[str, ...] = ()
     may_be_auto: bool = False
+    """For numbers and switches."""
     may_be_none: bool = False
+    may_be_list: bool = False
+    """A number that can be several."""
 
     @property
     def hint(self) -> str:
         """How its value is typed or changed."""
+        if self.may_be_list:
+            return "how many, which ones (0,1), or auto"
         if self.kind == "number" and self.may_be_auto:
             return "a number, or auto"
+        if self.kind == "switch" and self.may_be_auto:
+            return "space goes through auto, on, off"
+        if self.kind == "names" and self.choices:
+            return f"{', '.join(self.choices)}: with commas between"
         if self.kind == "choice":
             return f"{' · '.join(self.choices)}"
         return HINTS[self.kind]
@@ -59,13 +68,14 @@ def _spec(name: str) -> FieldSpec:
         info.annotation,
     )
     literals = tuple(str(value) for one in kinds if get_origin(one) is Literal for value in get_args(one))
+    names = tuple(str(value) for one in kinds if get_origin(one) is tuple for value in _listed(one))
     kind: Kind
     if bool in kinds:
         kind = "switch"
     elif int in kinds or float in kinds:
         kind = "number"
     elif any(get_origin(one) is tuple for one in kinds):
-        kind = "names" if str in kinds else "lines"
+        kind = "names" if str in kinds or names else "lines"
     else:
         kind = "choice" if literals else "text"
     return FieldSpec(
@@ -74,10 +84,17 @@ def _spec(name: str) -> FieldSpec:
         kind,
         info.description or "",
         info.default,
-        choices=literals if kind == "choice" else (),
+        choices=literals if kind == "choice" else names,
         may_be_auto=kind in ("number", "switch") and "auto" in literals,
         may_be_none=type(None) in kinds,
+        may_be_list=kind == "number" and any(get_origin(one) is tuple for one in kinds),
     )
+
+
+def _listed(kind: Any) -> tuple[Any, ...]:
+    """What a list's items can be, where that is a closed set."""
+    item = get_args(kind)[0]
+    return get_args(item) if get_origin(item) is Literal else ()
 
 
 def show_value(value: Any) -> str:
@@ -94,7 +111,7 @@ def show_value(value: Any) -> str:
 def show_field(spec: FieldSpec, value: Any) -> str:
     """The value of a field as it is typed; lists with the separator of their kind."""
     if isinstance(value, list | tuple) and value:
-        return (", " if spec.kind == "names" else " | ").join(str(item) for item in value)
+        return (" | " if spec.kind == "lines" else ", ").join(str(item) for item in value)
     return show_value(value)
 
 
@@ -103,12 +120,14 @@ def read_typed(spec: FieldSpec, text: str) -> Any:
     text = text.strip()
     if text in ("", EMPTY) and spec.may_be_none:
         return None
+    if spec.may_be_list and "," in text:
+        return tuple(parse_value(part.strip()) for part in text.split(",") if part.strip())
     if spec.kind == "number":
         return parse_value(text)
     if spec.kind == "lines":
         return tuple(part.strip() for part in text.split("|") if part.strip() and part.strip() != EMPTY)
-    if spec.kind == "names" and "," in text:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if spec.kind == "names" and ("," in text or spec.choices):
+        return tuple(part.strip() for part in text.split(",") if part.strip() and part.strip() != EMPTY)
     return text
 
 

@@ -19,6 +19,17 @@ from tui.widgets.row_list import Cells, RowList, fitted
 NAME, PRESET = "name", "preset"
 HEAD = ("model", "dataset", PRESET, NAME)
 """The lines on top: what the run is called, and what is picked from lists."""
+FIRST = (
+    "method",
+    "lora_r",
+    "num_train_epochs",
+    "learning_rate",
+    "effective_batch_size",
+    "max_length",
+    "packing",
+    "devices",
+)
+"""Fields that are changed most: they stand above the groups."""
 LABEL_WIDTH = 27
 VALUE_AT = LABEL_WIDTH + 3
 
@@ -41,11 +52,11 @@ class Head:
 
 
 def form_lines() -> list[Line]:
-    """Every line: the head, then the recipe's fields under the names of their groups."""
-    lines = [Line(name) for name in HEAD]
+    """Every line: the head, what is changed most, then the other fields under the names of their groups."""
+    lines = [*(Line(name) for name in HEAD), Line(heading="changed most"), *(Line(name) for name in FIRST)]
     group = None
     for spec in field_specs().values():
-        if spec.name in HEAD:
+        if spec.name in HEAD or spec.name in FIRST:
             continue
         if spec.group is not group:
             group = spec.group
@@ -88,6 +99,8 @@ class FormLines(RowList):
         self.head: dict[str, Head] = {}
         self.extra: Mapping[str, str] = {}
         """What is wrong with fields beyond what the recipe itself can tell."""
+        self.decided: Mapping[str, str] = {}
+        """What the planner made of fields that are `auto`."""
         self.count = len(self.lines)
 
     @property
@@ -124,6 +137,8 @@ class FormLines(RowList):
             changed = self.draft.is_changed(line.field)
             value = show_field(spec, self.draft.values[line.field])
             note, tone = ("was " + show_field(spec, self.draft.base[line.field]), "dim") if changed else ("", "dim")
+            if line.field in self.decided:
+                note = f"→ {self.decided[line.field]}" + (f"   {note}" if note else "")
         if problem:
             note, tone = f"✗ {problem}", "act"
         mark = ("✱ ", "mark") if changed else ("  ", "")
