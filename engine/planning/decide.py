@@ -79,7 +79,7 @@ def _decide(facts: Facts) -> Decision:
     for length, why in _lengths_to_try(facts, longest, max_length, said_length):
         for optim in ("adamw_torch", "adamw_8bit") if recipe.optim == "auto" and _has_8bit(facts) else (recipe.optim,):
             for layout, tried, memory, cost in _tried(settled, recipe, length, optim, ways, flash):
-                if smallest is None or memory.total < smallest[0]:
+                if length == max_length and (smallest is None or memory.total < smallest[0]):
                     smallest = memory.total, layout, tried, memory
                 if memory.total <= facts.budget_bytes and (best is None or cost < best[0]):
                     best = cost, layout, tried, memory

@@ -75,7 +75,7 @@ def estimate_memory(
     if recipe.gradient_accumulation_steps == 1:
         # Gradients come as activations go, and are dropped before the next forward.
         kept = max(0, kept - gradients)
-    step = elements * 4 if recipe.method == "full" else 0  # what AdamW works in
+    step = 0 if "8bit" in recipe.optim else elements * each  # what AdamW works in
     activations = max(kept, step)
     return MemoryParts(
         weights=math.ceil(weights / shards),
