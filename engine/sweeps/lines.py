@@ -80,7 +80,9 @@ def _number(text: str) -> int | float:
 
 def _word(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.12g}".replace("e-0", "e-").replace("e+0", "e")
+        plain, mantissa_and_exponent = f"{value:.12g}", f"{value:.12e}".split("e")
+        short = f"{mantissa_and_exponent[0].rstrip('0').rstrip('.')}e{int(mantissa_and_exponent[1])}"
+        return short if len(short) < len(plain) else plain
     if isinstance(value, bool):
         return str(value).lower()
     return "[" + ", ".join(map(_word, value)) + "]" if isinstance(value, (list, tuple)) else str(value)

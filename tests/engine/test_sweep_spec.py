@@ -118,7 +118,7 @@ def test_lines() -> None:
         "target_modules": ["all-linear", ["q_proj"]],
     }
     words = [search_words(Axis.model_validate(axis)) for axis in found.values()]
-    assert words[:3] == ["1e-5..0.001 log", "8, 16", "16..64 step 16"]
+    assert words[:3] == ["1e-5..1e-3 log", "8, 16", "16..64 step 16"]
     with pytest.raises(BadInput) as error:
         parse_search("lora_r\nseed = \nlora_alpha = 1..x\nlr = 1..2 lgo\nlr=1\nlr=2")
     assert error.value.why.count("\n") == 4

@@ -16,9 +16,9 @@ from engine.sweeps.folder import SweepDir, TrialState
 from engine.sweeps.manager import SweepManager
 from engine.sweeps.spec import SweepSpec, make_spec
 from store import Store, open_store
-from store.records import Dataset, Run, Status, Sweep, SweepStatus
-from tests.engine.runs_at_work import PROJECT, put_away, wait_for
-from tests.engine.test_manager import make_starter
+from store.records import Run, Status, Sweep, SweepStatus
+from tests.engine.models_made import make_starter
+from tests.engine.runs_at_work import PROJECT, import_support, put_away, wait_for
 
 WORKER = str(PROJECT / "tests" / "engine" / "sweep_stand_in.py")
 Managers = Callable[..., SweepManager]
@@ -36,8 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 @pytest.fixture
 def store(home: Home) -> Iterator[Store]:
     store = open_store(home.db)
-    folder = str(home.datasets / "d0")
-    store.datasets.add(Dataset("d0", "support", 1, "messages", 20, {"train": 20}, None, None, "here", 1.0, folder))
+    import_support(home, store)
     yield store
     store.close()
 
@@ -143,12 +142,12 @@ def test_stopped_and_gone_on_with(home: Home, store: Store, managers: Managers) 
 
 def test_failures(store: Store, managers: Managers) -> None:
     manager = managers("--fail-above", "9")
-    ranks = spec(search={"lora_r": [8, 16, 9, 32, 64, 4]}, max_failures=2)
+    ranks = spec(search={"lora_r": [16, 8, 32, 64, 4]}, max_failures=2)
     failed = ended(manager, manager.start(ranks))
     assert failed.status is SweepStatus.FAILED
     assert failed.reason == "2 trials in a row failed, the last one: failed: out of memory"
     states = [trial.state for trial in SweepDir(Path(failed.dir)).read_trials()]
-    assert [state.value for state in states] == ["complete", "failed", "complete", "failed", "failed"]
+    assert [state.value for state in states] == ["failed", "complete", "failed", "failed"]
     assert (read_json(SweepDir(Path(failed.dir)).exit) or {})["status"] == "failed"
 
 

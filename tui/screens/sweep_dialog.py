@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.suggester import SuggestFromList
 from textual.timer import Timer
 from textual.widgets import Input, Static
+from textual.worker import WorkType
 
 from engine.errors import BadInput
 from tui.format import fmt_duration
@@ -36,7 +37,7 @@ HINTS = (
     "learning_rate = 1e-4, 2e-4, 5e-4",
     "lora_r = 8, 16, 32",
     "warmup_ratio = 0..0.2 step 0.1",
-    "learning_rate = 1e-5..1e-3 log",
+    "weight_decay = 1e-4..1e-1 log",
 )
 
 
@@ -97,7 +98,9 @@ class SweepDialog(FormDialog):
             spec = self.spec()
         except BadInput:
             return
-        self.run_worker(partial(self._look_ahead, spec), group="look", exclusive=True)
+        # not the coroutine itself: a newer look may cancel this one before it starts
+        look: WorkType[None] = partial(self._look_ahead, spec)
+        self.run_worker(look, group="look", exclusive=True)
 
     async def _look_ahead(self, spec: "SweepSpec") -> None:
         from engine.sweeps.outlook import look_ahead
@@ -117,7 +120,7 @@ class SweepDialog(FormDialog):
             return
         self._starting = True
         self.query_one("#outcome", Static).update("starting …")
-        self.run_worker(partial(self._start, self.spec()), group="start")
+        self.run_worker(self._start(self.spec()), group="start")
 
     async def _start(self, spec: "SweepSpec") -> None:
         try:

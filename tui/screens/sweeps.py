@@ -70,9 +70,9 @@ COLUMNS = (
     Column("state", 10, _state),
     Column("done", 14, _done),
     Column("best", 9, _best, right=True),
-    Column("run", 14, _best_run, share=1, needs=76),
+    Column("run", 14, _best_run, share=1, needs=92),
     Column("varies", 20, lambda entry: (varied_words(entry.sweep.spec), "dim"), share=3, needs=100),
-    Column("started", 10, lambda entry: (fmt_when(entry.sweep.created), "dim"), right=True, needs=66),
+    Column("started", 10, lambda entry: (fmt_when(entry.sweep.created), "dim"), right=True, needs=70),
 )
 
 
