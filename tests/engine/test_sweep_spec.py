@@ -1,5 +1,7 @@
 """The spec of a sweep: what is refused, what a grid comes to, how it is typed and written."""
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -150,3 +152,9 @@ def test_choices_do_not_depend_on_restarts(tmp_path: Path, method: str) -> None:
         cells = grid_cells(spec.search)
         places = [cells.index(params) for params in asked[0]]
         assert places == sorted(set(places)), "seven of the twelve, in order"
+
+
+def test_the_app_does_not_import_optuna() -> None:
+    """It takes as long as the app's first frame, and only the driver and the larger analyses need it."""
+    asked = "import sys, engine.sweeps.manager, engine.sweeps.analysis; print('optuna' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout == "False\n"
