@@ -269,8 +269,20 @@ def check_hub() -> Check:
 
 
 def check_cluster() -> Check:
+    """Slurm's partitions, where it is installed: each with its time limit, nodes and GPUs."""
+    from engine.runs.backends.slurm import partitions
+
     sbatch = shutil.which("sbatch")
-    return Check("cluster", True, f"Slurm, {sbatch}" if sbatch else "no Slurm (sbatch); runs start on this machine")
+    if sbatch is None:
+        return Check("cluster", True, "no Slurm (sbatch); runs start on this machine")
+    found = [
+        f"{name} ({count} node{'' if count == 1 else 's'}{f', {gpus}' if gpus else ''}, {limit})"
+        for name, limit, count, gpus in partitions()
+    ]
+    if not found:
+        fix = "Ask `sinfo` yourself; runs on this machine work without it."
+        return Check("cluster", False, f"Slurm, {sbatch}; it does not answer", fix)
+    return Check("cluster", True, f"Slurm; {', '.join(found)}")
 
 
 def installed_version(name: str) -> str | None:

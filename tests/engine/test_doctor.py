@@ -236,9 +236,23 @@ def test_the_hub_is_asked_unless_it_is_off(monkeypatch: pytest.MonkeyPatch) -> N
     assert not doctor.check_hub().ok
 
 
-def test_a_cluster_is_found_on_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_cluster_is_told_by_its_partitions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "no Slurm" in doctor.check_cluster().found
-    (tmp_path / "sbatch").write_text("#!/bin/sh\n")
-    (tmp_path / "sbatch").chmod(0o755)
-    assert str(tmp_path / "sbatch") in doctor.check_cluster().found
+
+    def install(name: str, prints: str) -> None:
+        (tmp_path / name).write_text(f"#!/bin/sh\n{prints}\n")
+        (tmp_path / name).chmod(0o755)
+
+    install("sbatch", "")
+    silent = doctor.check_cluster()
+    assert not silent.ok
+    assert silent.fix
+    install(
+        "sinfo",
+        "echo 'gpu|1-00:00:00|8|gpu:h100:8(S:0-1)'; echo 'gpu|1-00:00:00|1|gpu:h100:4'; echo 'cpu|1:00:00|1|(null)'",
+    )
+    told = doctor.check_cluster()
+    assert told.ok
+    assert "gpu (8 nodes, gpu:h100:8, 1-00:00:00)" in told.found
+    assert "cpu (1 node, 1:00:00)" in told.found

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.worker.conftest import tiny_model
+
+__all__ = ["slurm", "tiny_model"]
+
 CLUSTER = Path(__file__).with_name("cluster.sh")
 NOT_HERE = 3
 """Exit status of the script where Slurm is not installed, or this is not root."""

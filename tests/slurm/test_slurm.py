@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,14 @@ from engine.runs.identity import host, read_process
 from engine.runs.launcher import new_run
 from engine.runs.manager import RunManager
 from engine.runs.rundir import RunDir, checkpoint_step, read_json, write_json
+from engine.runs.supervisor import WORKER
 from store import Store, open_store
 from store.records import Run, Status
 from tests.engine.runs_at_work import ending, events, reached, stand_in, wait_for
+from tests.worker.conftest import TinyModel
+from tests.worker.runs import SHORT, make_run
+
+TINY = {"devices": 2, "max_steps": 3, "eval_steps": 3, "rehearse": False, "assistant_only_loss": False}
 
 pytestmark = pytest.mark.usefixtures("slurm")
 
@@ -34,14 +40,15 @@ class Cluster:
         self.store = store
         self.manager = RunManager(home, store, worker=stand_in())
 
-    def submit(self, name: str, *options: str, **recipe: object) -> RunDir:
+    def submit(self, name: str, *options: str, **recipe: Any) -> RunDir:
         """A run with the stand-in as its worker, submitted as its first attempt."""
         rundir = self.make(name, **recipe)
         self.manager = RunManager(self.home, self.store, worker=stand_in(*options))
         assert backends.start(rundir, 1, stand_in(*options)) is None
         return rundir
 
-    def make(self, name: str, **recipe: object) -> RunDir:
+    def make(self, name: str, given: Mapping[str, object] | None = None, **recipe: Any) -> RunDir:
+        """A run's folder and its row; `given` goes over what `inputs.json` says otherwise."""
         rundir = RunDir(self.home.runs / name)
         rundir.path.mkdir()
         values = make_recipe({"dataset": "plain", "backend": "slurm", "slurm_time": "5"} | recipe)
@@ -58,6 +65,7 @@ class Cluster:
             "prepare": [],
             "backend": "slurm",
             "processes": 1,
+            **(given or {}),
         }
         write_json(rundir.inputs, inputs)
         self.store.runs.add(new_run(rundir, inputs))
@@ -73,9 +81,12 @@ class Cluster:
         wait_for(lambda: self.look(rundir).phase.startswith(phase))
         return self.look(rundir)
 
-    def until(self, rundir: RunDir, status: Status) -> Run:
-        wait_for(lambda: self.look(rundir).status is status)
-        return self.look(rundir)
+    def until(self, rundir: RunDir, status: Status, patience_s: float = 20.0) -> Run:
+        """The run once it has ended, as `status`."""
+        wait_for(lambda: not self.look(rundir).status.live, patience_s)
+        found = self.look(rundir)
+        assert found.status is status, f"{found.reason}\n{rundir.log.read_text()}"
+        return found
 
 
 @pytest.fixture
@@ -201,6 +212,21 @@ def test_a_supervisor_that_dies_in_its_job_is_told_by_slurm(cluster: Cluster) ->
     os.kill(record.supervisor.pid, signal.SIGKILL)
     failed = cluster.until(run, Status.FAILED)
     assert f"its job {record.job} ended without an exit record" in failed.reason
+
+
+@pytest.mark.train
+def test_a_real_training_over_two_processes(cluster: Cluster, tiny_model: TinyModel) -> None:
+    folder = cluster.home.root / "made"
+    made = make_run(folder, tiny_model.base, **TINY)
+    inputs = read_json(made.inputs) or {}
+    given = {"model": inputs["model"], "dataset": inputs["dataset"], "processes": 2}
+    run = cluster.make("r1", given, **SHORT | TINY)
+    assert backends.start(run, 1, WORKER) is None
+    done = cluster.until(run, Status.SUCCEEDED, patience_s=120)
+    assert (done.step, done.total_steps) == (3, 3)
+    assert events(run, "plan")[0]["processes"] == 2
+    assert (run.adapter / "adapter_model.safetensors").exists()
+    assert [event["step"] for event in events(run, "metrics")] == [1, 2, 3]
 
 
 def test_what_slurm_refuses_is_told_in_its_words(cluster: Cluster) -> None:

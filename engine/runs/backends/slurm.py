@@ -123,7 +123,7 @@ def partitions() -> list[tuple[str, str, int, str]]:
         fields = line.strip().split("|")
         if len(fields) == 4:
             name, limit, count, gres = fields
-            key = (name, limit, gres if "gpu" in gres else "")
+            key = (name, limit, gres.split("(")[0] if "gpu" in gres else "")
             rows[key] = rows.get(key, 0) + int(count)
     return [(name, limit, count, gres) for (name, limit, gres), count in rows.items()]
 

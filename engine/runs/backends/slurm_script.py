@@ -115,7 +115,7 @@ def _option(text: str) -> str:
     line = _one_line(text)
     line = line if line.startswith("-") else f"--{line}"
     name, sign, value = line.partition("=")
-    return f"{name}{sign}{_quoted(value)}"
+    return f"{name}={_quoted(value)}" if sign else line
 
 
 def _quoted(value: str) -> str:
