@@ -6,7 +6,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,15 @@ from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.insight.stalled import stalled_since
 from engine.recipe import Recipe
+from engine.runs.backends import Process, slurm
 from engine.runs.backends.local import start_supervisor
 from engine.runs.identity import Identity, ProcessRecord, host, kill_group, read_process, send_signal
 from engine.runs.ingest import ingest_run
-from engine.runs.launcher import Process, launch_run, new_run, start_again
+from engine.runs.launcher import launch_run, new_run, start_again
 from engine.runs.leases import try_lock
 from engine.runs.processes import process_count
 from engine.runs.queue import RunQueue
-from engine.runs.reconcile import judge, was_waiting
+from engine.runs.reconcile import judge, waits_in_cluster, was_waiting
 from engine.runs.rundir import RunDir, read_json, write_json
 from engine.runs.supervisor import WORKER, Ending
 from store import Store
@@ -67,15 +68,31 @@ class RunManager:
         *,
         name: str | None = None,
         tags: Sequence[str] = (),
+        priority: int = 0,
         sweep: Mapping[str, Any] | None = None,
+        force: bool = False,
+        progress: Callable[[str], None] | None = None,
     ) -> Run:
         """Start a run; it goes on whatever becomes of this process. A name that is taken gets `-2`, `-3`…
 
-        `sweep` says of which sweep it is which trial: `{"id": …, "trial": number}`. Raises `BadInput` for an unknown dataset or model, a bad name, and where the extra `train` is not installed.
+        `sweep` says of which sweep it is which trial: `{"id": …, "trial": number}`; `force` launches a run that does
+        not fit. `progress` hears in words what takes long. Raises `BadInput` with all that stands in the way.
         """
         self._home.ensure()
-        run, process = launch_run(self._home, self._store, recipe, name=name, tags=tags, worker=self._worker, sweep=sweep)
-        self._children[run.id] = process
+        run, process = launch_run(
+            self._home,
+            self._store,
+            recipe,
+            name=name,
+            tags=tags,
+            worker=self._worker,
+            priority=priority,
+            sweep=sweep,
+            force=force,
+            progress=progress,
+        )
+        if process is not None:
+            self._children[run.id] = process
         return run
 
     def stop(self, run_id: str, *, now: bool = False) -> None:
@@ -87,6 +104,9 @@ class RunManager:
         if not run.status.live:
             raise BadInput(f"{run.name} has ended already: it is {run.status}.")
         record = self._wait_for_record(run)
+        if record is not None and record.job:
+            slurm.stop(self._dir(run_id), record.job, record.attempt, now=now)
+            return
         alive = record.alive() if record else []
         if record is None or (not alive and record.host == host()):
             return  # it is over: the next refresh says how
@@ -115,7 +135,9 @@ class RunManager:
             raise BadInput(f"{run.name} cannot be resumed: its folder {rundir.path} is gone.")
         self._wait_until_settled(run)
         with self._refreshing:
-            self._children[run_id] = start_again(self._home, run, self._worker)
+            process = start_again(self._home, run, self._worker)
+            if process is not None:
+                self._children[run_id] = process
             ingest_run(self._store, run_id, rundir)
 
     def remove(self, run_id: str) -> None:
@@ -202,6 +224,8 @@ class RunManager:
             return
         verdict = judge(rundir)
         if verdict is None:
+            if phase := waits_in_cluster(rundir):
+                self._store.runs.set_waiting(run_id, phase)
             return
         ingest_run(self._store, run_id, rundir)  # nobody writes any more: what is in the log now is all of it
         run = self._store.runs.get(run_id)

@@ -1,6 +1,7 @@
 """Running real runs in tests: waiting for what they do, and putting away what is left of them."""
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -8,9 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from engine.datasets.library import DatasetLibrary
+from engine.home import Home
 from engine.runs.identity import ProcessRecord, read_process
 from engine.runs.protocol import Event, read_events
 from engine.runs.rundir import RunDir, read_json
+from store import Store
+from store.records import Dataset
 
 PROJECT = Path(__file__).resolve().parents[2]
 STAND_IN = PROJECT / "tests" / "engine" / "stand_in.py"
@@ -20,6 +25,17 @@ PATIENCE_S = 20.0
 def stand_in(*options: str) -> list[str]:
     """The worker command that runs the stand-in with these options."""
     return ["python", str(STAND_IN), *options]
+
+
+def import_support(home: Home, store: Store) -> Dataset:
+    """A dataset of twenty short conversations, called `support`."""
+    rows = [
+        [{"role": "user", "content": f"question {number}"}, {"role": "assistant", "content": f"answer {number}"}]
+        for number in range(20)
+    ]
+    file = home.root.parent / "support.jsonl"
+    file.write_text("\n".join(json.dumps({"messages": messages}) for messages in rows), encoding="utf-8")
+    return DatasetLibrary(home, store).import_file(file)
 
 
 def wait_for(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:

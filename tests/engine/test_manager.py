@@ -1,9 +1,7 @@
 """Runs from launch to end, with the real store, real supervisors and a stand-in for the worker."""
 
-import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import textwrap
@@ -20,10 +18,22 @@ from engine.recipe import Recipe, make_recipe
 from engine.runs import launcher, requirements
 from engine.runs.manager import RunManager
 from engine.runs.resolve import find_run
-from engine.runs.rundir import RunDir, read_json, write_json
+from engine.runs.rundir import RunDir, read_json
 from store import Store, open_store
-from store.records import Dataset, Run, Status
-from tests.engine.runs_at_work import PROJECT, ending, events, gone, kill, put_away, reached, record, stand_in, wait_for
+from store.records import Run, Status
+from tests.engine.models_made import make_starter
+from tests.engine.runs_at_work import (
+    PROJECT,
+    ending,
+    events,
+    import_support,
+    kill,
+    put_away,
+    reached,
+    record,
+    stand_in,
+    wait_for,
+)
 
 Managers = Callable[..., RunManager]
 
@@ -40,8 +50,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 @pytest.fixture
 def store(home: Home) -> Iterator[Store]:
     store = open_store(home.db)
-    folder = str(home.datasets / "d0")  # the stand-in reads no rows
-    store.datasets.add(Dataset("d0", "support", 1, "messages", 20, {"train": 20}, None, None, "here", 1.0, folder))
+    import_support(home, store)
     yield store
     store.close()
 
@@ -58,15 +67,6 @@ def managers(home: Home, store: Store) -> Iterator[Managers]:
     yield make
     for manager in made:
         manager.close()
-
-
-def make_starter(home: Home) -> None:
-    """A folder that looks like a finished model, so that no run has to build one."""
-    home.starter.mkdir()
-    write_json(home.starter / "config.json", {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]})
-    write_json(home.starter / "tokenizer.json", {})
-    header = json.dumps({"weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
-    (home.starter / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
 
 
 def recipe(**fields: object) -> Recipe:
@@ -338,26 +338,6 @@ def test_killing_supervisor_and_worker_loses_the_run_until_it_is_resumed(
     (folder(home, run).path / "go").touch()
     run = ended(manager, store, run)
     assert (run.status, run.attempt) == (Status.SUCCEEDED, 2)
-
-
-def test_a_stranger_with_the_pid_is_not_signalled(home: Home, store: Store, managers: Managers) -> None:
-    manager = managers("--hold-at", "1")
-    run = manager.launch(recipe())
-    reached(folder(home, run), 1)
-    for process in record(folder(home, run)).alive():
-        kill(process.pid)
-    wait_for(lambda: gone(folder(home, run)))
-    with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
-        value = read_json(folder(home, run).process)
-        assert value is not None
-        for role in ("supervisor", "worker"):
-            value[role]["pid"] = stranger.pid
-        write_json(folder(home, run).process, value)
-        manager.stop(run.id)
-        manager.stop(run.id, now=True)
-        assert ended(manager, store, run).status is Status.LOST
-        assert stranger.poll() is None
-        stranger.kill()
 
 
 def test_killing_the_process_that_launched_it_changes_nothing(home: Home, store: Store, managers: Managers) -> None:

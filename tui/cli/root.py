@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from tui.cli import chat, datasets, demo, doctor, estimate, models, presets, runs, storage, sweeps, train
+from tui.cli import chat, datasets, demo, doctor, estimate, models, presets, queue, runs, storage, sweeps, train
 from tui.cli.command import HomeOption
 from tui.cli.output import tolerate_encodings
 
@@ -32,6 +32,7 @@ for name, module in {
     "datasets": datasets,
     "presets": presets,
     "runs": runs,
+    "queue": queue,
     "sweeps": sweeps,
     "store": storage,
 }.items():

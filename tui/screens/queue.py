@@ -1,7 +1,9 @@
 """Queue: what is running, and what comes next?"""
 
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,42 +13,34 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.format import fmt_duration
+from tui.format import NONE, fmt_bytes, fmt_duration, fmt_percent
 from tui.messages import OpenRun, OpenSweeps
 from tui.screens.run_actions import RunActions
 from tui.text import clean_line
 from tui.widgets.item_table import Column, ItemTable
+from tui.widgets.queue_words import Entry, read_queue
 from tui.widgets.row_list import RowList
-from tui.widgets.run_words import progress_of, state_of
+from tui.widgets.run_words import progress_of, short_time, state_of
 
 if TYPE_CHECKING:
-    from store import Store
     from store.records import Run
 
 CLOCK_S = 1.0
 
+LOOK_S = 2.0
+"""Time between two looks at what changes without a run: free memory, and what others do to the order."""
+
 EMPTY = """\
 Nothing is running, and nothing waits.
 
-A run takes one device. Launch more than there are devices,
-and they wait here and start by themselves, first come, first served.
+Launch more runs than the devices have room for, and they wait
+here and start by themselves, in an order that you can change.
 
 Press 3 to launch one."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A live run with its place in the queue. `since` is a unix time."""
-
-    run: "Run"
-    place: int | None
-    """1 for the next to start; `None` for what is at work."""
-    device: str
-    since: float
-
-    @property
-    def id(self) -> str:
-        return self.run.id
+def _place(entry: Entry) -> tuple[str, str]:
+    return ("▸" if entry.at_work else str(entry.place or "·")), "dim"
 
 
 def _state(entry: Entry) -> tuple[str, str]:
@@ -54,23 +48,32 @@ def _state(entry: Entry) -> tuple[str, str]:
     return f"{state.symbol} {state.word}", state.tone
 
 
-def _device(entry: Entry) -> tuple[str, str]:
-    return (f"waits for {entry.device}" if entry.place and entry.device else entry.device), "dim"
+def _priority(entry: Entry) -> tuple[str, str]:
+    return ("" if entry.place is None else f"{entry.priority:+d}" if entry.priority else "0"), "dim"
 
 
-def _doing(entry: Entry) -> tuple[str, str]:
-    return ("" if entry.place else progress_of(entry.run, 34)), ""
+def _when(entry: Entry) -> tuple[str, str]:
+    """How far a run at work is and how long it goes on; when a waiting one starts."""
+    if entry.at_work:
+        share = fmt_percent(entry.run.progress) if entry.run.progress is not None else ""
+        return f"{share} {short_time(entry.run.eta_s)}".strip(), "live"
+    if entry.starts_s is None:
+        return "", "dim"
+    return f"in {short_time(entry.starts_s)}" if entry.starts_s >= 1 else "now", "dim"
 
 
 COLUMNS = (
-    Column("#", 3, lambda entry: (str(entry.place or "▸"), "dim"), right=True),
-    Column("name", 18, lambda entry: (clean_line(entry.run.name), ""), share=2),
+    Column("#", 3, _place, right=True),
+    Column("name", 18, lambda entry: (clean_line(entry.run.name), ""), share=1),
     Column("state", 12, _state),
-    Column("device", 16, _device, share=1),
-    Column("since", 10, lambda entry: (fmt_duration(time.time() - entry.since), ""), right=True),
-    Column("progress", 34, _doing, needs=110),
-    Column("dataset", 14, lambda entry: (clean_line(entry.run.dataset), "dim"), share=1, needs=140),
-    Column("model", 14, lambda entry: (clean_line(entry.run.model), "dim"), share=1, needs=140),
+    Column("device", 17, lambda entry: (entry.device, "" if entry.at_work else "dim"), share=2),
+    Column("prio", 4, _priority, right=True),
+    Column("when", 10, _when, right=True),
+    Column("memory", 8, lambda entry: (fmt_bytes(entry.needs_bytes or None), "dim"), right=True, needs=100),
+    Column("takes", 9, lambda entry: (fmt_duration(entry.takes_s), "dim"), right=True, needs=100),
+    Column("since", 10, lambda entry: (fmt_duration(time.time() - entry.since), "dim"), right=True, needs=118),
+    Column("progress", 34, lambda entry: (progress_of(entry.run, 34) if entry.at_work else "", ""), needs=160),
+    Column("model", 14, lambda entry: (clean_line(entry.run.model), "dim"), share=1, needs=180),
 )
 
 
@@ -82,12 +85,24 @@ class QueueScreen(RunActions):
     CSS_PATH = "queue.tcss"
     AUTO_FOCUS = "ItemTable"
     HELP = """
-**What is running, and what comes next?** ▸ is at work; numbers say the order in which the others start. A run takes
-one device, and the first in the queue gets the first that comes free. The queue does not need finetui to be open.
+**What is running, and what comes next?** ▸ is at work; numbers say the order in which the others start. Runs share a
+GPU while their planned memory fits beside what others use; on the processor one runs at a time, or as many as
+`cpu_runs` under `[queue]` in `settings.toml` says. A run whose turn it is gets its device before smaller ones behind
+it. The queue does not need finetui to be open, and is as it was after a restart of the machine.
 
-`s` stops a run, which saves a checkpoint first, or cancels one that has not started.
+`J` and `K` move a run that waits; `+` and `-` change its priority: higher starts first. `r` starts it at once, whether
+it fits or not. `s` stops a run, which saves a checkpoint first, or cancels one that has not started.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("J,alt+down", "move_run(1)", "later", id="queue.later", tooltip="Let the run start later"),
+        Binding("K,alt+up", "move_run(-1)", "earlier", id="queue.earlier", tooltip="Let the run start earlier"),
+        Binding(
+            "plus,equals_sign", "priority(1)", "priority", id="queue.priority_up", tooltip="Raise the run's priority"
+        ),
+        Binding(
+            "minus", "priority(-1)", "less", id="queue.priority_down", show=False, tooltip="Lower the run's priority"
+        ),
+        Binding("r", "run_now", "run now", id="queue.run_now", tooltip="Start the run beside those at work"),
         Binding("s", "stop_run", "stop or cancel", id="run.stop", tooltip="Stop the run, or cancel it while it waits"),
         Binding("n", "new_like", "new like this", id="run.new_like", tooltip="A new run that starts from this recipe"),
         Binding("w", "sweeps", "sweeps", id="queue.sweeps", tooltip="Sweeps: many runs with some fields varied"),
@@ -97,10 +112,13 @@ one device, and the first in the queue gets the first that comes free. The queue
         super().__init__()
         self._reading = False
         self._again = False
+        self._changes: deque[Callable[[], object]] = deque()
+        """What a person did to the order and is not written yet; until then the list shows it in advance."""
 
     def compose_body(self) -> ComposeResult:
         yield Static("", id="summary", markup=False)
         yield ItemTable(COLUMNS, id="table")
+        yield Static("", id="why", markup=False)
         yield Static(Content(EMPTY), id="empty")
 
     def on_mount(self) -> None:
@@ -109,6 +127,7 @@ one device, and the first in the queue gets the first that comes free. The queue
     def _start(self) -> None:
         self.on_runs_changed(lambda _: self._reload())
         self.set_interval(CLOCK_S, lambda: self.query_one(ItemTable).refresh() if self.is_current else None)
+        self.set_interval(LOOK_S, lambda: self._reload() if self.is_current else None)
         self._reload()
 
     def _reload(self) -> None:
@@ -117,17 +136,18 @@ one device, and the first in the queue gets the first that comes free. The queue
             self._again = True
             return
         self._reading = True
-        read = partial(read_queue, self.services.store)
+        services = self.services
+        read = partial(read_queue, services.home, services.store, services.manager.queue)
         self.in_thread(read, self._show, group="queue", failed=self._read_failed)
 
     def _show(self, entries: list[Entry]) -> None:
         self._reading = False
-        self.query_one(ItemTable).set_items(entries)
+        if not self._changes:  # else it was read before they were written
+            self.query_one(ItemTable).set_items(entries)
         self.set_class(not entries, "-empty")
-        waiting = sum(entry.place is not None for entry in entries)
-        at_work = len(entries) - waiting
-        words = f"{at_work} at work, {waiting} waiting" if waiting else f"{at_work} at work, none waiting"
-        self.query_one("#summary", Static).update(words)
+        at_work = sum(entry.at_work for entry in entries)
+        waiting = len(entries) - at_work
+        self.query_one("#summary", Static).update(f"{at_work} at work, {waiting or 'none'} waiting")
         self.refresh_bindings()
         if self._again:
             self._again = False
@@ -140,18 +160,63 @@ one device, and the first in the queue gets the first that comes free. The queue
         show_error(self.app, error, "The queue cannot be read")
 
     @property
+    def _current(self) -> Entry | None:
+        entry: Entry | None = self.query_one(ItemTable).highlighted if self.is_mounted else None
+        return entry
+
+    @property
     def current_run(self) -> "Run | None":
-        entry = self.query_one(ItemTable).highlighted if self.is_mounted else None
+        entry = self._current
         return entry.run if entry is not None else None
 
     @on(RowList.Highlighted)
     def _highlighted(self) -> None:
+        entry = self._current
+        self.query_one("#why", Static).update(_in_full(entry) if entry is not None else "")
         self.refresh_bindings()
 
     @on(RowList.Opened)
     def _opened(self) -> None:
         if run := self.current_run:
             self.post_message(OpenRun(run.id))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("move_run", "priority", "run_now"):
+            entry = self._current
+            return entry is not None and entry.place is not None
+        return super().check_action(action, parameters)
+
+    def action_move_run(self, by: int) -> None:
+        """Let the run start earlier or later; the cursor goes with it."""
+        table = self.query_one(ItemTable)
+        moved = self._current
+        waiting = [entry for entry in table.items if entry.place is not None]
+        if moved is None or moved.place is None or not 1 <= moved.place + by <= len(waiting):
+            return
+        waiting.insert(moved.place - 1 + by, waiting.pop(moved.place - 1))
+        line = iter([replace(entry, place=place) for place, entry in enumerate(waiting, 1)])
+        table.set_items([next(line) if entry.place is not None else entry for entry in table.items], select=moved.id)
+        self._alter(partial(self.services.manager.queue.move, moved.id, moved.place + by))
+
+    def action_priority(self, by: int) -> None:
+        """Raise or lower the run's priority."""
+        table = self.query_one(ItemTable)
+        entry = self._current
+        if entry is None or entry.place is None:
+            return
+        changed = replace(entry, priority=entry.priority + by)
+        table.set_items([changed if one.id == entry.id else one for one in table.items])
+        self._alter(partial(self.services.manager.queue.set_priority, entry.id, changed.priority))
+
+    def action_run_now(self) -> None:
+        """Ask, then start a waiting run beside those at work."""
+        entry = self._current
+        if entry is None:
+            return
+        needs = f"{fmt_bytes(entry.needs_bytes)} are planned" if entry.needs_bytes else "Nobody knows what it needs"
+        body = f"It starts beside what is at work, whether it fits or not.\n{needs}; it waits because: {entry.device}."
+        start = partial(self.services.manager.queue.run_now, entry.id)
+        self._ask(f"Start {entry.run.name} now?", body, "start it", start, entry.id)
 
     def action_sweeps(self) -> None:
         self.post_message(OpenSweeps())
@@ -166,23 +231,39 @@ one device, and the first in the queue gets the first that comes free. The queue
         stop = partial(self.services.manager.stop, run.id)
         self._ask(f"Cancel {run.name}?", body, "cancel it", stop, run.id)
 
+    def _alter(self, change: Callable[[], object]) -> None:
+        """Write a change of the order, after those before it."""
+        self._changes.append(change)
+        if len(self._changes) == 1:
+            self._write_next()
+
+    def _write_next(self) -> None:
+        self.in_thread(self._changes[0], self._written, group="order", failed=self._not_written, exclusive=False)
+
+    def _written(self, _: object) -> None:
+        self._changes.popleft()
+        if self._changes:
+            self._write_next()
+        else:
+            self._reload()
+
+    def _not_written(self, error: Exception) -> None:
+        from tui.errors import show_error
+
+        self._changes.clear()
+        self._reload()
+        show_error(self.app, error, "The order was not changed")
+
     def on_resize(self, _: events.Resize) -> None:
         self.query_one(ItemTable).refresh()
 
 
-def read_queue(store: "Store") -> list[Entry]:
-    """Live runs in the order of the queue. Reads the store: use it from a thread."""
-    live = sorted(store.runs.live(), key=lambda run: run.created)
-    at_work = [run for run in live if run.status != "queued"]
-    waiting = [run for run in live if run.status == "queued"]
-    entries = [_entry(store, run, None) for run in at_work]
-    return entries + [_entry(store, run, place) for place, run in enumerate(waiting, 1)]
-
-
-def _entry(store: "Store", run: "Run", place: int | None) -> Entry:
-    states = store.runs.events(run.id, ["state"], 1)
-    plans = store.runs.events(run.id, ["plan"], 1) if place is None else []
-    device = str(plans[-1].body.get("device", "")) if plans else ""
-    if place is not None:
-        device = run.phase.removeprefix("waiting for ") if run.phase.startswith("waiting for ") else ""
-    return Entry(run, place, clean_line(device), states[-1].t if states else run.started or run.created)
+def _in_full(entry: Entry) -> str:
+    """What the columns have no room for, in one line."""
+    name = clean_line(entry.run.name)
+    if entry.at_work:
+        planned = f", {fmt_bytes(entry.needs_bytes)} planned" if entry.needs_bytes else ""
+        return f"{name}: {entry.device or clean_line(entry.run.phase) or NONE}{planned}"
+    takes = f" · takes about {fmt_duration(entry.takes_s)}" if entry.takes_s is not None else ""
+    planned = f" · {fmt_bytes(entry.needs_bytes)} planned" if entry.needs_bytes else ""
+    return f"{name}: {entry.device or 'has not queued up yet'}{planned}{takes}"
