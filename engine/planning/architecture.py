@@ -13,6 +13,15 @@ from typing import Any
 Config = Mapping[str, Any]
 
 HEAD = "lm_head"
+_FUSED = {
+    "gate_proj": "experts.gate_up_proj",
+    "up_proj": "experts.gate_up_proj",
+    "down_proj": "experts.down_proj",
+    "w1": "experts.gate_up_proj",
+    "w3": "experts.gate_up_proj",
+    "w2": "experts.down_proj",
+}
+"""Names of an expert's layers, and the tensor of all experts that PEFT takes for them."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Block:
     """Elements a token that norms read."""
     middle: int
     """Width of the feed-forward part for one token; of all the experts that a token is sent to."""
+    experts: tuple[Linear, ...] = ()
+    """The router and the experts, each kind as wide as all of them: not quantised, but given adapters by PEFT."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,21 +108,30 @@ class Architecture:
 
     def targets(self, target_modules: str | Sequence[str]) -> list[tuple[str, Linear]]:
         """The layers that `target_modules` gives an adapter, by PEFT's rules: ends of names, or a pattern."""
-        output = (HEAD, Linear(HEAD, self.hidden, self.vocabulary))
+        every = [*self.linears(), *self._experts()]
         if isinstance(target_modules, str):
             if target_modules.lower() == "all-linear":
-                return list(self.linears())
+                return every
             try:
                 fits = re.compile(target_modules)
             except re.error:
                 return []
-            return [(name, one) for name, one in (*self.linears(), output) if fits.fullmatch(name)]
-        ends = tuple(target_modules)
+            return [(name, one) for name, one in (*every, self._output) if fits.fullmatch(name)]
+        ends = {part for end in target_modules for part in (end, _FUSED.get(end, end))}
         return [
             (name, one)
-            for name, one in (*self.linears(), output)
+            for name, one in (*every, self._output)
             if any(name == end or name.endswith(f".{end}") for end in ends)
         ]
+
+    @property
+    def _output(self) -> tuple[str, Linear]:
+        return HEAD, Linear(HEAD, self.hidden, self.vocabulary)
+
+    def _experts(self) -> Iterator[tuple[str, Linear]]:
+        for place, block in enumerate(self.blocks):
+            for linear in block.experts:
+                yield f"{self.prefix}{place}.{linear.name}", linear
 
     def names(self) -> list[str]:
         """Last parts of the linear layers' names, as people write them in `target_modules`."""
@@ -165,6 +185,10 @@ class _Values:
         return int(value)
 
 
+Feed = Callable[[_Values, int, int], tuple[list[Linear], list[Linear], int]]
+"""The feed-forward part of a block: its linear layers, its experts, its width for one token."""
+
+
 def _llama(config: Config, defaults: Config, **how: Any) -> Architecture:
     """Llama and what is built like it.
 
@@ -187,11 +211,12 @@ def _llama(config: Config, defaults: Config, **how: Any) -> Architecture:
     qk_norm = how.get("qk_norm", False)
     plain = norms * hidden + (2 * head_dim if qk_norm else 0)
     normed = norms * hidden + (queries + keys if qk_norm else 0)
-    feed: Callable[[_Values, int, int], tuple[list[Linear], int, int]] = how.get("mlp", _swiglu)
+    feed: Feed = how.get("mlp", _swiglu)
     blocks = []
     for place in range(count):
-        linears, more, middle = feed(values, hidden, place)
-        blocks.append(Block((*attention, *linears), plain + more, normed, middle))
+        linears, experts, middle = feed(values, hidden, place)
+        more = sum(expert.inputs * expert.outputs // _together(expert, values) for expert in experts)
+        blocks.append(Block((*attention, *linears), plain + more, normed, middle, tuple(experts)))
     return Architecture(
         name=str(config.get("model_type", "")),
         prefix="model.layers.",
@@ -210,34 +235,52 @@ def _llama(config: Config, defaults: Config, **how: Any) -> Architecture:
     )
 
 
-def _swiglu(values: _Values, hidden: int, _place: int) -> tuple[list[Linear], int, int]:
+def _swiglu(values: _Values, hidden: int, _place: int) -> tuple[list[Linear], list[Linear], int]:
     middle, bias = values.number("intermediate_size"), bool(values.get("mlp_bias"))
     linears = [
         Linear("mlp.gate_proj", hidden, middle, bias),
         Linear("mlp.up_proj", hidden, middle, bias),
         Linear("mlp.down_proj", middle, hidden, bias),
     ]
-    return linears, 0, middle
+    return linears, [], middle
 
 
-def _fused_swiglu(values: _Values, hidden: int, _place: int) -> tuple[list[Linear], int, int]:
+def _fused_swiglu(values: _Values, hidden: int, _place: int) -> tuple[list[Linear], list[Linear], int]:
     middle = values.number("intermediate_size")
-    return [Linear("mlp.gate_up_proj", hidden, 2 * middle), Linear("mlp.down_proj", middle, hidden)], 0, middle
+    return [Linear("mlp.gate_up_proj", hidden, 2 * middle), Linear("mlp.down_proj", middle, hidden)], [], middle
 
 
-def _mixtral_experts(values: _Values, hidden: int, _place: int) -> tuple[list[Linear], int, int]:
-    """Experts are kept as one tensor each way, which is neither quantised nor given an adapter."""
-    experts, middle = values.number("num_local_experts"), values.number("intermediate_size")
-    return [], experts * (3 * hidden * middle + hidden), middle * values.number("num_experts_per_tok")
+def _mixtral_experts(values: _Values, hidden: int, _place: int) -> tuple[list[Linear], list[Linear], int]:
+    """Experts are kept as one tensor each way, which is not quantised."""
+    middle = values.number("intermediate_size")
+    experts = _expert_layers(values.number("num_local_experts"), hidden, middle)
+    return [], experts, middle * values.number("num_experts_per_tok")
 
 
-def _qwen_experts(values: _Values, hidden: int, place: int) -> tuple[list[Linear], int, int]:
-    experts = values.number("num_local_experts", values.number("num_experts"))
+def _qwen_experts(values: _Values, hidden: int, place: int) -> tuple[list[Linear], list[Linear], int]:
+    count = _expert_count(values)
     alone = values.get("mlp_only_layers") or ()
-    if place in alone or experts <= 0 or (place + 1) % values.number("decoder_sparse_step") != 0:
+    if place in alone or count <= 0 or (place + 1) % values.number("decoder_sparse_step") != 0:
         return _swiglu(values, hidden, place)
     middle = values.number("moe_intermediate_size")
-    return [], experts * (3 * hidden * middle + hidden), middle * values.number("num_experts_per_tok")
+    return [], _expert_layers(count, hidden, middle), middle * values.number("num_experts_per_tok")
+
+
+def _expert_count(values: _Values) -> int:
+    return values.number("num_local_experts", values.number("num_experts", 0))
+
+
+def _expert_layers(count: int, hidden: int, middle: int) -> list[Linear]:
+    return [
+        Linear("mlp.gate", hidden, count),
+        Linear("mlp.experts.gate_up_proj", count * hidden, count * 2 * middle),
+        Linear("mlp.experts.down_proj", count * middle, count * hidden),
+    ]
+
+
+def _together(expert: Linear, values: _Values) -> int:
+    """How often the weights of a layer of experts would be counted: each is as wide as all, and they share nothing."""
+    return _expert_count(values) if "experts" in expert.name else 1
 
 
 def _context(value: Any) -> int | None:

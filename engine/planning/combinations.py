@@ -91,6 +91,8 @@ def _adapter(facts: Facts) -> dict[str, str]:
         found["target_modules"] = (
             "the loss reads the output layer's own weights, so an adapter on lm_head would never be trained"
         )
+    elif recipe.method == "dora" and any("experts" in name for name, _ in targets):
+        found["method"] = "experts cannot be trained with magnitudes; take lora or qlora, or leave the experts out"
     elif not targets and architecture.known:
         found["target_modules"] = f"no layer is called so; this model has {', '.join(architecture.names())}"
     return found

@@ -161,6 +161,8 @@ def activation_bytes(architecture: Architecture, recipe: Recipe, batch: Batch, *
     linears, widest, middle = _widths(architecture)
     # Weights that autocast turned into the compute's format, once for each forward
     cast = size * linears if recipe.method == "full" and size < 4 else 0
+    if recipe.method == "dora":  # the weights with the adapter in them, for their norms
+        cast = 4 * sum(one.inputs * one.outputs for _, one in architecture.targets(recipe.target_modules))
     if recipe.gradient_checkpointing:
         cast = cast // count
         kept = tokens * (architecture.hidden * stream * count + largest) + pairs
@@ -237,7 +239,7 @@ def _block_bytes(architecture: Architecture, block: Block, targets: Sequence[Lin
             inputs += linear.inputs * (size + flags)
         inputs += how.lora_r * size
         if how.method == "dora":
-            inputs += 2.5 * linear.outputs * size  # both products, to be weighed by the magnitude
+            inputs += 2 * linear.outputs * size  # both products, to be weighed by the magnitude
     if targets and not how.dropout:
         # Inputs are shared, unless each adapter turns them into its own format.
         copies = 2 if how.adapter == size else 5
