@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from engine.errors import BadInput
 
@@ -142,6 +142,12 @@ class Recipe(BaseModel):
     slurm_account: str | None = _field(None, Group.HARDWARE, "Slurm: account to charge")
     slurm_time: str | None = _field(None, Group.HARDWARE, "Slurm: time limit, as 30 (minutes), 12:00:00 or 1-12:00:00")
     slurm_options: tuple[str, ...] = _field((), Group.HARDWARE, "Slurm: more options of sbatch, as --constraint=a100")
+
+    @field_validator("slurm_time", mode="before")
+    @classmethod
+    def _minutes(cls, value: Any) -> Any:
+        """Slurm's shortest form of a time is a number, which TOML and `--set` read as one."""
+        return str(value) if type(value) is int else value
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":

@@ -51,7 +51,7 @@ def test_the_script_says_what_the_recipe_asks_for() -> None:
         slurm_partition="gpu",
         slurm_account="team",
         slurm_time="1-12:00:00",
-        slurm_options=("--constraint=a100&nvlink", "exclusive"),
+        slurm_options=("--constraint=a100&nvlink", "contiguous"),
     )
     given = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH ")]
     assert given == [
@@ -62,6 +62,7 @@ def test_the_script_says_what_the_recipe_asks_for() -> None:
         "--open-mode=append",
         "--nodes=2",
         "--ntasks-per-node=1",
+        "--cpus-per-task=16",
         "--gpus-per-node=4",
         "--partition=gpu",
         "--account=team",
@@ -69,7 +70,7 @@ def test_the_script_says_what_the_recipe_asks_for() -> None:
         "--signal=B:TERM@120",
         "--requeue",
         "--constraint=a100&nvlink",
-        "--exclusive",
+        "--contiguous",
     ]
     assert lines[0] == "#!/bin/bash"
     assert "export PYTHONPATH='/opt/fine tui'" in lines
@@ -85,7 +86,9 @@ def test_nothing_that_is_given_begins_a_line_of_its_own() -> None:
 
 def test_gpus_are_asked_for_where_there_are_any_and_the_recipe_does_not() -> None:
     assert not [line for line in script(gpus=False) if "gpus" in line]
-    assert not [line for line in script(slurm_options=("--gres=gpu:h100:4",)) if "gpus-per-node" in line]
+    assert "#SBATCH --cpus-per-task=4" in script(gpus=False), "a core for each process"
+    own = script(slurm_options=("--gres=gpu:h100:4", "-c 64"))
+    assert not [line for line in own if "gpus-per-node" in line or "cpus-per-task" in line]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,12 @@ A quarter of the limit where that is less: Slurm tells a job at once whose limit
 _GPU_OPTIONS = ("--gres", "--gpus", "-G")
 """Options of the recipe that say themselves which GPUs a job gets."""
 
+CORES_PER_GPU = 4
+"""Processor cores asked for with each GPU: for the process itself, its reading ahead and what it saves."""
+
+_CORE_OPTIONS = ("--cpus-per-", "-c", "--exclusive")
+"""The same for cores."""
+
 _SCRIPT = """\
 #!/bin/bash
 # The run {name} ({id}) as a job of Slurm. finetui wrote this; `sbatch {script}` submits it again.
@@ -61,7 +67,9 @@ def script_text(
     options = tuple(recipe.get("slurm_options") or ())
     devices = int(inputs.get("processes") or 1)
     needs = []
-    if gpus and not any(option.split("=")[0].startswith(_GPU_OPTIONS) for option in options):
+    if not _given(options, _CORE_OPTIONS):
+        needs.append(f"#SBATCH --cpus-per-task={devices * (CORES_PER_GPU if gpus else 1)}")
+    if gpus and not _given(options, _GPU_OPTIONS):
         needs.append(f"#SBATCH --gpus-per-node={devices}")
     for option, name in (("partition", "slurm_partition"), ("account", "slurm_account"), ("time", "slurm_time")):
         if value := recipe.get(name):
@@ -108,6 +116,11 @@ def slug(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = "".join(c if c.isalnum() or c in "._-" else "-" for c in plain).strip("-.")
     return f"finetui-{words}"[:60]
+
+
+def _given(options: Sequence[str], names: tuple[str, ...]) -> bool:
+    """Whether the recipe itself has one of these options."""
+    return any(_option(option).startswith(names) for option in options)
 
 
 def _option(text: str) -> str:
