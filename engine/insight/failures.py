@@ -90,7 +90,7 @@ def explain(run: Run, events: Sequence[EventRow], rundir: RunDir) -> Failure | N
         told = {}
     recipe, asked = _recipes(run, rundir)
     usual = remedy(code, recipe)
-    why = "\n".join(_evidence(run, code, events, rundir))
+    why = "\n".join(_evidence(run, code, events, None if told else rundir.log, rundir))
     title = TITLES[code] + (f" at step {run.step:,}" if run.step and code in _AT_A_STEP else "")
     if code in RESUME:
         return Failure(code, title, why, f"{_text(told.get('fix')) or usual.fix} {_from_where(rundir)}", Action.RESUME)
@@ -164,14 +164,14 @@ def _from_where(rundir: RunDir) -> str:
     return f"The last checkpoint is of step {checkpoint_step(committed[-1]):,}."
 
 
-def _evidence(run: Run, code: FailureCode, events: Sequence[EventRow], rundir: RunDir) -> list[str]:
-    """What it said itself, then what was measured, a line each."""
+def _evidence(run: Run, code: FailureCode, events: Sequence[EventRow], log: Path | None, rundir: RunDir) -> list[str]:
+    """What it said itself, then what was measured, a line each. `log`: that of a worker that did not say why."""
     lines = [run.reason] if run.reason else []
     if code in MEMORY:
         lines += _memory_evidence(run, rundir)
     if code is FailureCode.LOSS_NOT_FINITE:
         lines += [
-            f"{name} was {latest.last:g} at step {latest.step:,}, at most {latest.max:g} before."
+            f"{name} was {latest.last:.4g} at step {latest.step:,}, at most {latest.max:.4g} before."
             for name in ("train/loss", "train/grad_norm")
             if (latest := run.metrics.get(name)) is not None and latest.max is not None
         ]
@@ -179,10 +179,10 @@ def _evidence(run: Run, code: FailureCode, events: Sequence[EventRow], rundir: R
         lines += _disk_evidence(rundir)
     if code is FailureCode.KILLED and (used := _last(run, "system/host_memory_percent")) >= _NEARLY_FULL:
         lines.append(f"The machine's memory was {used:.0f} % full: it may have been killed for that.")
-    if run.status is Status.FAILED:
+    if log is not None and run.status is Status.FAILED:
         ending = read_json(rundir.exit)
         offset = ending.get("log_offset") if isinstance(ending, dict) else 0
-        said = last_words(rundir.log, offset if isinstance(offset, int) else 0).line
+        said = last_words(log, offset if isinstance(offset, int) else 0).line
         if said and said not in run.reason:
             lines.append(f"The log ends with: {said}")
     alerts = [_text(event.body.get("message")) for event in events if event.kind == "alert"]

@@ -402,32 +402,6 @@ def test_nan_and_infinity(store: Store, rundir: RunDir) -> None:
     assert store.runs.problems("r1") == []
 
 
-def test_a_clock_that_jumps_gives_no_negative_time(store: Store, rundir: RunDir) -> None:
-    day = 86_400.0
-    write(
-        rundir,
-        [
-            (10 * day, 1, "state", {"status": "training", "from_step": 0}),
-            (10 * day, 1, "metrics", {"step": 1, "eta_s": -5.0, "values": {"train/loss": 3.0}}),
-            (9 * day, 1, "metrics", {"step": 2, "values": {"train/loss": 2.0}}),
-            (11 * day, 1, "metrics", {"step": 3, "values": {"train/loss": 1.0}}),
-        ],
-    )
-    ingest_run(store, "r1", rundir)
-    assert get(store).eta_s == 0.0
-    write(rundir, [(9 * day, 1, "end", {"status": "succeeded", "reason": ""})])
-    ingest_run(store, "r1", rundir)
-    run = get(store)
-    assert run.started is not None
-    assert run.ended is not None
-    assert run.ended - run.started == 0
-    [attempt] = store.runs.attempts("r1")
-    assert attempt.ended == attempt.started == 10 * day
-    series = store.metrics.series("r1", "train/loss")
-    assert series is not None
-    assert (series.steps, series.values) == ([1, 2, 3], [3.0, 2.0, 1.0])
-
-
 def test_a_resume_clears_the_end(store: Store, rundir: RunDir) -> None:
     write(
         rundir,

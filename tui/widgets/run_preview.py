@@ -87,14 +87,16 @@ class RunPreview(Horizontal):
 def _facts(preview: Preview) -> Content:
     run = preview.run
     state = state_of(run)
-    reason = clean_line(run.reason)
+    failure = preview.failure if run.status.value != "stopped" else None
+    # The line about a failure says what happened; a reason that nothing is known of says more than that line.
+    reason = clean_line(run.reason) if failure is None or failure.code.value == "unknown" else ""
     lines = [
         Content.assemble(
             (f"{state.symbol} {state.word}", TONES[state.tone]), (f"  {reason}" if reason else "", "$text-muted")
         )
     ]
-    if preview.failure is not None:
-        lines.append(failure_line(preview.failure))
+    if failure is not None:
+        lines.append(failure_line(failure))
     if phase := phase_of(run):
         lines.append(Content(phase))
     lines.append(_losses(run))
