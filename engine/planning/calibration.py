@@ -16,7 +16,7 @@ NEWEST = 20
 def calibration(runs: Sequence[Run], device: DeviceFacts) -> float:
     """The factor between measured and planned memory on devices like this one: a median; 1.0 without any run.
 
-    What is measured is what torch holds, so the driver's part is taken off the plan. `runs` are the newest first.
+    What is measured on a GPU is what torch holds, without the driver's part. `runs` are the newest first.
     """
     factors = [
         factor
@@ -33,7 +33,7 @@ def _factor(run: Run, device: DeviceFacts) -> float | None:
     total, overhead = _bytes(plan.get("memory_bytes"))
     if total <= overhead or not run.peak_vram_bytes:
         return None
-    return (run.peak_vram_bytes + overhead) / total
+    return (run.peak_vram_bytes + (overhead if device.kind == "cuda" else 0)) / total
 
 
 def _bytes(memory: Any) -> tuple[float, float]:

@@ -13,12 +13,10 @@ from engine.errors import BadInput, Cancelled, FinetuiError
 from engine.home import Home
 from engine.models import ModelInfo
 from engine.recipe import Recipe
-from engine.tokens import Tokenizer, model_tokenizer, row_counts
+from engine.tokens import Tokenizer, kept_tokenizer, model_tokenizer, row_counts
 from engine.tokens.chunk import COLUMNS
 from engine.tokens.count import is_counted
 from engine.tokens.messages import learnt_turns
-from engine.tokens.prepare import tokenizer_key
-from engine.tokens.tokenizer import SPECIAL
 from store.records import Dataset
 
 COUNTED = "counted with the model's tokenizer"
@@ -108,9 +106,7 @@ def _tokenizer(
     if not model.ready:  # a download is the run's business
         return None
     if not count:
-        kept = home.root / "cache" / "tokenizers" / tokenizer_key(model, recipe.revision)
-        if not (kept / SPECIAL).is_file():
-            return None
+        return kept_tokenizer(home, model, recipe.revision)
     return model_tokenizer(
         home,
         recipe.model,

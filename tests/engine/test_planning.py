@@ -296,7 +296,7 @@ def _run_before(home: Home, store: Store, name: str, *, tokens_per_s: float, pea
     write_json(folder / "inputs.json", {"plan": {"device_title": CPU.title, "memory_bytes": memory}})
     recipe = Recipe(dataset="rows").model_dump(mode="json")
     store.runs.add(NewRun(name, name, "starter", "qlora", "rows", "d", time.time(), recipe, str(folder)))
-    measured = int(1.5 * (peak + overhead) - overhead)
+    measured = int(1.5 * (peak + overhead))
     with store._database.transaction() as connection:
         connection.execute(
             "UPDATE runs SET status = 'succeeded', tokens_per_s = ?, peak_vram_bytes = ? WHERE id = ?",
