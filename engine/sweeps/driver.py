@@ -169,7 +169,15 @@ class Driver:
         left = [trial.number for trial in self._study.open_trials() if trial.number not in self._open]
         if not left and self._study.asked >= self._spec.total:
             return False
-        self._launch(left[0] if left else self._study.ask())
+        number = left[0] if left else self._study.ask()
+        twin = self._study.twin(number)
+        if twin is None or twin.value is None:
+            self._launch(number)
+        else:  # few values are left to choose from: the same seed would train the same again
+            self._study.set_run(number, twin.run_id)
+            self._study.set_reason(number, f"the same as trial {twin.number + 1}")
+            self._study.complete(number, twin.value, twin.step or 0)
+            _say(f"trial {number + 1}: the same as trial {twin.number + 1}")
         return True
 
     def _launch(self, number: int) -> None:

@@ -1,5 +1,6 @@
 """The spec of a sweep: a recipe, what is varied in it, and how the next trial is chosen. TOML on disk."""
 
+import random
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -61,6 +62,17 @@ class SweepSpec(BaseModel):
             size = grid_size(self.search)
             return size if self.trials is None else min(size, self.trials)
         return self.trials or USUAL_TRIALS
+
+    def cells(self) -> list[dict[str, Any]]:
+        """What the trials of a grid set, in order; where fewer are asked for, so many of them by chance.
+
+        Nothing for another method.
+        """
+        if self.method != "grid":
+            return []
+        cells = grid_cells(self.search)
+        chosen = random.Random(self.seed).sample(range(len(cells)), self.total)
+        return [cells[place] for place in sorted(chosen)]
 
     def recipe_of(self, params: dict[str, Any]) -> Recipe:
         """The recipe of a trial. Raises `BadInput`."""

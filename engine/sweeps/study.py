@@ -7,7 +7,6 @@ is their number, not their step: trials with other batch sizes meet at the same 
 
 import logging
 import math
-import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as State
 
 from engine.sweeps.folder import SweepDir, Trial, TrialState
-from engine.sweeps.space import Axis, decoded, encoded, grid_cells, is_integer
+from engine.sweeps.space import Axis, decoded, encoded, is_integer
 from engine.sweeps.spec import SweepSpec
 
 RUN, REASON, STEP = "run", "reason", "step"
@@ -47,7 +46,7 @@ class Study:
             pruner=_pruner(spec),
             load_if_exists=True,
         )
-        self._cells = _grid(spec) if spec.method == "grid" else []
+        self._cells = spec.cells()
         self._trials: dict[int, optuna.Trial] = {}
         self._reported: dict[int, int] = {}
 
@@ -73,6 +72,12 @@ class Study:
         trial = self._trial(number)
         self._suggest(trial)
         return {name: decoded(self._spec.search[name], value) for name, value in trial.params.items()}
+
+    def twin(self, number: int) -> Trial | None:
+        """A trial with the same parameters that came to its end: a run of this one would be the same again."""
+        params = self.params(number)
+        done = [self._row(one) for one in self._all() if one.state is State.COMPLETE]
+        return next((trial for trial in done if trial.params == params), None)
 
     def open_trials(self) -> list[Trial]:
         """Trials without an outcome. Those with a `reason` have been told to stop for it."""
@@ -187,12 +192,3 @@ def _pruner(spec: SweepSpec) -> optuna.pruners.BasePruner:
     if spec.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1)
     return optuna.pruners.MedianPruner(n_startup_trials=spec.startup_trials)
-
-
-def _grid(spec: SweepSpec) -> list[dict[str, Any]]:
-    """The cells in order; where fewer trials are asked for, so many of them by chance, in order."""
-    cells = grid_cells(spec.search)
-    if spec.total < len(cells):
-        chosen = random.Random(spec.seed).sample(range(len(cells)), spec.total)
-        cells = [cells[place] for place in sorted(chosen)]
-    return cells

@@ -70,7 +70,11 @@ def test_a_dry_run_says_every_trial(cli: Cli, file: Path, chats: Path, home: Hom
     ]
     assert "6 runs" in lines[-1]
     found = cli("sweep", str(file), "--dry-run", "--json", "--trials", "4", "--name", "ranks").json
-    assert found["runs"] == 4 and found["spec"]["name"] == "ranks" and found["spec"]["recipe"]["max_steps"] == 40
+    assert (
+        found["runs"] == len(found["trials"]) == 4
+        and found["spec"]["name"] == "ranks"
+        and found["spec"]["recipe"]["max_steps"] == 40
+    )
     assert not home.sweeps.exists() and not list(home.runs.iterdir())
 
 
@@ -88,7 +92,7 @@ def test_what_came_of_it(cli: Cli, done: SweepDir) -> None:
     shown = cli("sweeps", "show", "rates")
     assert shown.status == 0 and "\x1b" not in shown.stdout
     rows = shown.stdout.splitlines()[-3:]
-    assert rows[0].split()[:4] == ["★", "1", "1e-4", "8"] and "complete" in rows[0]
+    assert rows[0].split()[:4] == ["1", "★", "1e-4", "8"] and "complete" in rows[0]
     assert "pruned at step 2" in rows[1] and "out of memory" in rows[2]
     assert "too few trials: 2 of at least 4" in shown.stdout
     found = cli("sweeps", "show", "s0a", "--json").json

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     home = Home(tmp_path / "home").ensure()
     make_starter(home)
-    with put_away(home.sweeps), put_away(home.runs):
+    with put_away(home.runs), put_away(home.sweeps):
         yield home
 
 
@@ -74,13 +75,16 @@ def test_a_grid_of_eight_killed_and_resumed(home: Home, store: Store, managers: 
     sweep = manager.start(spec(search={"learning_rate": rates, "lora_r": [8, 16]}, concurrency=2))
     folder = SweepDir(Path(sweep.dir))
     assert sweep.status is SweepStatus.RUNNING and sweep.name == "rates"
-    wait_for(lambda: len([run for run in runs_of(store, sweep) if run.step]) == 1)  # one waits for the processor
+    wait_for(lambda: len(folder.read_trials()) == 2 and any(run.step for run in runs_of(store, sweep)))
     driver = wait_for(lambda: read_process(folder.process))
     assert driver.supervisor is not None
     assert os.getsid(driver.supervisor.pid) == driver.supervisor.pid, "it outlives who started it"
     os.kill(driver.supervisor.pid, signal.SIGKILL)
     lost = ended(manager, sweep)
     assert lost.status is SweepStatus.LOST and "killed" in lost.reason
+    with sqlite3.connect(folder.study) as study:  # as if it had been killed between a launch and noting it
+        assert study.execute("DELETE FROM trial_user_attributes WHERE key = 'run'").rowcount == 2
+    study.close()
     (home.root / "go").touch()
     manager.resume(sweep.id)
     done = ended(manager, sweep)
@@ -116,7 +120,8 @@ def test_trials_that_do_worse_are_pruned(store: Store, managers: Managers) -> No
 
 def test_stopped_and_gone_on_with(home: Home, store: Store, managers: Managers) -> None:
     manager = managers("--hold")
-    sweep = manager.start(spec(search={"lora_r": [4, 8]}, method="tpe", trials=2, recipe={"dataset": "support"}))
+    rates = {"learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}
+    sweep = manager.start(spec(search=rates, method="tpe", trials=2))
     wait_for(lambda: any(run.step for run in runs_of(store, sweep)))
     with pytest.raises(BadInput, match="Stop it first"):
         manager.remove(sweep.id)
@@ -149,6 +154,15 @@ def test_failures(store: Store, managers: Managers) -> None:
     states = [trial.state for trial in SweepDir(Path(failed.dir)).read_trials()]
     assert [state.value for state in states] == ["failed", "complete", "failed", "failed"]
     assert (read_json(SweepDir(Path(failed.dir)).exit) or {})["status"] == "failed"
+
+
+def test_what_was_tried_is_not_trained_again(store: Store, managers: Managers) -> None:
+    manager = managers()
+    done = ended(manager, manager.start(spec(search={"lora_r": [8, 16]}, method="random", trials=5)))
+    assert done.status is SweepStatus.SUCCEEDED
+    trials = SweepDir(Path(done.dir)).read_trials()
+    assert len(trials) == 5 and len(runs_of(store, done)) == len({trial.params["lora_r"] for trial in trials}) == 2
+    assert sum(trial.reason.startswith("the same as trial") for trial in trials) == 3
 
 
 def test_what_cannot_be_launched_is_refused_at_once(home: Home, store: Store, managers: Managers) -> None:

@@ -68,21 +68,20 @@ def _show_plan(session: Session, spec: "SweepSpec") -> None:
     """What would be run: every trial of a grid, else what is searched; and about how long it takes."""
     from engine.sweeps.lines import search_words
     from engine.sweeps.outlook import look_ahead
-    from engine.sweeps.space import grid_cells
 
     outlook = look_ahead(session.home, session.store, spec)
-    cells = grid_cells(spec.search) if spec.method == "grid" else []
+    cells = spec.cells()
     document = {
         "spec": spec.model_dump(mode="json"),
         "runs": outlook.runs,
         "time_s": outlook.time_s,
-        "trials": cells if len(cells) == spec.total else [],
+        "trials": cells,
     }
 
     def text() -> str:
         took = f", about {fmt_duration(outlook.time_s)} one after the other" if outlook.time_s is not None else ""
         head = f"{outlook.runs} runs{took}"
-        if cells and len(cells) == spec.total:
+        if cells:
             rows = [(number, *map(_value, cell.values())) for number, cell in enumerate(cells, 1)]
             return f"{table(('TRIAL', *spec.search), rows, right=('TRIAL',))}\n\n{head}"
         searched = fields((name, search_words(axis)) for name, axis in spec.search.items())
@@ -261,7 +260,7 @@ def _text(view: "SweepView") -> str:
     names = list(view.spec.search) if view.spec else sorted({name for trial in view.trials for name in trial.params})
     rows = [
         (
-            ("★ " if best and trial.number == best.number else "") + str(trial.number + 1),
+            f"{trial.number + 1} ★" if best and trial.number == best.number else f"{trial.number + 1}  ",
             *(_value(trial.params.get(name)) for name in names),
             fmt_number(trial.value) if trial.value is not None else NONE,
             trial.step if trial.step is not None else "",
