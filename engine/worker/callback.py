@@ -21,8 +21,17 @@ TRAIN_METRICS = {
     "mean_token_accuracy": "train/mean_token_accuracy",
     "num_tokens": "train/num_tokens",
     "epoch": "train/epoch",
+    "rewards/margins": "train/rewards_margin",
+    "rewards/accuracies": "train/rewards_accuracy",
+    "rewards/chosen": "train/rewards_chosen",
+    "rewards/rejected": "train/rewards_rejected",
 }
-EVAL_METRICS = {"eval_loss": "eval/loss", "eval_mean_token_accuracy": "eval/mean_token_accuracy"}
+EVAL_METRICS = {
+    "eval_loss": "eval/loss",
+    "eval_mean_token_accuracy": "eval/mean_token_accuracy",
+    "eval_rewards/margins": "eval/rewards_margin",
+    "eval_rewards/accuracies": "eval/rewards_accuracy",
+}
 SPEED_MEMORY = 0.9
 """Weight of the past in the moving average of the time of a step."""
 
@@ -120,7 +129,8 @@ class EventCallback(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **context: Any) -> None:
         values = {name: float(metrics[key]) for key, name in EVAL_METRICS.items() if key in metrics}
         loss = values["eval/loss"]
-        values["eval/perplexity"] = math.exp(min(loss, 700.0)) if math.isfinite(loss) else loss
+        if self._recipe.objective == "sft":  # of preferences the loss is no likelihood of tokens
+            values["eval/perplexity"] = math.exp(min(loss, 700.0)) if math.isfinite(loss) else loss
         # Step 0 is the model before any training: it is shown, and is no candidate for the best checkpoint.
         finite = math.isfinite(loss)
         better = state.global_step > 0 and finite and (state.best_metric is None or loss < state.best_metric)

@@ -13,14 +13,16 @@ from engine.worker.refusal import Refusal
 
 FOLDER = "reports"
 PROJECT = "finetui"
+_PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX")}
+"""Either will do; the second only writes."""
 
 
 def prepare_reports(report_to: Sequence[str], run: Path) -> None:
     """Set where each of them writes: `reports/` in the run's folder. Raises `Refusal` for a package that is missing.
 
-    Called before the libraries that read these settings are loaded. What the user has set stays.
+    Called before their libraries are used, which read these settings then. What the user has set stays.
     """
-    missing = [name for name in report_to if find_spec(name) is None]
+    missing = [name for name in report_to if not any(map(find_spec, _PACKAGES.get(name, (name,))))]
     if missing:
         raise Refusal(
             f"report_to: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed here.",

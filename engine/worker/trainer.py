@@ -15,8 +15,10 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 from trl import SFTTrainer
 
+from engine.runs.failure_codes import FailureCode
 from engine.runs.rundir import RunDir
 from engine.worker import checkpoints
+from engine.worker.refusal import Refusal
 from engine.worker.stages import LengthSampler, row_lengths, stage_sampler
 
 OnCheckpoint = Callable[[Path, int, int | None], None]
@@ -47,18 +49,21 @@ class RunTraining:
         self._on_checkpoint = on_checkpoint
         self._by_length = by_length
         self._last_saved: int | None = None
+        given = _adapter_weights(kwargs["model"])
         super().__init__(*args, **kwargs)
         if not (self.args.bf16 or self.args.fp16):
-            # TRL turns a QLoRA adapter into bfloat16; beside a float32 compute (a CPU) that is ten times slower.
-            for weight in self.model.parameters():
+            # TRL turns a QLoRA adapter into bfloat16; beside a float32 compute (a CPU) that is ten times slower, and
+            # an adapter that goes on from another would be rounded.
+            for name, weight in self.model.named_parameters():
                 if weight.requires_grad:
-                    weight.data = weight.data.float()
+                    weight.data = given.get(name, weight.data).float()
 
     def train_from(self, checkpoint: Path | None) -> None:
         """Train from the start, or from a committed checkpoint."""
         if checkpoint is None:
             self.train()  # type: ignore[attr-defined]
             return
+        _refuse_pickles(checkpoint)
         reached = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
         if (
             reached.global_step >= reached.max_steps
@@ -116,6 +121,27 @@ class RunTraining:
         for name, weight in self.model.named_parameters():
             if name in types:
                 weight.data = weight.data.to(types[name])
+
+
+def _adapter_weights(model: Any) -> dict[str, torch.Tensor]:
+    """The weights of an adapter that is on the model already, by name; none where there is no adapter yet."""
+    if not hasattr(model, "peft_config"):
+        return {}
+    return {name: weight.data for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def _refuse_pickles(checkpoint: Path) -> None:
+    """Raise `Refusal` where a checkpoint has weights that can run code when they are read.
+
+    Whatever else it holds (optimiser, schedule, random state) Transformers reads as data alone.
+    """
+    pickled = [file.name for name in ("adapter_model", "pytorch_model") for file in checkpoint.rglob(f"{name}*.bin")]
+    if pickled:
+        raise Refusal(
+            f"The checkpoint {checkpoint.name} has pickled weights ({pickled[0]}), which can run code when read.",
+            code=FailureCode.PICKLED_WEIGHTS,
+            fix="Resume from a checkpoint that finetui wrote: it keeps weights as safetensors.",
+        )
 
 
 class RunTrainer(RunTraining, SFTTrainer):

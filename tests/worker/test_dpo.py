@@ -11,6 +11,7 @@ import pytest
 from engine.datasets.parquet import RowWriter
 from engine.datasets.rows import Row, Turn
 from engine.runs.rundir import RunDir
+from engine.worker import train
 from engine.worker.data import sample_conversations
 from engine.worker.refusal import Refusal
 from tests.worker.builds import built, eval_losses, train_losses
@@ -68,7 +69,11 @@ def test_the_loss_starts_at_ln_2_and_falls(method: str, chat_model: Path, tmp_pa
 
 
 def test_a_resumed_run_repeats_an_uninterrupted_one(chat_model: Path, tmp_path: Path) -> None:
-    settings = {"train_sampling_strategy": "group_by_length", "gradient_accumulation_steps": 1, "max_steps": 6}
+    settings: dict[str, Any] = {
+        "train_sampling_strategy": "group_by_length",
+        "gradient_accumulation_steps": 1,
+        "max_steps": 6,
+    }
     whole = trained(pairs_run(tmp_path / "whole", chat_model, eval_steps=3, save_total_limit=9, **settings))
     cut = pairs_run(tmp_path / "cut", chat_model, eval_steps=3, **settings)
     checkpoint = cut.checkpoints / "step-000003"
@@ -79,6 +84,24 @@ def test_a_resumed_run_repeats_an_uninterrupted_one(chat_model: Path, tmp_path: 
         step: expected[step] for step in (4, 5, 6)
     }
     assert eval_losses(resumed)[6] == eval_losses(whole)[6]
+
+
+def test_the_worker_tells_of_rewards_and_answers_the_prompts(chat_model: Path, tmp_path: Path) -> None:
+    run = pairs_run(tmp_path, chat_model, sample_max_new_tokens=4)
+    assert train.main(str(run.path)) == 0
+    told = events(run, "metrics")[-1]["values"]
+    assert told["train/rewards_margin"] > 0 and 0 <= told["train/rewards_accuracy"] <= 1
+    assert told["train/rewards_chosen"] > told["train/rewards_rejected"]
+    measured = events(run, "evaluation")[-1]["values"]
+    assert {"eval/rewards_margin", "eval/rewards_accuracy", "eval/loss"} <= measured.keys()
+    assert "eval/perplexity" not in measured
+    sample = events(run, "sample")[0]["samples"][0]
+    assert (sample["prompt"], sample["reference"]) == (
+        "question 8 about the answer and more and more and more",
+        "the answer is 8",
+    )
+    assert events(run, "rehearsal")[0]["ok"]
+    assert (run.adapter / "adapter_model.safetensors").is_file()
 
 
 def test_an_adapter_that_goes_on_is_held_to_what_it_was(chat_model: Path, tmp_path: Path) -> None:
