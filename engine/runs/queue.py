@@ -171,15 +171,17 @@ class RunQueue:
         return any(request.run == run_id for request in read_line(self._folder))
 
     def _lasts_s(self, run: Run) -> float | None:
-        """How long a live run goes on, in seconds: a waiting one from its start, another from now."""
+        """How long a live run goes on, in seconds: a waiting one from its start, another from now; not when overdue."""
         planned = planned_s(read_json(self._dir(run.id).inputs))
         if run.status is Status.QUEUED:
             return planned
-        if run.eta_s is not None:
-            return max(0.0, run.eta_s - (time.time() - (run.heartbeat or time.time())))
-        if planned is None or run.started is None:
+        if run.eta_s is not None and run.heartbeat is not None:
+            ends = run.heartbeat + run.eta_s
+        elif planned is not None and run.started is not None:
+            ends = run.started + planned
+        else:
             return None
-        return max(0.0, run.started + planned - time.time())
+        return ends - time.time() if ends > time.time() else None
 
     def _dir(self, run_id: str) -> RunDir:
         return RunDir(self._home.runs / run_id)

@@ -59,7 +59,7 @@ def _when(entry: Entry) -> tuple[str, str]:
         return f"{share} {short_time(entry.run.eta_s)}".strip(), "live"
     if entry.starts_s is None:
         return "", "dim"
-    return f"in {short_time(entry.starts_s)}" if entry.starts_s >= 1 else "now", "dim"
+    return f"in {short_time(entry.starts_s)}", "dim"
 
 
 COLUMNS = (
