@@ -57,6 +57,15 @@ def build(job: Job, on_checkpoint: OnCheckpoint) -> Built:
     if recipe.objective == "dpo":
         check_preference(recipe)
     prepare_reports(recipe.report_to, job.run.path)
+    if recipe.optim in settings.UNPAGED and not job.device.startswith("cuda"):
+        job.writer.write(
+            "alert",
+            level="warning",
+            code="optimiser_replaced",
+            message=f"{recipe.optim} pages between a GPU and the machine's memory; without a GPU "
+            f"{settings.UNPAGED[recipe.optim]} is used.",
+            fix="Nothing: it computes the same.",
+        )
     try:
         return _build(job, on_checkpoint)
     except LoadError as error:

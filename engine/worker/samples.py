@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from engine.worker.generate import end_tokens
+
 Sampled = list[tuple[list[dict[str, str]], str | None]]
 """Conversations up to the answer, and the answer that the data has, where it has one."""
 
@@ -39,7 +41,7 @@ class Sampler:
                 do_sample=False,
                 use_cache=True,
                 pad_token_id=self._tokenizer.pad_token_id,
-                eos_token_id=self._tokenizer.eos_token_id,
+                eos_token_id=end_tokens(model, self._tokenizer),
             )[:, batch["input_ids"].shape[1] :]
         found = []
         for (messages, reference), ids in zip(self._conversations, answers, strict=True):

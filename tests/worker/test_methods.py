@@ -128,7 +128,8 @@ def test_names_may_be_said_in_one_text(models: Models) -> None:
 
 @pytest.mark.parametrize("optim", ["adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"])
 def test_optimisers_of_few_bits_train_on_a_cpu(optim: str, models: Models, tmp_path: Path) -> None:
-    trainer = trained(short(tmp_path, models("Llama"), optim=optim))
+    trainer = trained(run := short(tmp_path, models("Llama"), optim=optim))
+    assert bool(events(run, "alert")) == optim.startswith("paged")
     assert not getattr(trainer.optimizer.optimizer, "is_paged", False), "a CPU has nothing to page to"
 
 
