@@ -1,5 +1,6 @@
 """Queue: what is at work, what waits, and how it is stopped."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,7 +127,7 @@ async def test_the_order_is_changed_by_keys(make_app: MakeApp, home: Home, store
 async def test_what_waits_says_how_long_and_how_much(
     make_app: MakeApp, home: Home, store: Store, manager: RunManager, runs: SampleRuns
 ) -> None:
-    runs.add("r1", "at-work", status="training", steps=30, age_s=2000)
+    runs.add("r1", "at-work", status="training", steps=30, total_steps=600, age_s=50)
     told = {"needs_bytes": 3 * 2**30, "plan": {"time_s": 600}}
     lease = Ticket(home.root / "leases", Request("r1", ("cpu",))).try_take()
     assert lease is not None
@@ -140,8 +141,8 @@ async def test_what_waits_says_how_long_and_how_much(
         await driver.press("6")
         await driver.sees("1 at work, 2 waiting")
         await driver.wait(lambda: "cpu" in driver.line("▸"))
-        assert "50%" in driver.line("▸") and "5.0 GB" in driver.line("▸")
-        assert "in 10m" in driver.line("waits-r3") and "3.0 GB" in driver.line("waits-r3")
+        assert "5% 14m" in driver.line("▸") and "5.0 GB" in driver.line("▸")
+        assert re.search(r"in 2[34]m +3\.0 GB", driver.line("waits-r3")), "14 minutes, and 10 of the other"
         assert "10 m" in driver.line("waits-r2") and "-1" in driver.line("waits-r3")
     async with make_app((80, 24), theme="finetui-light") as driver:
         await driver.press("6", "down")
