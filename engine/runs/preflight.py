@@ -11,6 +11,7 @@ from engine.errors import BadInput
 from engine.home import Home
 from engine.models import ModelInfo, resolve_model
 from engine.planning.gate import Gate, check_supervision
+from engine.planning.lengths import COUNTED
 from engine.planning.plan import plan_run
 from engine.planning.records import DeviceFacts, Estimate, RunPlan, Suggestion
 from engine.recipe import Recipe
@@ -99,9 +100,11 @@ def preflight(
         plan = plan_run(
             home, store, changed, dataset=dataset, devices=devices, count=count, progress=progress, cancelled=cancelled
         )
-        gate = check_supervision(
-            home, plan.recipe, model, dataset, prepare=count, progress=progress, cancelled=cancelled
-        )
+        looked_at = plan.recipe
+        if recipe.max_length == "auto" and plan.tokens_known != COUNTED:
+            # By a guess at the rows' lengths nothing is said to be cut off.
+            looked_at = looked_at.model_copy(update={"max_length": "auto"})
+        gate = check_supervision(home, looked_at, model, dataset, prepare=count, progress=progress, cancelled=cancelled)
         if gate.problem:
             problems.setdefault(gate.field, gate.problem)
         for name, text in plan.problems.items():

@@ -9,6 +9,7 @@ import pytest
 
 from engine.datasets.library import DatasetLibrary
 from engine.home import Home
+from engine.planning import DeviceFacts, plan
 from engine.recipe import make_recipe
 from engine.runs.manager import RunManager
 from engine.runs.rundir import RunDir, read_json
@@ -55,13 +56,9 @@ def told(driver: Driver) -> list[str]:
 
 
 async def go_to(driver: Driver, field: str) -> None:
-    """Move the cursor down the form to a field."""
-    await driver.press("g")
-    for _ in range(60):
-        if driver.app.screen.query_one("FormLines").field == field:  # type: ignore[attr-defined]
-            return
-        await driver.press("j")
-    raise AssertionError(f"there is no field {field}")
+    """Put the cursor on a field; how a person gets there has a test of its own."""
+    driver.app.screen.query_one("FormLines").go_to(field)  # type: ignore[attr-defined]
+    await driver.pilot.pause()
 
 
 async def launched(driver: Driver, store: Store, count: int = 1) -> Run:
@@ -186,6 +183,21 @@ async def test_every_kind_of_field_by_keys(make_app: MakeApp, support: Dataset) 
         await driver.sees("packing = true", 'model = "starter"')
 
 
+async def test_a_field_is_found_by_its_name(make_app: MakeApp, support: Dataset) -> None:
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees("ready to launch")
+        lines = driver.app.screen.query_one("FormLines")
+        await driver.press("j", "j", "j", "j")
+        assert lines.field == "method", "headings are passed over"  # type: ignore[attr-defined]
+        await driver.press("G")
+        assert lines.field == "slurm_options"  # type: ignore[attr-defined]
+        await driver.press("slash")
+        await driver.type("grad_n")
+        await driver.press("enter")
+        assert lines.field == "max_grad_norm"  # type: ignore[attr-defined]
+
+
 async def test_digits_edit_numbers_and_change_modes_elsewhere(make_app: MakeApp, support: Dataset) -> None:
     async with make_app() as driver:
         await driver.press("3")
@@ -261,7 +273,7 @@ async def test_models_by_name_and_why_not(make_app: MakeApp, home: Home, tmp_pat
         await driver.press("m")
         await driver.type(str(tmp_path / "plain"))
         await driver.press("enter")
-        await driver.sees("1 thing stands in the way", "the model has no chat")
+        await driver.sees("1 thing stands in the way", "✗ the model has no")
         await go_to(driver, "chat_template")
         await driver.press("enter")
         await driver.type("chatml")
@@ -271,6 +283,116 @@ async def test_models_by_name_and_why_not(make_app: MakeApp, home: Home, tmp_pat
         await driver.type("starter")
         await driver.press("enter")
         await driver.sees("ready to launch")
+
+
+GIB = 2**30
+LARGE = {
+    "model_type": "qwen2",
+    "architectures": ["Qwen2ForCausalLM"],
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 16,
+    "vocab_size": 32000,
+}
+
+
+def device(total_gib: float, free_gib: float | None = None) -> DeviceFacts:
+    """A GPU of so much memory."""
+    free = total_gib if free_gib is None else free_gib
+    return DeviceFacts("gpu0", "NVIDIA Tiny", "cuda", int(total_gib * GIB), int(free * GIB), (8, 0), None)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_a_run_that_does_not_fit_is_refused_and_mended_with_one_key(
+    make_app: MakeApp,
+    home: Home,
+    store: Store,
+    support: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+) -> None:
+    make_model(home.models / "large", config=LARGE)
+    prepare_tokenizer(home, "large")
+    monkeypatch.setattr(plan, "list_devices", lambda *_: (device(6),))
+    async with make_app(size) as driver:
+        await driver.press("3")
+        await driver.sees("large", "ready to launch")
+        await go_to(driver, "method")
+        await driver.press("left")
+        await driver.sees("✗ 1 thing stands in the way", "memory: it needs", "a method = qlora", "L launch it anyway")
+        await driver.press("l")
+        await driver.wait(lambda: told(driver))
+        assert told(driver)[0].startswith("memory: it needs ") and told(driver)[0].endswith("a makes it fit")
+        assert store.runs.count() == 0
+        await driver.press("a")
+        await driver.wait(lambda: "qlora" in driver.line("  method  "))
+        await driver.sees("✓ ready to launch")
+        assert "L launch it anyway" not in driver.text()
+        await driver.press("l")
+        run = await launched(driver, store)
+        assert run.method == "qlora"
+        inputs = read_json(RunDir(home.runs / run.id).inputs)
+        assert inputs is not None
+        assert 0 < inputs["needs_bytes"] <= 6 * GIB
+        assert inputs["plan"]["fits"] is True and inputs["asked"]["method"] == "qlora"
+
+
+async def test_a_run_that_does_not_fit_can_be_launched_anyway(
+    make_app: MakeApp, home: Home, store: Store, support: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(home.models / "large", config=LARGE)
+    prepare_tokenizer(home, "large")
+    monkeypatch.setattr(plan, "list_devices", lambda *_: (device(1),))
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees("✗ 1 thing stands in the way", "L launch it anyway")
+        await driver.press("L")
+        assert (await launched(driver, store)).status is Status.SUCCEEDED
+
+
+async def test_memory_that_others_use_now_is_waited_for(
+    make_app: MakeApp, home: Home, support: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(home.models / "large", config=LARGE)
+    prepare_tokenizer(home, "large")
+    monkeypatch.setattr(plan, "list_devices", lambda *_: (device(80, 1),))
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees("✓ ready to launch", "it waits until", "NVIDIA Tiny", "⚠ not now")
+
+
+async def test_why_a_field_is_what_it_is(make_app: MakeApp, support: Dataset) -> None:
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees("ready to launch")
+        await go_to(driver, "packing")
+        await driver.wait(lambda: "auto → " in driver.line("  packing  "))
+        await driver.wait(lambda: any(line.strip().startswith("auto → o") for line in driver.text().splitlines()))
+        await go_to(driver, "devices")
+        await driver.press("enter", "ctrl+u")
+        await driver.type("0,1")
+        await driver.press("enter")
+        await driver.wait(lambda: "0, 1" in driver.line("✱ devices"))
+        await driver.sees("1 thing stands in the way", "there is none here")
+
+
+async def test_rows_that_teach_nothing_are_refused(make_app: MakeApp, home: Home, store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "long.jsonl"
+    row = {"prompt": "a very long question " * 40, "response": "answer"}
+    file.write_text("\n".join(json.dumps(row | {"id": number}) for number in range(20)))
+    DatasetLibrary(home, store).import_file(file)
+    async with make_app() as driver:
+        await driver.press("3")
+        await driver.sees("ready to launch")
+        await go_to(driver, "max_length")
+        await driver.type("64")
+        await driver.press("enter")
+        await driver.sees("stand", "in the way", "nothing would be learnt")
+        await driver.press("g", "l")
+        await driver.wait(lambda: driver.app.screen.query_one("FormLines").field == "max_length")  # type: ignore[attr-defined]
+        assert store.runs.count() == 0
 
 
 async def test_dataset_that_went_away(make_app: MakeApp, home: Home, store: Store, support: Dataset) -> None:

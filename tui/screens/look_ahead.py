@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Key = tuple[object, ...]
 _READ_BY = ("model", "revision", "trust_remote_code", "chat_template", "assistant_only_loss", "objective")
 """Fields that decide how rows become tokens, beside the dataset."""
+_UNREADABLE = {"model", "trust_remote_code", "installation"}
+"""Problems with which no tokenizer can be read."""
 
 
 @dataclass
@@ -74,7 +76,7 @@ class LookAhead:
             key: Key = (ahead.dataset.id, *(getattr(recipe, name) for name in _READ_BY))
             if key in self._learnt:
                 found = replace(found, ahead=replace(ahead, problems=self._learnt[key] | ahead.problems))
-            elif ahead.model is not None and ahead.model.ready and not ahead.problems:
+            elif ahead.model is not None and ahead.model.ready and not _UNREADABLE & ahead.problems.keys():
                 self._learn(key, recipe)
         self.found = found
         self._show()

@@ -64,9 +64,9 @@ What is `auto` is decided by the planner: → is what it chose, and the line bel
 not fit, `a` `b` `c` take a suggestion each, and `L` launches it anyway. A run that needs memory that others have now
 waits for its turn by itself.
 
-`Enter` edits a field, digits start a new number at once, `Space` or `←` `→` go through choices, `u` takes a change
-back. ✱ marks what differs from the preset, or from the run that this one starts from. Applying a preset keeps the
-model and the dataset. Digits elsewhere go to the other screens as everywhere.
+`/` goes to a field by its name. `Enter` edits it, digits start a new number at once, `Space` or `←` `→` go through
+choices, `u` takes a change back. ✱ marks what differs from the preset, or from the run that this one starts from.
+Applying a preset keeps the model and the dataset. Digits elsewhere go to the other screens as everywhere.
 
 A launched run goes on when you leave. It trains at once where a device is free, else when its turn comes.
 """
@@ -83,6 +83,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
         Binding("s", "save_preset", "save preset", id="new_run.save", show=False, tooltip="Keep this as a preset"),
         Binding("e", "show_toml", "toml", id="new_run.toml", show=False, tooltip="The recipe as TOML"),
         Binding("w", "sweep", "sweep", id="new_run.sweep", show=False, tooltip="Launch it often, fields varied"),
+        Binding("slash", "find_field", "find", id="new_run.find", show=False, tooltip="Go to a field by its name"),
         Binding("r", "pick('name')", "name", id="new_run.name", show=False, tooltip="Name the run"),
     ]
 
@@ -286,6 +287,16 @@ A launched run goes on when you leave. It trains at once where a device is free,
             choices = [Option(choice, choice) for choice in field_specs()[field].choices]
             dialog = PickDialog(field, choices, selected=str(self.draft.values[field]))
             self.app.push_screen(dialog, partial(self._picked, field))
+
+    def action_find_field(self) -> None:
+        """Go to a field by its name."""
+        lines = self.query_one(RecipeForm).lines
+        options = [Option(name, name, spec.help) for name, spec in field_specs().items()]
+        self.app.push_screen(PickDialog("Go to", options, selected=lines.field), self._field_found)
+
+    def _field_found(self, field: str | None) -> None:
+        if field is not None:
+            self.query_one(RecipeForm).lines.go_to(field)
 
     def _pick_dataset(self, datasets: "list[Dataset]") -> None:
         if not datasets:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.planning import Estimate, MemoryParts
 
 LABEL_WIDTH = 11
+TOO_LARGE = "✗ too large"
 _ROOMY = 60
 """From this width on a part of the memory has a bar of its own."""
 
@@ -47,6 +48,8 @@ def _verdict(plan: Plan, draft: RecipeDraft, width: int, compact: bool) -> list[
     changed = len(draft.changed)
     words = f" · {changed} changed" if changed else ""
     fits = _fits(plan) if compact else ""
+    if not plan.problems and plan.ahead is None:
+        return [Content("… looking at the model and the rows").stylize("$text-muted")]
     if not plan.problems:
         ready = Content.assemble(("✓ ready to launch", "bold $text-success"), (words, "$text-muted"), fits)
         return [ready, *_suggestions(plan, width)]
@@ -56,7 +59,9 @@ def _verdict(plan: Plan, draft: RecipeDraft, width: int, compact: bool) -> list[
     specs = field_specs()
     for name, text in plan.problems.items():
         label = name if name in specs else clean_line(name)[:40]
-        parts.append(Content.assemble((f"  {label}: ", "$text-error"), clean_line(text)))
+        wrapped = textwrap.wrap(f"{label}: {clean_line(text)}", max(20, width - 4), max_lines=3 if compact else 8)
+        said = "\n    ".join(wrapped).removeprefix(f"{label}: ")
+        parts.append(Content.assemble((f"  {label}: ", "$text-error"), said))
     return [*parts, *_suggestions(plan, width)]
 
 
@@ -109,11 +114,10 @@ def _memory(estimate: "Estimate", width: int) -> list[Content]:
     if memory is None:
         return [_figure("memory", f"not known: {clean_line(estimate.unknown)}", width)]
     free, needs = estimate.free_bytes, estimate.needs_bytes
-    sign, tone = ("✗ does not fit", "$text-error") if estimate.fits is False else ("✓ fits", "$text-success")
-    if estimate.fits is None:
-        sign, tone = "", ""
+    sign, tone = _sign(estimate)
+    room = fmt_bytes(estimate.device.total_bytes) if sign == TOO_LARGE else f"{fmt_bytes(free)} free"
     head = Content.assemble(
-        ("memory".ljust(LABEL_WIDTH), "bold"), (f"{fmt_bytes(needs)} of {fmt_bytes(free)} free ", "bold"), (sign, tone)
+        ("memory".ljust(LABEL_WIDTH), "bold"), (f"{fmt_bytes(needs)} of {room} ", "bold"), (sign, tone)
     )
     share = needs / free if free else None
     bar = Content(" " * LABEL_WIDTH) + styled_bar(share, max(4, width - LABEL_WIDTH), tone or "$primary")
@@ -122,6 +126,17 @@ def _memory(estimate: "Estimate", width: int) -> list[Content]:
         said = f"× {estimate.calibrated:.2f}, as earlier runs here took"
         lines.append(Content(f"  {said}").stylize("$text-muted"))
     return lines
+
+
+def _sign(estimate: "Estimate") -> tuple[str, str]:
+    """Whether it fits, in two words, and their tone."""
+    if estimate.fits is None:
+        return "", ""
+    if estimate.fits:
+        return "✓ fits", "$text-success"
+    if estimate.needs_bytes > estimate.device.total_bytes:
+        return TOO_LARGE, "$text-error"
+    return "⚠ not now", "$text-warning"
 
 
 def _parts(memory: "MemoryParts") -> list[tuple[str, int]]:
@@ -167,6 +182,6 @@ def _look(text: str, width: int, lines: int = 3) -> Content:
 
 def _figure(label: str, text: str, width: int) -> Content:
     """A label and its words, later lines of them below the first."""
-    lines = textwrap.wrap(text, max(10, width - LABEL_WIDTH)) or [""]
+    lines = textwrap.wrap(text, max(10, width - LABEL_WIDTH), break_on_hyphens=False) or [""]
     below = "".join(f"\n{' ' * LABEL_WIDTH}{line}" for line in lines[1:])
     return Content.assemble((label.ljust(LABEL_WIDTH), "$text-muted"), lines[0] + below)

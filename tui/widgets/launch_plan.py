@@ -268,7 +268,7 @@ def plan_words(plan: "RunPlan") -> str:
     words.append(f"length {recipe.max_length:,}" if recipe.max_length != "auto" else "")
     words.append(f"micro-batch {recipe.per_device_train_batch_size}")
     words.append("checkpointing" if recipe.gradient_checkpointing is True else "no checkpointing")
-    words.append(recipe.precision if recipe.precision != "auto" else "format as measured")
+    words.append(recipe.precision if recipe.precision != "auto" else "format measured first")
     words.append(recipe.attn_implementation)
     words.append("liger" if recipe.use_liger_kernel is True else "")
     return " · ".join(word for word in words if word)

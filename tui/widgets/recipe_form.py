@@ -136,9 +136,9 @@ class FormLines(RowList):
             spec = field_specs()[line.field]
             changed = self.draft.is_changed(line.field)
             value = show_field(spec, self.draft.values[line.field])
-            note, tone = ("was " + show_field(spec, self.draft.base[line.field]), "dim") if changed else ("", "dim")
             if line.field in self.decided:
-                note = f"→ {self.decided[line.field]}" + (f"   {note}" if note else "")
+                value += f" → {self.decided[line.field]}"
+            note, tone = ("was " + show_field(spec, self.draft.base[line.field]), "dim") if changed else ("", "dim")
         if problem:
             note, tone = f"✗ {problem}", "act"
         mark = ("✱ ", "mark") if changed else ("  ", "")
