@@ -22,7 +22,7 @@ from engine.runs.device_memory import measure, rooms
 from engine.runs.rundir import read_json, write_json
 
 LOOK_S = 0.5
-"""Time after which the first in the line looks again; the tenth waits ten times as long, unless the line changes."""
+"""Time after which the first in the line looks again; the tenth waits ten times as long, unless it is moved."""
 
 LONGEST_LOOK_S = 10.0
 
@@ -69,6 +69,7 @@ class Ticket:
         self._request = request
         self._look_again = 0.0
         self._seen_order: tuple[int, int] | None = None
+        self._seen_entry: Mapping[str, Any] | None = None
         self._fd: int | None = None
         self.path, self._fd = _locked_file(folder / "waiting", request.run, asdict(request))
         with suppress(OSError), mutex(folder):  # where that fails, the place is that of the ticket
@@ -78,12 +79,19 @@ class Ticket:
                 write_order(folder, order | {request.run: kept})
 
     def is_due(self) -> bool:
-        """Whether it is time to look: those far behind look less often, so that a long line costs little."""
-        return time.monotonic() >= self._look_again or _stamp(self._folder) != self._seen_order
+        """Whether it is time to look: those far behind look less often, unless somebody moves them."""
+        if time.monotonic() >= self._look_again:
+            return True
+        stamp = _stamp(self._folder)
+        if stamp == self._seen_order:
+            return False
+        self._seen_order = stamp
+        return read_order(self._folder).get(self._request.run) != self._seen_entry
 
     def try_take(self) -> Lease | None:
         """The lease of what it is this run's turn to have, else `None`."""
         self._seen_order = _stamp(self._folder)
+        self._seen_entry = read_order(self._folder).get(self._request.run)
         # Before the lock is taken, because it may last; promises stand for what has happened since.
         memory = measure(self._folder, [self._request])
         ahead = 0
@@ -211,12 +219,19 @@ def _live(folder: Path) -> Iterator[dict[str, Any]]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            value = read_json(path)
-            yield value if isinstance(value, dict) else {}
+            yield _parsed(os.read(fd, 1 << 16))
         else:
             path.unlink(missing_ok=True)
         finally:
             os.close(fd)
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _stamp(folder: Path) -> tuple[int, int] | None:

@@ -402,7 +402,7 @@ def test_a_damaged_order_is_none(line: Line) -> None:
     assert line.take("first") == ("gpu0",)
 
 
-def test_who_is_far_behind_looks_less_often_unless_the_order_changes(line: Line) -> None:
+def test_who_is_far_behind_looks_less_often_unless_it_is_moved(line: Line) -> None:
     line.start("at work")
     line.start("first")
     line.start("second")
@@ -410,7 +410,10 @@ def test_who_is_far_behind_looks_less_often_unless_the_order_changes(line: Line)
     ticket.try_take()
     assert not ticket.is_due()
     with mutex(line.folder):
-        write_order(line.folder, read_order(line.folder))
+        write_order(line.folder, read_order(line.folder) | {"first": {"priority": 1}})
+    assert not ticket.is_due()
+    with mutex(line.folder):
+        write_order(line.folder, read_order(line.folder) | {"second": {"priority": 2}})
     assert ticket.is_due()
 
 
