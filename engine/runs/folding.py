@@ -110,7 +110,11 @@ class _Folding:
         now = self._now
         if now.status not in TERMINAL and now.heartbeat is not None:
             # Nobody has said how the attempt before ended.
-            now.status, now.reason, now.ended = Status.LOST, "its log breaks off", now.heartbeat
+            queued = now.status is Status.QUEUED  # a cluster took its devices away, and it had saved what it had
+            status, reason = (
+                (Status.STOPPED, "put back into the queue") if queued else (Status.LOST, "its log breaks off")
+            )
+            now.status, now.reason, now.ended = status, reason, now.heartbeat
             self._note_attempt(now.heartbeat or 0.0, None)
         now.attempt, now.status, now.reason, now.ended, now.failure = number, Status.STARTING, "", None, ""
         now.eta_s, now.phase, now.phase_progress = None, "", None

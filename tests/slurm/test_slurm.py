@@ -190,6 +190,7 @@ def test_jobs_that_slurm_takes_away_go_on_from_their_checkpoints(cluster: Cluste
         assert (done.step, done.attempt) == (4, 2)
         attempts = cluster.store.runs.attempts(run.path.name)
         assert [(one.number, one.from_step) for one in attempts] == [(1, 0), (2, 2)]
+        assert (attempts[0].status, attempts[0].reason) == (Status.STOPPED, "put back into the queue")
         assert (read_json(run.path / "exit-1.json") or {})["requested"] == "slurm"
         assert not [event for event in events(run, "end") if event["attempt"] == 1], "it had not ended"
 

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from engine.recipe import make_recipe
 from engine.runs.processes import worker_command
 from engine.runs.rundir import RunDir, read_json, write_json
-from engine.worker import distributed, launch
+from engine.worker import distributed, launch, sharding
+from engine.worker.loading import count_linear4bit, load_base
+from engine.worker.refusal import Refusal
 from tests.engine.runs_at_work import PROJECT, wait_for
 from tests.worker.conftest import TinyModel
 from tests.worker.runs import end, events, losses, make_run
@@ -152,3 +156,33 @@ def test_the_launcher_outlives_a_sigterm_and_tells_how_a_process_died(tmp_path: 
         run.stop.touch()
         assert process.wait(60) == 1
     assert (end(run)["reason"], end(run)["code"]) == ("process 1 was killed by signal 11", "crashed")
+
+
+def test_a_model_is_shared_out_as_the_libraries_want_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelerate.utils import FullyShardedDataParallelPlugin
+    from transformers import TrainingArguments
+
+    recipe = make_recipe({"dataset": "d", "devices": 2, "distributed": "fsdp", "gradient_checkpointing": True})
+    assert sharding.sharding_settings(recipe) == {}, "one process has nothing to share"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(Refusal) as refused:
+        sharding.sharding_settings(recipe)
+    assert refused.value.changes == {"distributed": "ddp"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    settings = sharding.sharding_settings(recipe)
+    monkeypatch.undo()
+    plugin = FullyShardedDataParallelPlugin(**TrainingArguments(str(tmp_path), **settings).fsdp_plugin_args)
+    assert (plugin.fsdp_version, plugin.reshard_after_forward, plugin.activation_checkpointing) == (2, True, True)
+    assert "FULL" in str(plugin.state_dict_type)
+    assert not settings["gradient_checkpointing"], "the plugin's own takes its place"
+
+
+def test_shared_out_four_bit_weights_look_like_floats(monkeypatch: pytest.MonkeyPatch, tiny_model: TinyModel) -> None:
+    recipe = make_recipe({"dataset": "d", "devices": 2, "distributed": "fsdp"})
+    assert sharding.quantised_storage(recipe, torch.bfloat16) is torch.uint8
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    storage = sharding.quantised_storage(recipe, torch.bfloat16)
+    model = load_base(tiny_model.base, precision="bf16", storage=storage)
+    kinds = {weight.dtype for weight in model.parameters()}
+    assert kinds == {torch.bfloat16}, "all of one type, as a shared-out layer must be"
+    assert count_linear4bit(model) == 14
