@@ -117,6 +117,19 @@ def test_activations_are_computed_twice_only_where_memory_needs_it() -> None:
     assert tight.memory is not None and tight.memory.total < 24 << 30
 
 
+def test_a_model_is_shared_out_only_where_it_does_not_fit_onto_one_gpu() -> None:
+    rows = skewed(200)
+    small = decide(facts(LARGE, rows, gpu(80), devices=4, method="lora"))
+    assert small.recipe.distributed == "ddp"
+    large = decide(facts(LARGE, rows, gpu(12), devices=4, method="lora"))
+    assert large.recipe.distributed == "fsdp"
+    assert "does not fit onto one NVIDIA H100" in large.reasons["distributed"]
+    assert large.memory is not None
+    assert large.memory.total < 12 << 30, "each of the four holds a part"
+    assert decide(facts(LARGE, rows, gpu(12), devices=4, method="lora8bit")).recipe.distributed == "ddp"
+    assert decide(facts(LARGE, rows, gpu(12), method="lora")).recipe.distributed == "ddp", "one alone has none to share"
+
+
 def test_precision_is_what_was_measured() -> None:
     assert decide(CASES["large, skewed, flash"]).recipe.precision == "bf16"
     assert decide(facts(LARGE, EQUAL, gpu(best="fp16"))).recipe.precision == "fp16"
