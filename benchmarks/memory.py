@@ -18,7 +18,7 @@ from benchmarks.machine import record
 from benchmarks.training import write_rows
 from engine.datasets.library import DatasetLibrary
 from engine.home import Home
-from engine.planning import plan_run
+from engine.planning.plan import plan_run
 from engine.recipe import make_recipe
 from engine.runs.manager import RunManager
 from engine.runs.protocol import read_events
