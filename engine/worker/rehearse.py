@@ -96,7 +96,9 @@ class Rehearsal(TrainerCallback):
         model = trainer.model_wrapped
         batch = longest_batch(trainer, trainer.train_dataset, trainer.args.train_batch_size)
         measured.longest_tokens = batch["input_ids"].numel()
-        measured.trained_tokens = int((batch["labels"] != -100).sum()) if "labels" in batch else 0
+        # A preference pair has no labels: its loss is on both answers.
+        trained = batch["labels"] != -100 if "labels" in batch else batch["completion_mask"]
+        measured.trained_tokens = int(trained.sum())
         with measured.timed("forward_backward_s"):
             trainer.accelerator.gradient_state._set_sync_gradients(True)
             trainer.current_gradient_accumulation_steps = 1
