@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import partial
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
@@ -46,6 +47,7 @@ Like = tuple[Surroundings, "Run | None", str, "Dataset | None", dict[str, Any]]
 
 LOOK_UP_S = 0.1
 NARROW = 110
+ROOMY = 160
 FIRST_PRESET = "quick-look"
 
 
@@ -235,9 +237,13 @@ A launched run goes on when you leave. It trains at once where a device is free,
             hint = f"{spec.hint}; enter takes it, esc leaves it as it was" if editing else spec.hint
         problem = lines.extra.get(lines.field) or self.draft.problems.get(lines.field, "")
         why = self._why(lines.field)
-        second = (f"✗ {clean_line(problem)}", "$text-error") if problem else (why or hint, "" if why else "$text-muted")
-        about = Content.assemble(help_text, "\n", second)
-        self.query_one("#about", Static).update(about)
+        second = f"✗ {clean_line(problem)}" if problem else why or hint
+        tone = "$text-error" if problem else "" if why else "$text-muted"
+        about = self.query_one("#about", Static)
+        width, height = max(20, about.content_size.width), max(2, about.content_size.height)
+        said = wrap(second, width, max_lines=height - 1, placeholder=" …")
+        above = wrap(help_text, width, max_lines=max(1, height - len(said)), placeholder=" …")
+        about.update(Content.assemble("\n".join(above), "\n", ("\n".join(said), tone)))
         self.refresh_bindings()
 
     def _why(self, field: str) -> str:
@@ -470,6 +476,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width < NARROW, "-narrow")
+        self.set_class(event.size.width >= ROOMY, "-roomy")
         self.call_after_refresh(self._show_plan)
 
 

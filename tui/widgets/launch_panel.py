@@ -67,8 +67,6 @@ def _verdict(plan: Plan, draft: RecipeDraft, width: int, compact: bool) -> list[
 
 def _suggestions(plan: Plan, width: int) -> list[Content]:
     """What would make it fit, a key before each."""
-    if not plan.suggestions:
-        return []
     lines = []
     for key, one in zip(SUGGESTION_KEYS, plan.suggestions, strict=False):
         tone = "$text-success" if one.fits else "$text-warning"
