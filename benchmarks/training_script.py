@@ -54,7 +54,7 @@ def main(settings: dict[str, Any]) -> None:
             per_device_train_batch_size=4,
             gradient_accumulation_steps=4,
             gradient_checkpointing=True,
-            learning_rate=2e-4,
+            learning_rate=settings["learning_rate"],
             lr_scheduler_type="cosine",
             warmup_steps=0.1,
             logging_steps=10,

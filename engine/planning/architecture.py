@@ -80,6 +80,8 @@ class Architecture:
     """Whether the feed-forward part multiplies two products (SwiGLU); else one goes through GELU."""
     sdpa: bool = True
     """Whether torch's own attention can be used."""
+    windowed: bool = False
+    """Whether some layer attends to the last tokens only."""
     attention_dropout: bool = False
     known: bool = True
     note: str = ""
@@ -232,6 +234,7 @@ def _llama(config: Config, defaults: Config, **how: Any) -> Architecture:
         context=_context(values.get("max_position_embeddings")),
         rotary=_rotary(values, head_dim) * how.get("rotary_kinds", _one_kind)(values, count) + how.get("scale", 0),
         sdpa=how.get("sdpa", True),
+        windowed=_windowed(values),
     )
 
 
@@ -294,6 +297,13 @@ def _rotary(values: _Values, head_dim: int) -> int:
         "partial_rotary_factor", 1.0
     )
     return 2 * (int(head_dim * float(share)) // 2)
+
+
+def _windowed(values: _Values) -> bool:
+    """Qwen's configs name a window that only `use_sliding_window` puts to use."""
+    if str(values.get("model_type", "")).startswith("qwen") and not values.get("use_sliding_window"):
+        return False
+    return bool(values.get("sliding_window"))
 
 
 def _one_kind(_values: _Values, _count: int) -> int:

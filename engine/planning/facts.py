@@ -35,6 +35,14 @@ class Facts:
         return self.architecture is not None and self.architecture.known
 
     @property
+    def row_by_row(self) -> bool:
+        """Whether torch's own attention goes over rows that lie end to end one by one; `engine.worker.row_attention`
+        does so where no layer has a window."""
+        model = self.architecture
+        plain = self.asked.attn_implementation in ("sdpa", "auto")
+        return model is not None and model.known and model.sdpa and not model.windowed and plain
+
+    @property
     def precision(self) -> str:
         """The format of the compute that is counted with: the one asked for, the one measured, else the usual one."""
         if self.asked.precision != "auto":

@@ -22,6 +22,8 @@ MOST_OFF = 0.25
 """How far the rows of a step may be from what was asked for, with packing."""
 LARGEST_BATCH = 512
 SORTED_WORSE = 1.1
+PLAIN_AS_GOOD = 1.03
+"""Rows are only laid end to end where that saves more than this."""
 
 LAUNCHES = 120
 """Kernels that a block starts, forward and backward."""
@@ -85,8 +87,8 @@ def layouts(facts: Facts, max_length: int, *, flash: bool, ways: tuple[Way, ...]
                 real = float(sample.sum())
                 # The worst batch there can be: the longest rows together
                 top = int(np.sort(lengths)[-batch:].sum())
-                largest = Batch(1, max(top, 1), masked=batch > 1 and not flash)
-                pairs = float((sample.astype(float) ** 2).sum() / 2 if flash else (chunks.astype(float) ** 2).sum())
+                largest = Batch(1, max(top, 1), masked=batch > 1 and not per.alone)
+                pairs = float((sample.astype(float) ** 2).sum() / 2 if per.alone else (chunks.astype(float) ** 2).sum())
                 padded, count = real, len(chunks)
             else:
                 ordered = np.sort(sample) if way == "group_by_length" else sample
@@ -100,6 +102,8 @@ def layouts(facts: Facts, max_length: int, *, flash: bool, ways: tuple[Way, ...]
             if way == "group_by_length":  # not sorted as well as here, and rows of one batch are less of a mixture
                 padded *= SORTED_WORSE
             cost, again = per.of(padded, pairs, count, real)
+            if way == "padding_free":
+                cost *= PLAIN_AS_GOOD
             yield Layout(way, max_length, batch, times, float(batch * times), len(lengths), largest, cost, again)
 
 
@@ -132,10 +136,10 @@ def _packed(facts: Facts, lengths: Any, sample: Any, share: int, max_length: int
             tokens = batch * length  # the packs of a batch lie end to end, too
             count = packs / batch
             filled = real / packs * batch
-            pairs = (sample.astype(float) ** 2).sum() / 2 if per.flash else count * filled**2
+            pairs = (sample.astype(float) ** 2).sum() / 2 if per.alone else count * filled**2
             cost, again = per.of(real, float(pairs), count, real)
-            largest = Batch(1, tokens, masked=not per.flash)
-            yield Layout("packing", length, batch, times, rows, sequences, largest, cost, again)
+            largest = Batch(1, tokens, masked=not per.alone)
+            yield Layout("packing", length, batch, times, rows, sequences, largest, cost * PLAIN_AS_GOOD, again)
 
 
 def pack_lengths(facts: Facts, longest: int) -> list[int]:
@@ -172,7 +176,8 @@ class _Costs:
         kind, recipe = facts.device.kind, facts.asked
         weights = architecture.parameters - architecture.embeddings
         quantised = recipe.method in ("qlora", "lora8bit")
-        self.flash = flash
+        self.alone = flash or facts.row_by_row
+        """Whether rows that lie end to end are attended to one by one."""
         self._weights = weights + architecture.vocabulary * architecture.hidden * (architecture.head == 0)
         self._factor = 6 if recipe.method == "full" else 4
         self._attention = len(architecture.blocks) * architecture.attention

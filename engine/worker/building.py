@@ -18,6 +18,7 @@ from engine.worker.loading import DTYPES, LoadError, load_base, load_tokenizer
 from engine.worker.pairs import check_pairs, load_pairs
 from engine.worker.refusal import Refusal
 from engine.worker.reports import prepare_reports
+from engine.worker.row_attention import attend_row_by_row
 from engine.worker.sharding import quantised_storage
 from engine.worker.stages import refuse_packed_stages
 from engine.worker.supervision import TokenCount, check_supervision, require_generation_block
@@ -102,7 +103,8 @@ def _build(job: Job, on_checkpoint: OnCheckpoint) -> Built:
         storage=quantised_storage(recipe, DTYPES[job.precision]),
     )
     base = load()
-    if recipe.packing is True or recipe.padding_free is True:
+    together = recipe.packing is True or recipe.padding_free is True
+    if together and not attend_row_by_row(base, job.precision):
         check_isolation(base, job.precision)
 
     writer.write("state", status="starting", phase="tokenising")

@@ -35,7 +35,8 @@ def test_help_has_an_example_that_is_the_command(name: str, command: Any, cli: C
     assert "--json" in text and "--home" in text
     options = {option for parameter in command.params for option in parameter.opts}
     for line in shown.stdout.partition("Example")[2].splitlines()[1:]:
-        used = {word.partition("=")[0] for word in line.split() if word.startswith("-")}
+        before_dashes = line.partition(" -- ")[0]  # what follows is no option
+        used = {word.partition("=")[0] for word in before_dashes.split() if word.startswith("-")}
         assert used <= options, f"the example uses options that are not there: {used - options}"
 
 

@@ -1,6 +1,7 @@
 """Sweeps from start to end, with real drivers, supervisors, optuna and store, and a stand-in for the worker."""
 
 import os
+import re
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -105,13 +106,14 @@ def test_a_grid_of_eight_killed_and_resumed(home: Home, store: Store, managers: 
 
 
 def test_trials_that_do_worse_are_pruned(store: Store, managers: Managers) -> None:
-    manager = managers("--delay", "0.3")
+    manager = managers("--delay", "0.6")
     rates = {"learning_rate": [1e-3, 2e-3, 1e-6]}
     sweep = manager.start(spec(search=rates, prune=True, startup_trials=2, warmup_evaluations=1))
     assert ended(manager, sweep).status is SweepStatus.SUCCEEDED
     trials = SweepDir(Path(sweep.dir)).read_trials()
     assert [trial.state for trial in trials] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED]
-    assert trials[2].reason == "pruned at step 20: eval/loss 4.05 is worse than the median"
+    # The third is told from the others at step 20; by then a slow driver may have seen step 30, too.
+    assert re.fullmatch(r"pruned at step [23]0: eval/loss 4\.\d+ is worse than the median", trials[2].reason)
     run = store.runs.get(trials[2].run_id)
     assert run is not None
     assert (run.status, run.reason) == (Status.STOPPED, trials[2].reason), "and its own log says so"

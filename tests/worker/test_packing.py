@@ -69,6 +69,7 @@ def test_a_mask_makes_rows_read_one_another(model: Path, tmp_path: Path) -> None
     """What the other tests would find, were a mask or a cache given: they can fail."""
     trainer = built(make_run(tmp_path, model, method="lora", rows=16, packing=True)).trainer
     batch = next(iter(trainer.get_train_dataloader()))
+    trainer.model.base_model.model.set_attn_implementation("sdpa")
     trainer.model.eval()
     row = rows_of(batch)[1]
     alone = logits(trainer.model, input_ids=batch["input_ids"][:, row])
