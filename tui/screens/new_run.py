@@ -1,6 +1,5 @@
 """New run: will this fit, what will it cost, what is wrong with it?"""
 
-import re
 from dataclasses import replace
 from functools import partial
 from textwrap import wrap
@@ -15,10 +14,9 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from tui.messages import OpenRun, OpenSweeps
-from tui.screens.dialogs import ConfirmDialog, Option, PickDialog, TextDialog
 from tui.screens.look_ahead import LookAhead
-from tui.screens.page import Page
-from tui.text import clean_line, shorten
+from tui.screens.recipe_choices import RecipeChoices, without_kept
+from tui.text import clean_line
 from tui.widgets.launch_panel import plan_content
 from tui.widgets.launch_plan import (
     Plan,
@@ -31,14 +29,11 @@ from tui.widgets.launch_plan import (
     model_words,
     next_name,
     read_surroundings,
-    split_words,
 )
-from tui.widgets.recipe_draft import KEPT, RecipeDraft
 from tui.widgets.recipe_fields import field_specs
 from tui.widgets.recipe_form import NAME, PRESET, Head, RecipeForm
 
 if TYPE_CHECKING:
-    from engine.presets import Preset
     from store.records import Dataset, Run
     from tui.services import Services
 
@@ -51,7 +46,7 @@ ROOMY = 160
 FIRST_PRESET = "quick-look"
 
 
-class NewRunScreen(Page):
+class NewRunScreen(RecipeChoices):
     """A recipe as a form, and beside it what a launch would do."""
 
     MODE = "new_run"
@@ -91,12 +86,9 @@ A launched run goes on when you leave. It trains at once where a device is free,
 
     def __init__(self) -> None:
         super().__init__()
-        self.draft = RecipeDraft()
-        self._around: Surroundings | None = None
         self.plan = Plan([], {}, [])
         """What a launch would do now."""
-        self._ahead = LookAhead(self, self.draft, self._show_plan)
-        self._run_name = ""
+        self._ahead = LookAhead(self, self.draft, self.show_plan)
         self._like: tuple[str | None, str | None] | None = None
         self._launching = False
         self._timer: Timer | None = None
@@ -116,22 +108,30 @@ A launched run goes on when you leave. It trains at once where a device is free,
 
     def _start(self) -> None:
         self.on_runs_changed(lambda _: self._read_live())
-        self._reload()
+        self.reload()
 
     def on_screen_resume(self) -> None:
         """What there is to choose from may have changed while another screen was shown."""
         if self.finetui.is_ready:
-            self._reload()
+            self.reload()
 
     def show_like(self, run_id: str | None, dataset_id: str | None) -> None:
         """Start from a run's recipe, or with a dataset."""
         self._like = (run_id, dataset_id)
-        self.when_ready(self._reload)
+        self.when_ready(self.reload)
 
     # What there is
 
-    def _reload(self) -> None:
-        like, first = self._like, self._around is None
+    @property
+    def chosen_dataset(self) -> "Dataset | None":
+        return self._ahead.found.dataset
+
+    def start_with(self, dataset: "Dataset") -> None:
+        self._like = (None, dataset.id)
+        self.reload()
+
+    def reload(self) -> None:
+        like, first = self._like, self.around is None
         if like is None:
             self.in_thread(partial(read_surroundings, self.services), partial(self._show_around, first), group="around")
         else:
@@ -140,16 +140,16 @@ A launched run goes on when you leave. It trains at once where a device is free,
 
     def _read_live(self) -> None:
         """Runs came or went: how long a new one waits may be another."""
-        if self._around is not None and self.is_current:
+        if self.around is not None and self.is_current:
             self.in_thread(partial(live_names, self.services), self._show_live, group="live")
 
     def _show_live(self, live: tuple[str, ...]) -> None:
-        if self._around is not None and live != self._around.live:
-            self._around = replace(self._around, live=live)
-            self._show_plan()
+        if self.around is not None and live != self.around.live:
+            self.around = replace(self.around, live=live)
+            self.show_plan()
 
     def _show_around(self, first: bool, around: Surroundings) -> None:
-        self._around = around
+        self.around = around
         if first:
             self._choose_first(around)
         if not self.draft.values["dataset"] and around.datasets:
@@ -162,7 +162,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
         self._show_around(first, around)
         if run is not None:
             self.draft.start_from(f"run {run.name}", asked, keep=())
-            self._run_name = name
+            self.run_name = name
         if dataset is not None:
             self.draft.set("dataset", dataset_reference(dataset, around.datasets))
         form = self.query_one(RecipeForm)
@@ -174,7 +174,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
         """Sensible beginnings: the model used last, the quick look."""
         preset = next((one for one in around.presets if one.name == FIRST_PRESET and not one.problem), None)
         if preset is not None:
-            self.draft.start_from(preset.name, _without_kept(preset.values))
+            self.draft.start_from(preset.name, without_kept(preset.values))
         usable = [model.name for model in around.models if model.ready and model.kind != "starter"]
         if around.last_model:
             self.draft.set("model", around.last_model)
@@ -183,17 +183,17 @@ A launched run goes on when you leave. It trains at once where a device is free,
 
     def _look_up(self) -> None:
         """Find the model and the dataset that the draft names, then say what a launch would do."""
-        self._show_plan()
+        self.show_plan()
         self._ahead.ask()
 
     def on_unmount(self) -> None:
         self._ahead.give_up()
 
-    def _show_plan(self) -> None:
-        if self._around is None:
+    def show_plan(self) -> None:
+        if self.around is None:
             return
         draft, found = self.draft, self._ahead.found
-        plan = self.plan = make_plan(draft, self._around, found)
+        plan = self.plan = make_plan(draft, self.around, found)
         width = self.query_one("#plan").content_size.width
         compact = self.has_class("-narrow")
         content = plan_content(plan, draft, compact=compact, width=width, working=self._ahead.working)
@@ -203,7 +203,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
         lines.extra = plan.problems
         lines.decided = decisions(found.ahead.plan if found.ahead else None, draft)
         lines.head = {
-            NAME: Head(self._run_name or self._default_name(), "" if self._run_name else "by itself"),
+            NAME: Head(self.run_name or self._default_name(), "" if self.run_name else "by itself"),
             "model": Head(str(draft.values["model"]), model_words(found.model)),
             "dataset": Head(str(draft.values["dataset"]) or "none", dataset_words(found.dataset)),
             PRESET: Head(draft.source or "none", f"{changed} changed" if changed else "", "mark"),
@@ -215,7 +215,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
     def _default_name(self) -> str:
         from engine.runs.launcher import default_name
 
-        recipe, dataset = self.draft.recipe(), self._ahead.found.dataset
+        recipe, dataset = self.draft.recipe(), self.chosen_dataset
         return default_name(recipe, dataset.name) if recipe is not None and dataset is not None else ""
 
     # The field under the cursor
@@ -257,11 +257,11 @@ A launched run goes on when you leave. It trains at once where a device is free,
 
     @on(RecipeForm.Changed)
     def _field_changed(self) -> None:
-        self._changed()
+        self.changed()
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
         """Show the plan at once; look at the files when the typing pauses."""
-        self._show_plan()
+        self.show_plan()
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(LOOK_UP_S, lambda: self._look_up() if self.finetui.is_ready else None)
@@ -269,90 +269,6 @@ A launched run goes on when you leave. It trains at once where a device is free,
     @on(RecipeForm.PickWanted)
     def _pick_wanted(self, event: RecipeForm.PickWanted) -> None:
         self.action_pick(event.field)
-
-    def action_pick(self, field: str) -> None:
-        """Open the list, or the line, that a field is chosen by."""
-        form = self.query_one(RecipeForm)
-        form.lines.go_to(field)
-        if self._around is None:
-            return
-        if field == NAME:
-            hint = "empty: finetui names it after the dataset and the method"
-            self.app.push_screen(TextDialog("Name of the run", self._run_name, hint=hint), self._named)
-        elif field == "model":
-            from tui.screens.pick_model import PickModel
-
-            chosen = str(self.draft.values["model"])
-            self.app.push_screen(PickModel(self._around.models, chosen), partial(self._picked, field))
-        elif field == "dataset":
-            self._pick_dataset(self._around.datasets)
-        elif field == PRESET:
-            presets = [Option(one.name, one.name, _preset_words(one)) for one in self._around.presets]
-            self.app.push_screen(PickDialog("Preset", presets, selected=self.draft.source), self._preset_picked)
-        else:
-            choices = [Option(choice, choice) for choice in field_specs()[field].choices]
-            dialog = PickDialog(field, choices, selected=str(self.draft.values[field]))
-            self.app.push_screen(dialog, partial(self._picked, field))
-
-    def action_find_field(self) -> None:
-        """Go to a field by its name."""
-        lines = self.query_one(RecipeForm).lines
-        options = [Option(name, name, spec.help) for name, spec in field_specs().items()]
-        self.app.push_screen(PickDialog("Go to", options, selected=lines.field), self._field_found)
-
-    def _field_found(self, field: str | None) -> None:
-        if field is not None:
-            self.query_one(RecipeForm).lines.go_to(field)
-
-    def _pick_dataset(self, datasets: "list[Dataset]") -> None:
-        if not datasets:
-            self.action_import_file()
-            return
-        options = [Option(one.id, f"{one.name} v{one.version}", split_words(one)) for one in datasets]
-        found = self._ahead.found.dataset
-        selected = found.id if found else None
-        self.app.push_screen(PickDialog("Dataset", options, selected=selected), self._dataset_picked)
-
-    def _named(self, name: str | None) -> None:
-        if name is not None:
-            self._run_name = name
-            self._show_plan()
-
-    def _picked(self, field: str, value: str | None) -> None:
-        if value is not None:
-            self.query_one(RecipeForm).change(field, value)
-
-    def _dataset_picked(self, dataset_id: str | None) -> None:
-        datasets = self._around.datasets if self._around else []
-        for dataset in datasets:
-            if dataset.id == dataset_id:
-                self.query_one(RecipeForm).change("dataset", dataset_reference(dataset, datasets))
-
-    def _preset_picked(self, name: str | None) -> None:
-        preset = next((one for one in (self._around or Surroundings()).presets if one.name == name), None)
-        if preset is None:
-            return
-        if preset.problem:
-            from engine.errors import BadInput
-            from tui.errors import show_error
-
-            fix = "Mend or remove its file."
-            show_error(self.app, BadInput(f"The preset {name} cannot be used.", why=preset.problem, fix=fix))
-            return
-        self.draft.start_from(preset.name, _without_kept(preset.values))
-        self._changed()
-
-    def action_import_file(self) -> None:
-        """Import a file and train on it."""
-        from tui.screens.import_dialog import ImportDialog
-
-        if self.finetui.is_ready:
-            self.app.push_screen(ImportDialog(self.services.library), self._imported)
-
-    def _imported(self, dataset: "Dataset | None") -> None:
-        if dataset is not None:
-            self._like = (None, dataset.id)
-            self._reload()
 
     # What is done with the recipe
 
@@ -370,20 +286,20 @@ A launched run goes on when you leave. It trains at once where a device is free,
         one = self.plan.suggestions[number]
         for name, value in one.changes.items():
             self.draft.set(name, value)
-        self._changed()
+        self.changed()
 
     def action_launch(self, force: bool = False) -> None:
         """Launch the run, or go to the first field that stands in the way. `force` launches one that does not fit."""
         recipe = self.draft.recipe()
         problems = {name: text for name, text in self.plan.problems.items() if not (force and name == "memory")}
-        if self._around is None or self._launching:
+        if self.around is None or self._launching:
             return
         if recipe is None or problems:
             self._say_problem(problems)
             return
         self._launching = True
         self.refresh_bindings()
-        launch = partial(self.services.manager.launch, recipe, name=self._run_name or None, force=force)
+        launch = partial(self.services.manager.launch, recipe, name=self.run_name or None, force=force)
         self.in_thread(launch, self._launched, group="launch", failed=self._not_launched, exclusive=False)
 
     def _say_problem(self, problems: dict[str, str]) -> None:
@@ -397,7 +313,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
 
     def _launched(self, run: "Run") -> None:
         self._launching = False
-        self._run_name = ""
+        self.run_name = ""
         self.tracker.poll_now()
         self.post_message(OpenRun(run.id))
 
@@ -407,7 +323,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
         self._launching = False
         self.refresh_bindings()
         show_error(self.app, error, "The run was not launched")
-        self._reload()
+        self.reload()
 
     def action_sweep(self) -> None:
         """Vary some fields of this recipe: a sweep."""
@@ -431,39 +347,6 @@ A launched run goes on when you leave. It trains at once where a device is free,
             return
         self.app.push_screen(ReadingDialog("Recipe · finetui train FILE launches it too", recipe.to_toml()))
 
-    def action_save_preset(self) -> None:
-        """Keep the fields as a preset of the user's."""
-        problems = {name: text for name, text in self.draft.problems.items() if name not in KEPT}
-        if problems:
-            name, text = next(iter(problems.items()))
-            self.notify(f"{name}: {text}", title="Not saved", severity="error", markup=False)
-            return
-        hint = "all fields but the model and the dataset are kept"
-        self.app.push_screen(TextDialog("Save as a preset called", "", hint=hint), self._preset_named)
-
-    def _preset_named(self, name: str | None) -> None:
-        if not name:
-            return
-        taken = {one.name for one in (self._around or Surroundings()).presets}
-        if name not in taken:
-            self._save_preset(name)
-            return
-        body = "There is a preset of that name. The new one takes its place."
-        dialog = ConfirmDialog(f"Replace {name}?", body, "replace it")
-        self.app.push_screen(dialog, lambda yes: self._save_preset(name) if yes else None)
-
-    def _save_preset(self, name: str) -> None:
-        from engine.presets import save_preset
-
-        values = self.draft.preset_values()
-        save = partial(save_preset, self.services.home, name, values, f"Saved from {self.draft.source or 'the form'}.")
-        self.in_thread(save, lambda _: self._preset_saved(name), group="save", title="The preset was not saved")
-
-    def _preset_saved(self, name: str) -> None:
-        self.draft.start_from(name, self.draft.preset_values())
-        self.notify(f"Saved. finetui train --preset {name} takes it too.", title=name, markup=False)
-        self._reload()
-
     def action_back(self) -> None:
         """Leave the field that is being edited as it was."""
         form = self.query_one(RecipeForm)
@@ -477,18 +360,7 @@ A launched run goes on when you leave. It trains at once where a device is free,
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width < NARROW, "-narrow")
         self.set_class(event.size.width >= ROOMY, "-roomy")
-        self.call_after_refresh(self._show_plan)
-
-
-def _preset_words(preset: "Preset") -> str:
-    """What a preset is for, in one line."""
-    if preset.problem:
-        return "cannot be used: " + shorten(clean_line(preset.problem), 40)
-    return shorten(re.split(r"(?<=[.?!]) ", preset.description)[0], 56)
-
-
-def _without_kept(values: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in values.items() if name not in KEPT}
+        self.call_after_refresh(self.show_plan)
 
 
 def _read_like(services: "Services", run_id: str | None, dataset_id: str | None) -> "Like":
