@@ -37,6 +37,7 @@ bench: venv
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.datasets
 	$(BIN)/python -m benchmarks.telemetry
+	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.responsiveness
 
 pictures: venv

@@ -195,9 +195,15 @@ def _is_memory(error: BaseException) -> bool:
 
 
 def estimated_bytes(inputs: dict[str, Any]) -> int | None:
-    """The peak that was planned at launch, in bytes; `None` where nobody planned."""
+    """The peak that was planned at launch, in bytes; `None` where nobody planned.
+
+    Without what libraries and driver keep for themselves, which the meter does not count.
+    """
     needs = inputs.get("needs_bytes")
-    return needs if isinstance(needs, int) and needs > 0 else None
+    if not isinstance(needs, int) or needs <= 0:
+        return None
+    parts = (inputs.get("plan") or {}).get("memory_bytes") or {}
+    return max(1, needs - int(parts.get("overhead") or 0))
 
 
 def longest_batch(trainer: Any, rows: Any, size: int) -> dict[str, Any]:

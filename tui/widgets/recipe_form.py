@@ -261,7 +261,9 @@ class RecipeForm(Container):
 
     @on(FormLines.Typed)
     def _typed(self, event: FormLines.Typed) -> None:
-        self.edit(event.text)
+        # Digits typed fast, or pasted, still reach the list before the editor has the focus.
+        before = self.query_one("#editor", Input).value if self.editing else ""
+        self.edit(before + event.text)
 
     def change(self, field: str, value: object) -> None:
         """Give a field another value."""
