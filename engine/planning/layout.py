@@ -21,6 +21,8 @@ ROWS_LOOKED_AT = 1_000
 MOST_OFF = 0.25
 """How far the rows of a step may be from what was asked for, with packing."""
 LARGEST_BATCH = 512
+FEWEST_TO_PACK = 1.5
+"""Rows to a pack, on average, below which nothing worth the name is packed."""
 SORTED_WORSE = 1.1
 PLAIN_AS_GOOD = 1.03
 """Rows are only laid end to end where that saves more than this."""
@@ -126,6 +128,8 @@ def _packed(facts: Facts, lengths: Any, sample: Any, share: int, max_length: int
         if not packs:
             continue
         rows_a_pack = len(sample) / packs
+        if rows_a_pack < FEWEST_TO_PACK and recipe.packing == "auto":
+            continue
         sequences = max(1, round(len(lengths) / rows_a_pack))
         real = float(sample.sum())
         for batch, times in _packed_batches(facts, share, rows_a_pack):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from engine.datasets.versions import Made
     from engine.insight.doctor import Check
     from engine.insight.failures import Failure
+    from engine.insight.promises import Promises
     from engine.models import ModelInfo
     from engine.presets import Preset
     from engine.runs.compare import Comparison
@@ -85,8 +86,9 @@ def run_detail_document(
     alerts: Sequence["EventRow"],
     problems: Sequence[tuple[int, str]],
     failure: "Failure | None",
+    promises: "Promises",
 ) -> dict[str, Any]:
-    """A run with its attempts, its alerts, the damaged lines of its event log, and why it ended."""
+    """A run with its attempts, its alerts, the damaged lines of its event log, why it ended, and what was promised."""
     return run_document(run) | {
         "failure": failure_document(failure) if failure else None,
         "attempts": [
@@ -102,6 +104,7 @@ def run_detail_document(
         ],
         "alert_events": [{"t": row.t, "attempt": row.attempt, **row.body} for row in alerts],
         "log_problems": [{"offset": offset, "problem": text} for offset, text in problems],
+        "promises": asdict(promises),
     }
 
 

@@ -9,11 +9,13 @@ from textual.content import Content
 
 from tui.format import NONE, fmt_bytes, fmt_count, fmt_duration
 from tui.text import clean, clean_line
+from tui.widgets.promise_words import promise_rows
 from tui.widgets.run_curves import Curves, read_curves
 from tui.widgets.run_words import STATES
 
 if TYPE_CHECKING:
     from engine.insight.failures import Failure
+    from engine.insight.promises import Promises
     from store import Store
     from store.records import Attempt, EventRow, Run
 
@@ -37,11 +39,13 @@ class Detail:
     """Why it ended other than well."""
     suspended: int | None
     """The pid of its command, where that is suspended."""
+    promises: "Promises"
 
 
 def read_detail(store: "Store", run_id: str, columns: int, view: tuple[float, float] | None) -> Detail | None:
     """The detail of a run, `None` where it is gone."""
     from engine.insight.failures import failure_of
+    from engine.insight.promises import read_promises
     from engine.insight.stalled import suspended_pid
     from engine.runs.rundir import RunDir
 
@@ -64,6 +68,7 @@ def read_detail(store: "Store", run_id: str, columns: int, view: tuple[float, fl
         recipe,
         failure_of(store, run),
         suspended_pid(RunDir(Path(run.dir))) if run.stalled is not None else None,
+        read_promises(store, run),
     )
 
 
@@ -134,6 +139,7 @@ def recipe_content(detail: Detail) -> Content:
         ]
         if plan.get("linear4bit"):
             rows.append(("4-bit", f"{plan['linear4bit']} Linear4bit modules"))
+    rows += promise_rows(detail.promises)
     for attempt in detail.attempts:
         word = STATES[attempt.status.value].word
         took = fmt_duration(attempt.ended - attempt.started) if attempt.ended is not None else "now"
@@ -142,14 +148,17 @@ def recipe_content(detail: Detail) -> Content:
     width = max(len(label) for label, _ in rows)
     facts = [Content.assemble((label.ljust(width) + "  ", "$text-muted"), text) for label, text in rows]
     recipe = clean(detail.recipe).rstrip() or "recipe.toml cannot be read"
-    return Content("\n").join([*facts, Content(""), *(_toml_line(line) for line in recipe.splitlines())])
+    lines = [_toml_line(line, detail.promises.reasons) for line in recipe.splitlines()]
+    return Content("\n").join([*facts, Content(""), *lines])
 
 
-def _toml_line(line: str) -> Content:
+def _toml_line(line: str, reasons: dict[str, str]) -> Content:
+    """A line of the recipe, with why the planner chose its value."""
     key, sign, value = line.partition(" = ")
     if not sign:
         return Content.assemble((line, "$text-muted" if line.startswith(("#", "[")) else ""))
-    return Content.assemble((key, "$text-primary"), (" = ", "$text-muted"), value)
+    why = f"   {clean_line(reasons[key])}" if key in reasons else ""
+    return Content.assemble((key, "$text-primary"), (" = ", "$text-muted"), value, (why, "$text-muted"))
 
 
 def memory_words(run: "Run", curves: Curves) -> tuple[float | None, str]:

@@ -10,9 +10,11 @@ from tui.cli.output import fields, table
 from tui.cli.runs.explaining import failure_text
 from tui.cli.runs.finding import RunArgument, found
 from tui.format import NONE, fmt_bytes, fmt_cost, fmt_duration, fmt_number, fmt_percent, fmt_rate, fmt_when
+from tui.widgets.promise_words import promise_rows
 
 if TYPE_CHECKING:
     from engine.insight.failures import Failure
+    from engine.insight.promises import Promises
     from store.records import Attempt, EventRow, Latest, Run
 
 app = typer.Typer()
@@ -76,15 +78,17 @@ def _lowest(latest: "Latest | None") -> str:
 def show(session: Session, run: RunArgument) -> None:
     """Show one run: its state, why it failed, its figures, its recipe, its attempts and its alerts."""
     from engine.insight.failures import failure_of
+    from engine.insight.promises import read_promises
 
     it = found(session, run)
     failure = failure_of(session.store, it)
+    promises = read_promises(session.store, it)
     attempts = session.store.runs.attempts(it.id)
     alerts = session.store.runs.events(it.id, {"alert"})
     problems = session.store.runs.problems(it.id)
     session.answer(
-        run_detail_document(it, attempts, alerts, problems, failure),
-        lambda: _detail(it, attempts, alerts, problems, failure),
+        run_detail_document(it, attempts, alerts, problems, failure, promises),
+        lambda: _detail(it, attempts, alerts, problems, failure, promises),
     )
 
 
@@ -94,6 +98,7 @@ def _detail(
     alerts: list["EventRow"],
     problems: list[tuple[int, str]],
     failure: "Failure | None",
+    promises: "Promises",
 ) -> str:
     state = str(run.status) + (f": {run.reason}" if run.reason else "") + (f" ({run.phase})" if run.phase else "")
     step = f"{run.step}/{run.total_steps}" if run.total_steps else str(run.step)
@@ -114,6 +119,7 @@ def _detail(
             ("tokens/s", fmt_rate(run.tokens_per_s) if run.tokens_per_s is not None else ""),
             ("peak memory", fmt_bytes(run.peak_vram_bytes) if run.peak_vram_bytes is not None else ""),
             ("cost", fmt_cost(run.cost) if run.cost is not None else ""),
+            *promise_rows(promises),
             ("tags", ", ".join(run.tags)),
             ("notes", run.notes),
             ("folder", run.dir),
