@@ -1,7 +1,7 @@
 """The pictures of the README: the app on the runs of a home, by key presses, as SVG.
 
-`python docs/make_pictures.py [--home DIR]`. The home must hold a finished `demo` run; a second run on the starter model
-makes the comparison worth looking at. Models really answer in the chat.
+`python docs/make_pictures.py [--home DIR]`. The home must hold a finished `demo` run and a sweep; a second run on the
+starter model makes the comparison worth looking at. Models really answer in the chat.
 """
 
 import argparse
@@ -58,7 +58,7 @@ async def new_run(pilot: Pilot[None]) -> None:
     await runs(pilot)
     await pilot.press("n")
     await sees(pilot, "before you launch", "ready to launch")
-    await pilot.press(*["down"] * 11)
+    await pilot.press(*["down"] * 9)
 
 
 async def datasets(pilot: Pilot[None]) -> None:
@@ -92,6 +92,14 @@ async def compare(pilot: Pilot[None]) -> None:
     await sees(pilot, "better")
 
 
+async def sweep(pilot: Pilot[None]) -> None:
+    await runs(pilot)
+    await pilot.press("6", "w")
+    await sees(pilot, "varies")
+    await pilot.press("enter")
+    await sees(pilot, "what mattered", "★")
+
+
 async def chat(pilot: Pilot[None]) -> None:
     await runs(pilot)
     await pilot.press("slash", *map(_character_to_key, "tag:demo"), "enter", "t")
@@ -119,6 +127,7 @@ PICTURED: dict[str, tuple[Scene, tuple[int, int], str]] = {
     "supervision": (supervision, WIDE, "finetui-dark"),
     "report": (report, WIDE, "finetui-dark"),
     "tokens": (tokens, WIDE, "finetui-light"),
+    "sweep": (sweep, WIDE, "finetui-dark"),
     "compare": (compare, WIDE, "finetui-light"),
     "chat": (chat, WIDE, "finetui-dark"),
     "run-80x24": (run, NARROW, "finetui-dark"),
