@@ -80,8 +80,8 @@ class Architecture:
     """Whether the feed-forward part multiplies two products (SwiGLU); else one goes through GELU."""
     sdpa: bool = True
     """Whether torch's own attention can be used."""
-    windowed: bool = False
-    """Whether some layer attends to the last tokens only."""
+    window: int | None = None
+    """The last tokens that some layers attend to; `None` where all attend to all."""
     attention_dropout: bool = False
     known: bool = True
     note: str = ""
@@ -234,7 +234,7 @@ def _llama(config: Config, defaults: Config, **how: Any) -> Architecture:
         context=_context(values.get("max_position_embeddings")),
         rotary=_rotary(values, head_dim) * how.get("rotary_kinds", _one_kind)(values, count) + how.get("scale", 0),
         sdpa=how.get("sdpa", True),
-        windowed=_windowed(values),
+        window=_window(values),
     )
 
 
@@ -299,11 +299,12 @@ def _rotary(values: _Values, head_dim: int) -> int:
     return 2 * (int(head_dim * float(share)) // 2)
 
 
-def _windowed(values: _Values) -> bool:
+def _window(values: _Values) -> int | None:
     """Qwen's configs name a window that only `use_sliding_window` puts to use."""
     if str(values.get("model_type", "")).startswith("qwen") and not values.get("use_sliding_window"):
-        return False
-    return bool(values.get("sliding_window"))
+        return None
+    window = values.get("sliding_window")
+    return window if isinstance(window, int) and window > 0 else None
 
 
 def _one_kind(_values: _Values, _count: int) -> int:

@@ -37,10 +37,13 @@ class Facts:
     @property
     def row_by_row(self) -> bool:
         """Whether torch's own attention goes over rows that lie end to end one by one; `engine.worker.row_attention`
-        does so where no layer has a window."""
+        does so where no layer has a window shorter than the rows."""
         model = self.architecture
-        plain = self.asked.attn_implementation in ("sdpa", "auto")
-        return model is not None and model.known and model.sdpa and not model.windowed and plain
+        if model is None or not (model.known and model.sdpa) or self.asked.attn_implementation not in ("sdpa", "auto"):
+            return False
+        longest = int(self.lengths.train.max()) if len(self.lengths.train) else 0
+        limit = self.asked.max_length
+        return model.window is None or (longest if limit == "auto" else min(longest, limit)) <= model.window
 
     @property
     def precision(self) -> str:

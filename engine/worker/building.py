@@ -104,7 +104,7 @@ def _build(job: Job, on_checkpoint: OnCheckpoint) -> Built:
     )
     base = load()
     together = recipe.packing is True or recipe.padding_free is True
-    if together and not attend_row_by_row(base, job.precision):
+    if together and not attend_row_by_row(base, job.precision, int(recipe.max_length)):
         check_isolation(base, job.precision)
 
     writer.write("state", status="starting", phase="tokenising")

@@ -20,17 +20,18 @@ from engine.worker.refusal import Refusal
 ROW_BY_ROW = "sdpa_row_by_row"
 
 
-def attend_row_by_row(model: Any, precision: str) -> bool:
-    """Let `model` attend to each row by itself where it can; whether it does. It is tried out with two rows.
+def attend_row_by_row(model: Any, precision: str, longest: int) -> bool:
+    """Let `model` attend to each row, of at most `longest` tokens, by itself where it can; whether it does.
 
-    Left as they are: models that attend otherwise than by SDPA, that limit attention to a window, or whose attention is
-    not told where rows begin.
+    It is tried out with two rows. Left as they are: models that attend otherwise than by SDPA, that attend to the last
+    tokens only where rows may be longer, or whose attention is not told where rows begin.
     """
     config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if model.config._attn_implementation != "sdpa" or kinds != {"full_attention"}:
+    if model.config._attn_implementation != "sdpa" or not kinds <= {"full_attention", "sliding_attention"}:
         return False
-    if getattr(config, "sliding_window", None):
+    window = getattr(config, "sliding_window", None)
+    if window and window < longest:
         return False
     model.set_attn_implementation(ROW_BY_ROW)
     try:

@@ -35,7 +35,7 @@ def taught(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
 def test_it_is_the_same_forwards_and_backwards(folder: Path) -> None:
     model = load_base(folder, method="lora", precision="fp32", device="cpu")
     logits, gradient = taught(model)
-    assert attend_row_by_row(model, "fp32") and model.config._attn_implementation == ROW_BY_ROW
+    assert attend_row_by_row(model, "fp32", 64) and model.config._attn_implementation == ROW_BY_ROW
     again, gradient_again = taught(model)
     assert (logits - again).abs().max() <= CLOSE
     assert (gradient - gradient_again).abs().max() <= CLOSE * gradient.abs().max().clamp(min=1)
@@ -48,12 +48,15 @@ def test_padded_questions_are_answered_alike(folder: Path) -> None:
     mask[0, :5] = 0
     options: dict[str, Any] = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0}
     before = model.generate(input_ids=ids, attention_mask=mask, **options)
-    assert attend_row_by_row(model, "fp32")
+    assert attend_row_by_row(model, "fp32", 64)
     assert torch.equal(before, model.generate(input_ids=ids, attention_mask=mask, **options))
 
 
-def test_a_model_with_a_window_is_left_as_it_is(tmp_path: Path) -> None:
+def test_rows_longer_than_a_models_window_are_left_to_its_mask(tmp_path: Path) -> None:
     model = load_base(architecture("Mistral", tmp_path / "m"), method="lora", precision="fp32", device="cpu")
-    assert model.config.sliding_window
-    assert not attend_row_by_row(model, "fp32")
+    window = model.config.sliding_window
+    assert window and not attend_row_by_row(model, "fp32", window + 1)
     assert model.config._attn_implementation == "sdpa"
+    logits, _ = taught(model)
+    assert attend_row_by_row(model, "fp32", window), "no row reaches beyond it"
+    assert (logits - taught(model)[0]).abs().max() <= CLOSE
