@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from engine.models import hub_cache
 from engine.worker.loading import DTYPES, default_device
 
 CPU_SIZE = (128, 768)
@@ -87,6 +88,9 @@ def _flash(device: str) -> str | None:
     for package, name in (("flash_attn", "flash_attention_2"), ("kernels", HUB_FLASH)):
         if find_spec(package) is None:
             continue
+        # A kernel of the hub is native code: one that somebody has fetched is used, none is fetched unasked.
+        if package == "kernels" and not kernel_is_cached(name):
+            continue
         try:
             if package == "flash_attn":
                 from flash_attn import flash_attn_func  # type: ignore[import-not-found,unused-ignore]
@@ -100,6 +104,12 @@ def _flash(device: str) -> str | None:
             continue
         return name
     return None
+
+
+def kernel_is_cached(repository: str) -> bool:
+    """Whether a kernel of the hub is on this machine; releases of `kernels` differ in what they call its folder."""
+    name = repository.replace("/", "--")
+    return any(any((hub_cache() / f"{kind}--{name}" / "snapshots").glob("*")) for kind in ("kernels", "models"))
 
 
 def _has_liger(device: str) -> bool:

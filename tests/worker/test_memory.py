@@ -14,7 +14,7 @@ from engine.planning.architecture import Architecture, read_architecture
 from engine.planning.memory import Batch, activation_bytes, trained_tensors, weight_bytes
 from engine.recipe import Recipe, without_auto
 from engine.worker.loading import load_base
-from engine.worker.probe import best_format, probe
+from engine.worker.probe import HUB_FLASH, best_format, kernel_is_cached, probe
 
 pytestmark = pytest.mark.train
 
@@ -177,3 +177,13 @@ def test_a_cpu_gives_up_digits_only_for_speed_and_a_gpu_takes_no_imitation() -> 
     assert best_format({"fp32": 1.0, "bf16": 0.2, "fp16": 0.2}, "cuda:0") == "bf16"
     assert best_format({"fp32": 1.0, "bf16": 0.8, "fp16": 0.2}, "cuda:0") == "fp16"
     assert best_format({"fp32": 1.0}, "cuda:0") == "fp32"
+
+
+@pytest.mark.parametrize("kind", ["kernels", "models"])
+def test_a_kernel_of_the_hub_counts_once_it_was_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert not kernel_is_cached(HUB_FLASH)
+    (tmp_path / f"{kind}--{HUB_FLASH.replace('/', '--')}" / "snapshots" / "0123abcd").mkdir(parents=True)
+    assert kernel_is_cached(HUB_FLASH)
