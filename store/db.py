@@ -8,10 +8,12 @@ from store.chats import ChatStore
 from store.connection import Database
 from store.datasets import DatasetStore
 from store.errors import StoreError
+from store.findings import FindingStore
 from store.metrics import MetricStore
 from store.migrations import copy, prepare
 from store.runs import RunStore
 from store.sweeps import SweepStore
+from store.views import ViewStore
 
 
 class Store:
@@ -24,6 +26,8 @@ class Store:
         self.datasets = DatasetStore(database)
         self.chats = ChatStore(database)
         self.sweeps = SweepStore(database)
+        self.findings = FindingStore(database)
+        self.views = ViewStore(database)
 
     @property
     def path(self) -> Path:
@@ -38,7 +42,7 @@ class Store:
         problems = [str(row[0]) for row in self._database.all("PRAGMA integrity_check") if row[0] != "ok"]
         for table, _, parent, _ in self._database.all("PRAGMA foreign_key_check"):
             problems.append(f"a row of {table} belongs to none of {parent}")
-        for table in ("points", "rollups", "latest"):
+        for table in ("points", "rollups", "latest", "settings"):
             strays = self._database.all(f"SELECT DISTINCT run FROM {table} WHERE run NOT IN (SELECT key FROM runs)")
             problems += [f"{table} has rows of run number {run}, which is not there" for (run,) in strays]
         return problems

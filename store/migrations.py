@@ -216,11 +216,64 @@ def m004_runs_that_are_silent(db: "sqlite_utils.Database") -> None:
     db.execute("ALTER TABLE runs ADD COLUMN stalled REAL")
 
 
+def m005_what_is_seen_in_runs(db: "sqlite_utils.Database") -> None:
+    """What filters ask of ten thousand runs, and what is found out about them.
+
+    A recipe is long: it leaves the row, so that going through all runs reads a tenth of what it did; its fields are
+    rows of their own beside it, to be asked for one by one. Names are integers, as those of metrics are, and there is no
+    foreign key, for the key begins with the name; `RunStore.delete` clears them.
+    """
+    for statement in (
+        """CREATE TABLE recipes (
+            run INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+            body TEXT NOT NULL                  -- JSON
+        ) STRICT""",
+        "INSERT INTO recipes SELECT key, recipe FROM runs",
+        "CREATE TABLE setting_names (key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
+        """CREATE TABLE settings (
+            name INTEGER NOT NULL,
+            run INTEGER NOT NULL,
+            value ANY,                          -- a number, a text, or the JSON of a list; yes and no are 1 and 0
+            PRIMARY KEY (name, run)
+        ) STRICT, WITHOUT ROWID""",
+        "INSERT OR IGNORE INTO setting_names (name) SELECT DISTINCT j.key FROM runs r, json_each(r.recipe) j",
+        """INSERT INTO settings SELECT n.key, r.key, j.value FROM runs r, json_each(r.recipe) j
+            JOIN setting_names n ON n.name = j.key""",
+        "ALTER TABLE runs DROP COLUMN recipe",
+        "ALTER TABLE runs ADD COLUMN energy_j REAL",
+        "ALTER TABLE runs ADD COLUMN power_w REAL",
+        "ALTER TABLE runs ADD COLUMN eta_error_s REAL",
+        "ALTER TABLE runs ADD COLUMN source TEXT NOT NULL DEFAULT ''",
+        """CREATE TABLE findings (
+            run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+            code TEXT NOT NULL,
+            level TEXT NOT NULL,
+            step INTEGER NOT NULL,
+            found REAL NOT NULL,                -- when it was found first, unix seconds
+            dismissed REAL,                     -- when somebody said that it does not matter
+            body TEXT NOT NULL,                 -- JSON
+            PRIMARY KEY (run, code)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE views (
+            key INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL,                 -- of what: runs
+            name TEXT NOT NULL,
+            query TEXT NOT NULL,
+            sort TEXT NOT NULL,
+            descending INTEGER NOT NULL,
+            created REAL NOT NULL,
+            UNIQUE (kind, name)
+        ) STRICT""",
+    ):
+        db.execute(statement)
+
+
 STEPS: tuple[Step, ...] = (
     m001_first_schema,
     m002_what_is_known_of_datasets,
     m003_where_runs_come_from,
     m004_runs_that_are_silent,
+    m005_what_is_seen_in_runs,
 )
 
 

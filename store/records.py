@@ -83,6 +83,16 @@ class Run:
     """The id of the sweep that it is a trial of."""
     stalled: float | None = None
     """Since when nothing is heard of a live run (unix seconds), where that is longer than it should be."""
+    energy_j: float | None = None
+    """What its GPUs took, in joules, as far as their power was measured."""
+    power_w: float | None = None
+    """What its GPUs took when they were asked last, in watts."""
+    eta_error_s: float | None = None
+    """How far off `eta_s` may well be, one standard deviation."""
+    source: str = ""
+    """What kind of file it was imported from: `wandb`, `tensorboard` …; empty for finetui's own runs."""
+    finding: str = ""
+    """The code of the worst finding that nobody dismissed."""
 
     @property
     def progress(self) -> float | None:
@@ -108,6 +118,7 @@ class NewRun:
     tags: tuple[str, ...] = ()
     parent: str = ""
     sweep: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,6 +185,9 @@ class RunState:
     cost: float | None
     failure: str
     stalled: float | None
+    energy_j: float | None
+    power_w: float | None
+    eta_error_s: float | None
 
     @classmethod
     def of(cls, run: Run) -> "RunState":
@@ -287,3 +301,31 @@ class Sweep:
     spec: dict[str, Any]
     """What `engine.sweeps.spec` makes a spec of."""
     dir: str
+
+
+@dataclass(frozen=True)
+class FindingRow:
+    """Something that was found out about a run from its own figures: see `engine.insight.diagnosis`."""
+
+    run_id: str
+    code: str
+    level: str
+    """`error`, `warning` or `info`."""
+    step: int
+    found: float
+    """When it was found first, unix seconds."""
+    dismissed: float | None
+    """When somebody said that it does not matter."""
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """A filter with its order that somebody keeps under a name."""
+
+    kind: str
+    """Of what: `runs`."""
+    name: str
+    query: str
+    sort: str
+    descending: bool

@@ -18,7 +18,10 @@ _SELECT = (
     "r.started, r.ended, r.attempt, r.step, r.total_steps, r.eta_s, r.tokens_per_s, r.peak_vram_bytes, r.cost, "
     "r.phase, r.phase_progress, r.heartbeat, r.best_step, "
     "(SELECT json_group_array(tag) FROM (SELECT t.tag FROM tags t WHERE t.run = r.key ORDER BY t.tag)), "
-    "r.notes, r.recipe, r.dir, r.alerts, r.damaged + r.unknown, r.failure, r.parent, r.sweep, r.stalled "
+    "r.notes, (SELECT c.body FROM recipes c WHERE c.run = r.key), r.dir, r.alerts, r.damaged + r.unknown, r.failure, "
+    "r.parent, r.sweep, r.stalled, r.energy_j, r.power_w, r.eta_error_s, r.source, "
+    "(SELECT f.code FROM findings f WHERE f.run = r.key AND f.dismissed IS NULL "
+    "ORDER BY instr('error warning info', f.level), f.step DESC LIMIT 1) "
     "FROM runs r"
 )
 
@@ -60,9 +63,9 @@ class RunStore:
         """A queued run. Raises `StoreError` where the id is taken."""
         with self._database.transaction() as connection:
             try:
-                key = connection.execute(
-                    "INSERT INTO runs (id, name, model, method, dataset, dataset_id, created, recipe, dir, parent, "
-                    "sweep, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (key,) = connection.execute(
+                    "INSERT INTO runs (id, name, model, method, dataset, dataset_id, created, dir, parent, "
+                    "sweep, source, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING key",
                     (
                         new.id,
                         new.name,
@@ -71,16 +74,17 @@ class RunStore:
                         new.dataset,
                         new.dataset_id,
                         new.created,
-                        json.dumps(new.recipe),
                         new.dir,
                         new.parent,
                         new.sweep,
+                        new.source,
                         Status.QUEUED,
                     ),
-                ).lastrowid
+                ).fetchone()
             except sqlite3.IntegrityError as error:
                 raise StoreError(f"There is a run {new.id} already.") from error
             connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", [(key, tag) for tag in new.tags])
+            _write_recipe(connection, key, json.dumps(new.recipe))
             _refresh_search(connection, new.id)
 
     def rename(self, run_id: str, name: str) -> None:
@@ -98,7 +102,9 @@ class RunStore:
     def delete(self, run_id: str) -> None:
         """Forget the run and all that belongs to it in the store. Its folder is not touched."""
         with self._database.transaction() as connection:
-            forget_points(connection, _key(connection, run_id))
+            key = _key(connection, run_id)
+            forget_points(connection, key)
+            connection.execute("DELETE FROM settings WHERE run = ? AND name IN (SELECT key FROM setting_names)", (key,))
             connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
     # writing: what logs and processes say
@@ -120,7 +126,8 @@ class RunStore:
             key = _key(connection, run_id)
             connection.execute(
                 "UPDATE runs SET status = ?, reason = ?, ended = max(ifnull(started, ?), ?), failure = ?, "
-                "eta_s = NULL, phase = '', phase_progress = NULL, stalled = NULL WHERE key = ?",
+                "eta_s = NULL, eta_error_s = NULL, power_w = NULL, phase = '', phase_progress = NULL, "
+                "stalled = NULL WHERE key = ?",
                 (status, reason, ended, ended, failure, key),
             )
             (number,) = connection.execute("SELECT attempt FROM runs WHERE key = ?", (key,)).fetchone()
@@ -153,12 +160,13 @@ class RunStore:
         with self._database.transaction() as connection:
             key = _key(connection, run_id)
             forget_points(connection, key)
-            for table in ("events", "attempts", "problems"):
+            for table in ("events", "attempts", "problems", "findings"):
                 connection.execute(f"DELETE FROM {table} WHERE run = ?", (key,))
             connection.execute(
                 "UPDATE runs SET status = ?, reason = '', failure = '', started = NULL, ended = NULL, attempt = 1, "
                 "step = 0, total_steps = NULL, eta_s = NULL, tokens_per_s = NULL, peak_vram_bytes = NULL, cost = NULL, "
-                "phase = '', phase_progress = NULL, heartbeat = NULL, stalled = NULL, best_step = NULL, offset = 0, "
+                "phase = '', phase_progress = NULL, heartbeat = NULL, stalled = NULL, best_step = NULL, energy_j = NULL, "
+                "power_w = NULL, eta_error_s = NULL, offset = 0, "
                 "last_seq = -1, unknown = 0, damaged = 0, alerts = 0 WHERE key = ?",
                 (Status.QUEUED, key),
             )
@@ -186,6 +194,28 @@ class RunStore:
         where, parameters = filters.compile(query)
         row = self._database.one(f"SELECT count(*) FROM runs r WHERE {where}", parameters)
         return int(row[0]) if row else 0
+
+    def order(self, query: str = "", *, sort: str = "created", descending: bool = True) -> list[str]:
+        """The ids of all runs that match, in order: what a list of ten thousand needs before it shows fifty of them.
+
+        Unknown values come last. Raises `QueryError` for a filter or a sort key that is not understood.
+        """
+        where, parameters = filters.compile(query)
+        key, key_parameters = _sort_key(sort)
+        direction = "DESC" if descending else "ASC"
+        return [
+            run_id
+            for (run_id,) in self._database.all(
+                f"SELECT r.id FROM runs r WHERE {where} ORDER BY {key} {direction} NULLS LAST, r.key {direction}",
+                [*parameters, *key_parameters],
+            )
+        ]
+
+    def some(self, run_ids: Collection[str]) -> list[Run]:
+        """These runs, in the order of the ids; ids without a run are left out."""
+        found = self._select("WHERE r.id IN (SELECT value FROM json_each(?))", [json.dumps([*run_ids])])
+        by_id = {run.id: run for run in found}
+        return [by_id[run_id] for run_id in run_ids if run_id in by_id]
 
     def live(self) -> list[Run]:
         """Runs at which a process may be at work, newest first."""
@@ -272,10 +302,23 @@ class RunStore:
 
 
 def _run(row: tuple[Any, ...], metrics: dict[str, Latest]) -> Run:
-    status, tags, notes, recipe, folder, alerts, warnings, failure, parent, sweep, stalled = row[3], *row[23:]
+    status, tags, notes, recipe, folder, *rest = row[3], *row[23:]
     about: list[Any] = [*row[1:3], Status(status), *row[4:23], tuple(json.loads(tags)), notes, json.loads(recipe)]
-    about += [folder, metrics, alerts, warnings, failure, parent, sweep, stalled]
+    about += [folder, metrics, *rest[:-1], rest[-1] or ""]
     return Run(*about)
+
+
+def _write_recipe(connection: sqlite3.Connection, run: int, recipe: str) -> None:
+    """The whole of it, and its fields one by one for filters."""
+    connection.execute("INSERT INTO recipes VALUES (?, ?)", (run, recipe))
+    connection.execute(
+        "INSERT OR IGNORE INTO setting_names (name) SELECT value FROM json_each(?)",
+        (json.dumps([*json.loads(recipe)]),),
+    )
+    connection.execute(
+        "INSERT INTO settings SELECT n.key, ?, j.value FROM json_each(?) j JOIN setting_names n ON n.name = j.key",
+        (run, recipe),
+    )
 
 
 def _key(connection: sqlite3.Connection, run_id: str) -> int:

@@ -70,8 +70,7 @@ class _Folding:
     def take(self, event: Event, at: int) -> None:
         """Apply the event whose line begins at byte `at`."""
         now, t, kind = self._now, event["t"], event["kind"]
-        if self._price_per_s:
-            self._add_cost(event)
+        self._add_cost(event)
         if event["attempt"] != now.attempt:
             self._begin_attempt(event["attempt"])
         if now.attempt not in self.attempts:
@@ -95,10 +94,20 @@ class _Folding:
             self.events.append(EventRow(self._run.id, event["seq"], t, event["attempt"], kind, body))
 
     def _add_cost(self, event: Event) -> None:
-        """Add the time since the last event, where the run had its devices in it. A clock set back adds nothing."""
+        """Add price and energy of the time since the last event, where the run had its devices in it.
+
+        A clock set back adds nothing. The power is what was measured last.
+        """
         now = self._now
-        if event["attempt"] == now.attempt and now.status not in _WITHOUT_DEVICES and now.heartbeat is not None:
-            now.cost = (now.cost or 0.0) + max(0.0, event["t"] - now.heartbeat) * self._price_per_s
+        if not (self._price_per_s or now.power_w) or now.heartbeat is None:
+            return
+        if event["attempt"] != now.attempt or now.status in _WITHOUT_DEVICES:
+            return
+        taken = max(0.0, event["t"] - now.heartbeat)
+        if self._price_per_s:
+            now.cost = (now.cost or 0.0) + taken * self._price_per_s
+        if now.power_w:
+            now.energy_j = (now.energy_j or 0.0) + taken * now.power_w
 
     def updates(self) -> dict[str, Any]:
         """What differs from the run as it was."""
@@ -117,7 +126,7 @@ class _Folding:
             now.status, now.reason, now.ended = status, reason, now.heartbeat
             self._note_attempt(now.heartbeat or 0.0, None)
         now.attempt, now.status, now.reason, now.ended, now.failure = number, Status.STARTING, "", None, ""
-        now.eta_s, now.phase, now.phase_progress = None, "", None
+        now.eta_s, now.eta_error_s, now.power_w, now.phase, now.phase_progress = None, None, None, "", None
         self._columns = {}
 
     def _note_attempt(self, t: float, from_step: int | None) -> None:
@@ -160,7 +169,7 @@ class _Folding:
         now = self._now
         now.ended = None if t is None else max(t, now.started or t)
         if t is not None:
-            now.eta_s = None
+            now.eta_s = now.eta_error_s = None
 
     # figures
 
@@ -184,10 +193,12 @@ class _Folding:
         now = self._now
         step = whole(event, "step")
         eta, total_steps = figure(event, "eta_s"), whole(event, "total_steps", optional=True)
+        eta_error = figure(event, "eta_error_s")
         values = self._values(event, step, at)
         now.step = step
         if eta is not None:
             now.eta_s = max(0.0, eta)
+            now.eta_error_s = None if eta_error is None else max(0.0, eta_error)
         if total_steps is not None:
             now.total_steps = total_steps
         if (speed := finite(values.get("train/tokens_per_s"))) is not None:
@@ -208,11 +219,17 @@ class _Folding:
 
     def _system(self, event: Event, at: int) -> None:
         values = self._values(event, whole(event, "step"), at)
+        power = None
         for name in values:
-            if name.startswith("gpu") and name.endswith("/memory_peak_bytes"):
+            if not name.startswith("gpu"):
+                continue
+            if name.endswith("/memory_peak_bytes"):
                 peak = finite(values[name])
                 if peak is not None and 0 <= peak < 1 << 62:
                     self._now.peak_vram_bytes = max(int(peak), self._now.peak_vram_bytes or 0)
+            elif name.endswith("/power_w") and (watts := finite(values[name])) is not None and 0 <= watts < 1e6:
+                power = (power or 0.0) + watts
+        self._now.power_w = power
 
     def _values(self, event: Event, step: int, at: int) -> dict[str, Any]:
         """Make points of the event's `values`. One that is no number is said and left out."""
