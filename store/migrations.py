@@ -220,8 +220,8 @@ def m005_what_is_seen_in_runs(db: "sqlite_utils.Database") -> None:
     """What filters ask of ten thousand runs, and what is found out about them.
 
     A recipe is long: it leaves the row, so that going through all runs reads a tenth of what it did; its fields are
-    rows of their own beside it, to be asked for one by one. Names are integers, as those of metrics are, and there is no
-    foreign key, for the key begins with the name; `RunStore.delete` clears them.
+    rows of their own beside it, to be asked for one by one. Names are integers, as those of metrics are, and there is
+    no foreign key, for the key begins with the name; `RunStore.delete` clears them.
     """
     for statement in (
         """CREATE TABLE recipes (
