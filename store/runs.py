@@ -166,7 +166,8 @@ class RunStore:
                 "UPDATE runs SET status = ?, reason = '', failure = '', started = NULL, ended = NULL, attempt = 1, "
                 "step = 0, total_steps = NULL, eta_s = NULL, tokens_per_s = NULL, peak_vram_bytes = NULL, cost = NULL, "
                 "phase = '', phase_progress = NULL, heartbeat = NULL, stalled = NULL, best_step = NULL, "
-                "energy_j = NULL, power_w = NULL, eta_error_s = NULL, offset = 0, last_seq = -1, unknown = 0, damaged = 0, alerts = 0 WHERE key = ?",
+                "energy_j = NULL, power_w = NULL, eta_error_s = NULL, offset = 0, "
+                "last_seq = -1, unknown = 0, damaged = 0, alerts = 0 WHERE key = ?",
                 (Status.QUEUED, key),
             )
 

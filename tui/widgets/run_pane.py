@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class RunPane(Widget):
-    """Shows one side of a run. The screen asks it to `read` while it is the tab at hand, and again when the run changed.
+    """Shows one side of a run. The screen asks it to `read` while it is the tab at hand, and when the run changed.
 
     A pane keeps its cursor and its scroll while it is shown anew.
     """
