@@ -7,6 +7,7 @@ from typing import Any
 
 from store import ingest
 from store import query as filters
+from store.completion import Completion
 from store.connection import Database
 from store.errors import QueryError, StoreError
 from store.metrics import MetricStore
@@ -210,6 +211,21 @@ class RunStore:
                 [*parameters, *key_parameters],
             )
         ]
+
+    def complete(self, text: str, cursor: int | None = None, *, limit: int = 50) -> list[Completion]:
+        """What can be typed at `cursor` (the end, without one) of the filter `text`, the likeliest first.
+
+        Keys, operators, and the values that runs have: their statuses, tags, models, settings, metrics. Never raises
+        for what is typed. `store.completion.completed` takes one of them.
+        """
+        return []
+
+    def hint(self, query: str) -> str:
+        """Why a filter may well match nothing: a metric or a setting that no run has, with the likeliest one meant.
+
+        One sentence, empty where there is nothing to say or the filter is not understood.
+        """
+        return ""
 
     def some(self, run_ids: Collection[str]) -> list[Run]:
         """These runs, in the order of the ids; ids without a run are left out."""
