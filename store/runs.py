@@ -238,6 +238,15 @@ class RunStore:
         statuses = [status for status in Status if status not in TERMINAL]
         return self._select(f"WHERE r.status IN ({', '.join('?' * len(statuses))}) {_NEWEST}", statuses)
 
+    def descendants(self, run_id: str) -> list[Run]:
+        """The runs that went on from this one's adapter, those that went on from them, and so on; oldest first."""
+        return self._select(
+            "WHERE r.id IN (WITH RECURSIVE family (id) AS (SELECT c.id FROM runs c WHERE c.parent = ?1 "
+            "UNION SELECT c.id FROM runs c JOIN family f ON c.parent = f.id) SELECT id FROM family WHERE id <> ?1) "
+            "ORDER BY r.created, r.key",
+            [run_id],
+        )
+
     def attempts(self, run_id: str) -> list[Attempt]:
         return [
             Attempt(run_id, number, started, ended, Status(status), reason, from_step)
