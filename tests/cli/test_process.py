@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.terminal import FINETUI, Terminal
 from engine.home import Home
 from engine.runs.allot import Request
 from engine.runs.leases import Ticket
@@ -67,6 +68,21 @@ print(status, [name for name in "typer click pydantic sqlite_utils tui.cli.root"
     done = finetui(python=["-c", code])
     assert done.stdout.strip() == "2 []"
     assert "needs a terminal" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["open", "first"], ["--home=HOME", "open", "first"], ["open", "first", "--json"]])
+def test_opening_on_a_run_needs_a_terminal(finetui: Cli, make_run: MakeRun, home: Home, words: list[str]) -> None:
+    make_run()
+    refused = finetui(*(word.replace("HOME", str(home.root)) for word in words))
+    assert refused.status == 2 and "needs a terminal" in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_opening_on_a_run_shows_it_at_once(make_run: MakeRun, home: Home) -> None:
+    make_run()
+    with Terminal([FINETUI, "open", "first"], home.root) as terminal:
+        terminal.wait_for(b"learning rate")
+    with Terminal([FINETUI, "open", "frist"], home.root) as terminal:
+        terminal.wait_for(b"Did you mean first?")
 
 
 def test_a_fault_of_finetui_is_one_line_and_a_log(finetui: Cli, home: Home) -> None:

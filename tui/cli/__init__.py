@@ -1,6 +1,6 @@
-"""The command line: `finetui` alone opens the app, everything else is a command.
+"""The command line: `finetui` alone opens the app, `finetui open RUN` opens it there, everything else is a command.
 
-The bare call imports neither typer nor pydantic: the app's first frame waits for nothing that it does not need.
+These two import neither typer nor pydantic: the app's first frame waits for nothing that it does not need.
 """
 
 import sys
@@ -12,23 +12,27 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status: 0 done, 1 failed, 2 bad input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    bare, home = _bare(words)
-    if bare:
+    opening = _opening(words)
+    if opening is not None:
         from tui.cli.opening import open_app
 
-        return open_app(home)
+        return open_app(*opening)
     from tui.cli.root import run
 
     return run(words)
 
 
-def _bare(words: list[str]) -> tuple[bool, str | None]:
-    """Whether nothing but `--home DIR` was asked for, and that folder."""
+def _opening(words: list[str]) -> tuple[str | None, str | None] | None:
+    """The home and the run to open the app on, where nothing else is asked for."""
+    home = None
+    match words:
+        case ["--home", folder, *rest] if not folder.startswith("-"):
+            home, words = folder, rest
+        case [word, *rest] if word.startswith("--home=") and word != "--home=":
+            home, words = word.removeprefix("--home="), rest
     match words:
         case []:
-            return True, None
-        case ["--home", folder] if not folder.startswith("-"):
-            return True, folder
-        case [word] if word.startswith("--home=") and word != "--home=":
-            return True, word.removeprefix("--home=")
-    return False, None
+            return home, None
+        case ["open", run] if not run.startswith("-"):
+            return home, run
+    return None

@@ -6,11 +6,12 @@ from engine.errors import BadInput
 from engine.home import Home, find_home
 
 
-def open_app(home: str | None = None, *, open_run: str | None = None) -> int:
-    """Open the app on `home`; its exit status once it is closed."""
+def open_app(home: str | None = None, run: str | None = None) -> int:
+    """Open the app on `home`, at once on the run of that name or id where one is given; its exit status at the end."""
     place = find_home(home)
     try:
-        return show_app(place, open_run=open_run)
+        needs_terminal()
+        return show_app(place, open_run=_run_id(place, run) if run is not None else None)
     except KeyboardInterrupt:
         return 130
     except Exception as error:
@@ -28,6 +29,18 @@ def show_app(home: Home, *, open_run: str | None = None) -> int:
     app = FinetuiApp(home, open_run=open_run)
     app.run()
     return app.return_code or 0
+
+
+def _run_id(home: Home, text: str) -> str:
+    """Raises `NotFound` and `BadInput` where it is not clear which run is meant."""
+    from engine.runs.resolve import find_run
+    from store import open_store
+
+    store = open_store(home.ensure().db)
+    try:
+        return find_run(store, text).id
+    finally:
+        store.close()
 
 
 def needs_terminal() -> None:

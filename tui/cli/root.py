@@ -5,7 +5,21 @@ from collections.abc import Sequence
 
 import typer
 
-from tui.cli import chat, datasets, demo, doctor, estimate, models, presets, queue, runs, storage, sweeps, train
+from tui.cli import (
+    chat,
+    datasets,
+    demo,
+    doctor,
+    estimate,
+    models,
+    open_run,
+    presets,
+    queue,
+    runs,
+    storage,
+    sweeps,
+    train,
+)
 from tui.cli.command import HomeOption
 from tui.cli.output import tolerate_encodings
 
@@ -25,7 +39,7 @@ def root(home: HomeOption = None) -> None:
     """Fine-tune language models from the terminal. `finetui` alone opens the app."""
 
 
-for group in (demo.app, doctor.app, train.app, estimate.app, sweeps.starting, chat.app):
+for group in (demo.app, open_run.app, doctor.app, train.app, estimate.app, sweeps.starting, chat.app):
     app.add_typer(group)
 for name, module in {
     "models": models,
