@@ -70,7 +70,7 @@ async def test_chart_keys(make_app: MakeApp, filled: SampleRuns) -> None:
         await driver.press("left")
         await driver.sees("step 42   ")
         await driver.press("x")
-        await driver.wait(lambda: all(chart.by_time for chart in driver.app.screen.query(LineChart)))
+        await driver.wait(lambda: all(chart.x_axis == "time" for chart in driver.app.screen.query(LineChart)))
         assert not driver.app.screen.is_modal
 
 

@@ -129,13 +129,13 @@ class TestChartData:
         values = [1.0] * 1000
         values[500] = 9.0
         values[700:800] = [math.nan] * 100
-        curve = thinned(curve_of(ChartSeries("a", range(1000), values), by_time=False, smoothing=0, log=False), 100)
+        curve = thinned(curve_of(ChartSeries("a", range(1000), values)), 10)
         assert len(curve.xs) <= 100
         assert max(value for value in curve.high if math.isfinite(value)) == 9.0
         assert sum(math.isnan(value) for value in curve.ys) == 10
 
     def test_a_log_axis_has_gaps_where_a_value_is_not_above_zero(self) -> None:
-        curve = curve_of(ChartSeries("a", [1, 2], [0.0, 2.0]), by_time=False, smoothing=0, log=True)
+        curve = curve_of(ChartSeries("a", [1, 2], [0.0, 2.0]), log=True)
         assert math.isnan(curve.ys[0])
         assert curve.ys[1] == 2.0
 

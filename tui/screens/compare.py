@@ -190,7 +190,7 @@ time, `s` smooths, `←` `→` move the crosshair; the values under it stand in 
             return
         self._reading = True
         chart = self._chart
-        view = None if chart.by_time else chart.view
+        view = chart.step_view
         slots = dict(self._slots) if self._chosen or len(self._slots) >= DEFAULT_RUNS else None
         columns = max(chart.columns, self.size.width - 10)  # the chart has no size yet while it is hidden
         read = partial(_read, self.services.store, slots, self._measure, columns, view)
@@ -251,9 +251,9 @@ time, `s` smooths, `←` `→` move the crosshair; the values under it stand in 
         values = {}
         by_letter = {lane.letter: lane.run.id for lane in self._compared.lanes}
         for item in chart.series:
-            if found := nearest(item, at, by_time=chart.by_time):
+            if found := nearest(item, at, x_axis=chart.x_axis):
                 values[by_letter[item.label[:1]]] = found[1]
-        self._table.show_crossed((f"at {fmt_duration(at)}" if chart.by_time else f"at {at:,.0f}", values))
+        self._table.show_crossed((f"at {fmt_duration(at)}" if chart.x_axis == "time" else f"at {at:,.0f}", values))
 
     # Keys
 

@@ -130,7 +130,7 @@ nothing is heard: it may recover by itself.
 
     def _view(self) -> tuple[float, float] | None:
         chart = self.query_one("#loss", LineChart)
-        return None if chart.by_time else chart.view
+        return chart.step_view
 
     def _read_failed(self, error: Exception) -> None:
         from tui.errors import show_error
@@ -240,7 +240,7 @@ nothing is heard: it may recover by itself.
         getattr(self.query_one("#loss", LineChart), f"action_{name}")(*parameters)
         if name == "x_axis":
             for chart in self.query(LineChart):
-                chart.by_time = self.query_one("#loss", LineChart).by_time
+                chart.x_axis = self.query_one("#loss", LineChart).x_axis
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "chart":

@@ -1,17 +1,20 @@
 """What a chart draws: series and markers, smoothed, thinned and cut to the visible range. No widget in here."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from tui.widgets.chart_scales import Scale, finite, nearest_index, xs_of
 
 
 @dataclass(frozen=True)
 class ChartSeries:
-    """A labelled curve. `values` may hold NaN: a gap in the curve.
+    """A labelled curve. `values` may hold NaN and infinity: gaps in the curve.
 
     `style` is the name of a colour of the chart: `train`, `eval`, `memory`, `dim`, or `1` to `8`; empty takes the
-    next number. `low` and `high` are the extremes of what each point stands for, drawn as upright strokes. `times`
-    are unix seconds; with them the x-axis can show time since the first point.
+    next number. `low` and `high` are the extremes of what each point stands for, drawn as a band behind the curve.
     """
 
     label: str
@@ -21,16 +24,21 @@ class ChartSeries:
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     times: Sequence[float] | None = None
+    """The moment of each point, in unix seconds; with them the x-axis can show time."""
     smooth: bool = True
     """Whether the chart's smoothing applies to it; wrong for a few evaluations."""
     tag: str = ""
     """A letter at the curve's end, for those who cannot tell its colour."""
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    """Other x-axes: `epoch`, `tokens`; also `time` (seconds), where the steps between the points matter."""
+    began: float | None = None
+    """Unix seconds that the time axis counts from; without it, the first point's."""
 
 
 @dataclass(frozen=True)
 class Marker:
     """A symbol at a step: on the curve where `value` is given, else at the bottom. `◆` checkpoint, `★` best, `↻`
-    resumed."""
+    resumed, `⚠` alert."""
 
     step: float
     symbol: str
@@ -40,7 +48,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class Curve:
-    """A series ready to be drawn: x of the chosen axis, y as values, extremes."""
+    """A series ready to be drawn: x of the chosen axis, rising; y, NaN where there is a gap; extremes."""
 
     xs: list[float]
     ys: list[float]
@@ -48,21 +56,24 @@ class Curve:
     high: list[float]
 
 
-def curve_of(series: ChartSeries, *, by_time: bool, smoothing: float, log: bool) -> Curve:
-    """The series as numbers to draw; where `log`, values of 0 and below become gaps."""
-    xs = [float(step) for step in series.steps]
-    if by_time and series.times:
-        start = series.times[0]
-        xs = [time - start for time in series.times]
-    ys = [float(value) if math.isfinite(value) else math.nan for value in series.values]
-    smoothed = bool(smoothing) and series.smooth
-    if smoothed:
+def curve_of(series: ChartSeries, *, x_axis: str = "step", smoothing: float = 0.0, log: bool = False) -> Curve:
+    """The series as numbers to draw; where `log`, values of 0 and below become gaps. Points without an x are left
+    out."""
+    ys = [float(value) if finite(value) else math.nan for value in series.values]
+    if smoothing and series.smooth:
         ys = smooth(ys, smoothing)
-    low = ys if smoothed or series.low is None else [float(value) for value in series.low]
-    high = ys if smoothed or series.high is None else [float(value) for value in series.high]
+        low = high = ys
+    else:
+        low = ys if series.low is None else [float(value) for value in series.low]
+        high = ys if series.high is None else [float(value) for value in series.high]
     if log:
         ys, low, high = ([value if value > 0 else math.nan for value in column] for column in (ys, low, high))
-    return Curve(xs, ys, low, high)
+    rows = list(zip(xs_of(series, x_axis), ys, low, high, strict=False))
+    if not all(finite(row[0]) for row in rows):
+        rows = [row for row in rows if finite(row[0])]
+    if any(after[0] < before[0] for before, after in pairwise(rows)):
+        rows.sort(key=lambda row: row[0])
+    return Curve(*map(list, zip(*rows, strict=True))) if rows else Curve([], [], [], [])
 
 
 def smooth(values: Sequence[float], weight: float) -> list[float]:
@@ -81,37 +92,54 @@ def smooth(values: Sequence[float], weight: float) -> list[float]:
 
 def visible(curve: Curve, first: float, last: float) -> Curve:
     """The points from `first` to `last`, with one neighbour on each side so that lines reach the edges."""
-    inside = [index for index, x in enumerate(curve.xs) if first <= x <= last]
-    if not inside:
-        return Curve([], [], [], [])
-    cut = slice(max(0, inside[0] - 1), inside[-1] + 2)
+    start, end = bisect_left(curve.xs, first), bisect_right(curve.xs, last)
+    if start > 0:
+        start -= 1
+    cut = slice(start, end + 1)
     return Curve(curve.xs[cut], curve.ys[cut], curve.low[cut], curve.high[cut])
 
 
-def thinned(curve: Curve, most: int) -> Curve:
-    """At most about `most` points: each bucket's mean with its extremes. A bucket with a gap only stays a gap."""
-    count = len(curve.xs)
-    if count <= most:
+def thinned(curve: Curve, width: float) -> Curve:
+    """One point for each `width` of x: the mean, with the extremes beside it. A gap where there are gaps only.
+
+    Which points go together hangs on their x alone, so that neither panning nor a new point at the end moves a curve.
+    """
+    if not width > 0 or len(curve.xs) < 2:
         return curve
-    size = math.ceil(count / most)
     result = Curve([], [], [], [])
-    for start in range(0, count, size):
-        cut = slice(start, start + size)
-        values = [value for value in curve.ys[cut] if math.isfinite(value)]
-        result.xs.append(curve.xs[cut][len(curve.xs[cut]) // 2])
-        result.ys.append(sum(values) / len(values) if values else math.nan)
-        result.low.append(min((value for value in curve.low[cut] if math.isfinite(value)), default=math.nan))
-        result.high.append(max((value for value in curve.high[cut] if math.isfinite(value)), default=math.nan))
+    start, count = 0, len(curve.xs)
+    while start < count:
+        bucket = math.floor(curve.xs[start] / width)
+        end = start + 1
+        while end < count and math.floor(curve.xs[end] / width) == bucket:
+            end += 1
+        if end == start + 1:
+            values, low, high = curve.ys[start:end], curve.low[start], curve.high[start]
+        else:
+            values = [value for value in curve.ys[start:end] if finite(value)]
+            low = min((value for value in curve.low[start:end] if finite(value)), default=math.nan)
+            high = max((value for value in curve.high[start:end] if finite(value)), default=math.nan)
+        result.xs.append(curve.xs[start] if end == start + 1 else (curve.xs[start] + curve.xs[end - 1]) / 2)
+        result.ys.append(math.fsum(values) / len(values) if values else math.nan)
+        result.low.append(low)
+        result.high.append(high)
+        start = end
     return result
 
 
-def nearest(series: ChartSeries, x: float, *, by_time: bool) -> tuple[float, float] | None:
-    """The point of the series whose x is nearest: its step and value."""
-    curve = curve_of(series, by_time=by_time, smoothing=0, log=False)
-    if not curve.xs:
-        return None
-    index = min(range(len(curve.xs)), key=lambda index: abs(curve.xs[index] - x))
-    return float(series.steps[index]), float(series.values[index])
+def nearest(series: ChartSeries, x: float, *, x_axis: str = "step") -> tuple[float, float] | None:
+    """The point of the series whose x is nearest: its step and value. `None` without points on this axis."""
+    rows = [(at, step, value) for at, step, value in _points(series, x_axis) if finite(at)]
+    rows.sort(key=lambda row: row[0])
+    index = nearest_index([row[0] for row in rows], x)
+    return None if index is None else (rows[index][1], rows[index][2])
+
+
+def _points(series: ChartSeries, x_axis: str) -> list[tuple[float, float, float]]:
+    return [
+        (at, float(step), float(value))
+        for at, step, value in zip(xs_of(series, x_axis), series.steps, series.values, strict=False)
+    ]
 
 
 def with_style(series: ChartSeries, number: int) -> ChartSeries:
@@ -121,5 +149,5 @@ def with_style(series: ChartSeries, number: int) -> ChartSeries:
 
 def finite_range(values: Sequence[float]) -> tuple[float, float] | None:
     """Smallest and largest finite value."""
-    finite = [value for value in values if math.isfinite(value)]
-    return (min(finite), max(finite)) if finite else None
+    found = [value for value in values if finite(value)]
+    return (min(found), max(found)) if found else None

@@ -27,7 +27,7 @@ class Look:
     crosshair: float | None = None
     log: bool = False
     smoothing: float = 0.0
-    by_time: bool = False
+    x_axis: str = "step"
     from_zero: bool = False
 
 
@@ -92,10 +92,10 @@ class Plot:
         if self.look.smoothing:
             for item in self.series:
                 if item.smooth:
-                    raw = curve_of(item, by_time=self.look.by_time, smoothing=0, log=self.look.log)
-                    _trace(grid, thinned(visible(raw, first, last), self.columns * 2), place, RAW)
+                    raw = curve_of(item, x_axis=self.look.x_axis, smoothing=0, log=self.look.log)
+                    _trace(grid, thinned(visible(raw, first, last), (last - first) / (self.columns * 2)), place, RAW)
         for number, curve in enumerate(curves, 1):
-            _trace(grid, thinned(curve, self.columns * 2), place, number)
+            _trace(grid, thinned(curve, (last - first) / (self.columns * 2)), place, number)
         cells = self._cells(grid)
         self._put_markers(cells, place, rows)
         at_row = {round(place(first, value)[1]) // 4: text for value, text in zip(values, labels, strict=True)}
@@ -134,7 +134,7 @@ class Plot:
             if len(curve.xs) == 1 and math.isfinite(curve.ys[0]):
                 _put(cells, place(curve.xs[0], curve.ys[0]), ("•", item.style))
         self._put_tags(cells, place)
-        for marker in () if self.look.by_time else self.markers:
+        for marker in () if self.look.x_axis != "step" else self.markers:
             value = marker.value
             on_curve = value is not None and math.isfinite(value) and (value > 0 or not self.look.log)
             x, y = place(marker.step, value if on_curve and value is not None else 1.0)
@@ -164,7 +164,7 @@ class Plot:
         look = self.look
         parts: list[tuple[str, str]] = [(" ", "label")]
         if look.crosshair is not None:
-            at = fmt_duration(look.crosshair) if look.by_time else f"step {look.crosshair:,.0f}"
+            at = fmt_duration(look.crosshair) if look.x_axis == "time" else f"step {look.crosshair:,.0f}"
             parts.append((f"{at}   ", "text"))
         for item in self.series:
             name = shorten(clean_line(item.label), 28)
@@ -181,13 +181,13 @@ class Plot:
 
     def _value_of(self, item: ChartSeries) -> str:
         if self.look.crosshair is not None:
-            found = nearest(item, self.look.crosshair, by_time=self.look.by_time)
+            found = nearest(item, self.look.crosshair, x_axis=self.look.x_axis)
             return fmt_number(found[1]) if found else ""
         return fmt_number(item.values[-1]) if item.values else ""
 
     def _x_labels(self, first: float, last: float) -> list[Cell]:
         most = max(2, self.columns // 12)
-        if self.look.by_time:
+        if self.look.x_axis == "time":
             values = axes.time_ticks(first, last, most)
             texts, unit = axes.time_labels(values), ""
         else:
@@ -217,7 +217,7 @@ class Plot:
 
 
 def _curve(series: ChartSeries, look: Look) -> Curve:
-    return curve_of(series, by_time=look.by_time, smoothing=look.smoothing, log=look.log)
+    return curve_of(series, x_axis=look.x_axis, smoothing=look.smoothing, log=look.log)
 
 
 def _trace(grid: Braille, curve: Curve, place: Place, owner: int) -> None:

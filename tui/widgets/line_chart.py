@@ -21,6 +21,7 @@ from textual.widget import Widget
 
 from tui.widgets.chart_data import ChartSeries, Marker, with_style
 from tui.widgets.chart_plot import Look, Plot, whole_range, x_range
+from tui.widgets.chart_scales import axes_of, steps_of
 from tui.widgets.ink import ink
 
 __all__ = ["ChartSeries", "LineChart", "Marker"]
@@ -76,7 +77,8 @@ class LineChart(Widget, can_focus=True):
 
     log_scale: reactive[bool] = reactive(False)
     smoothing: reactive[float] = reactive(0.0)
-    by_time: reactive[bool] = reactive(False)
+    x_axis: reactive[str] = reactive("step")
+    """`step`, `epoch`, `time` or `tokens`."""
     crosshair: reactive[float | None] = reactive(None)
     """The x that the crosshair is on, in units of the x-axis."""
     empty: reactive[str] = reactive("no points yet")
@@ -129,6 +131,11 @@ class LineChart(Widget, can_focus=True):
         return max(1, self.size.width - 8)
 
     @property
+    def step_view(self) -> tuple[float, float] | None:
+        """The visible range of steps; `None` is all of them."""
+        return None if self.view is None else steps_of(self.series, self.x_axis, self.view)
+
+    @property
     def look(self) -> Look:
         """How the chart is looked at just now."""
         return Look(
@@ -136,7 +143,7 @@ class LineChart(Widget, can_focus=True):
             crosshair=self.crosshair,
             log=self.log_scale,
             smoothing=self.smoothing,
-            by_time=self.by_time,
+            x_axis=self.x_axis,
             from_zero=self.from_zero,
         )
 
@@ -151,7 +158,7 @@ class LineChart(Widget, can_focus=True):
         def zoomed(first: float, last: float) -> tuple[float, float]:
             middle = self.crosshair if self.crosshair is not None else (first + last) / 2
             new = (middle - (middle - first) * factor, middle + (last - middle) * factor)
-            return (first, last) if new[1] - new[0] < 2 and factor < 1 and not self.by_time else new
+            return (first, last) if new[1] - new[0] < 2 and factor < 1 and self.x_axis == "step" else new
 
         self._move(zoomed)
         if whole and self.view and self.view[0] <= whole[0] and self.view[1] >= whole[1]:
@@ -173,13 +180,13 @@ class LineChart(Widget, can_focus=True):
     def _view_changed(self) -> None:
         self._version += 1
         self.refresh()
-        self.post_message(self.ViewChanged(self, None if self.by_time else self.view))
+        self.post_message(self.ViewChanged(self, self.step_view))
 
     def action_x_axis(self) -> None:
-        """Steps or time; time needs the points' times."""
-        if any(item.times for item in self.series):
-            self.view, self.crosshair = None, None
-            self.by_time = not self.by_time
+        """The next of the axes that are known for these series."""
+        known = axes_of(self.series)
+        self.view, self.crosshair = None, None
+        self.x_axis = known[(known.index(self.x_axis) + 1) % len(known)] if self.x_axis in known else "step"
 
     def action_log(self) -> None:
         self.log_scale = not self.log_scale
