@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -46,6 +47,10 @@ class Terminal:
 
     def wait_for(self, text: bytes, timeout_s: float = 20.0) -> float:
         """Seconds until `text` comes out, counted from the call. Raises `TimeoutError`."""
+        return self.wait_until(lambda seen: text in seen, timeout_s)
+
+    def wait_until(self, done: Callable[[bytes], bool], timeout_s: float = 20.0) -> float:
+        """Seconds until what has come out since the call is what `done` wants. Raises `TimeoutError`."""
         began = time.perf_counter()
         seen = b""
         while (waited := time.perf_counter() - began) < timeout_s:
@@ -55,9 +60,9 @@ class Terminal:
                     seen += os.read(self._master, 1 << 16)
                 except OSError as error:
                     raise TimeoutError(f"the program ended: {seen[-500:]!r}") from error
-                if text in seen:
+                if done(seen):
                     return time.perf_counter() - began
-        raise TimeoutError(f"no {text!r} within {waited:.0f} s: {seen[-500:]!r}")
+        raise TimeoutError(f"not within {waited:.0f} s: {seen[-500:]!r}")
 
     def drain(self, quiet_s: float = 0.2) -> int:
         """Read until nothing has come for `quiet_s`; returns the bytes read."""
@@ -66,12 +71,19 @@ class Terminal:
             count += len(os.read(self._master, 1 << 16))
         return count
 
-    def settle(self, seconds: float) -> None:
-        """Read whatever comes for so long."""
+    def settle(self, seconds: float) -> int:
+        """Read whatever comes for so long; returns the bytes read."""
         until = time.perf_counter() + seconds
+        count = 0
         while (left := until - time.perf_counter()) > 0:
             if select.select([self._master], [], [], left)[0]:
-                os.read(self._master, 1 << 16)
+                count += len(os.read(self._master, 1 << 16))
+        return count
+
+    def read_now(self) -> None:
+        """Read what is there already."""
+        while select.select([self._master], [], [], 0)[0]:
+            os.read(self._master, 1 << 16)
 
     def press(self, keys: bytes) -> None:
         os.write(self._master, keys)
