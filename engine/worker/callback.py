@@ -13,6 +13,7 @@ from engine.worker.distributed import agreed
 from engine.worker.interrupt import StopRequest
 from engine.worker.samples import Sampler
 from engine.worker.system import SystemMonitor
+from engine.worker.time_left import TimeLeft, evaluations_left
 
 TRAIN_METRICS = {
     "loss": "train/loss",
@@ -32,9 +33,6 @@ EVAL_METRICS = {
     "eval_rewards/margins": "eval/rewards_margin",
     "eval_rewards/accuracies": "eval/rewards_accuracy",
 }
-SPEED_MEMORY = 0.9
-"""Weight of the past in the moving average of the time of a step."""
-
 PATIENCE_BROKEN = 3
 """Losses in a row that are no number, after which a run ends: it will not recover."""
 
@@ -60,9 +58,11 @@ class EventCallback(TrainerCallback):
         self._monitor = monitor
         self._sampler = sampler
         self._eval_steps = eval_steps
-        self._step_s: float | None = None
-        self._evaluation_s = 0.0
+        self._time_left = TimeLeft()
+        self._evaluation_s: float | None = None  # of one that no step came after yet
         self._step_began = 0.0
+        self._step_ended: float | None = None
+        self._pause_s = 0.0
         self._evaluation_began = 0.0
         self._busy_s = 0.0
         self._tokens = 0.0
@@ -86,17 +86,23 @@ class EventCallback(TrainerCallback):
         self._writer.write("state", status="training")
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._step_began = time.perf_counter()
+        now = time.perf_counter()
+        # Between two steps batches are made ready, and after some of them the run evaluates and saves.
+        self._pause_s = 0.0 if self._step_ended is None else now - self._step_ended
+        if self._evaluation_s is not None:
+            self._time_left.evaluations.add(max(self._evaluation_s, self._pause_s))
+            self._evaluation_s, self._pause_s = None, 0.0
+        self._step_began = now
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._stop.requested:
             self._say_stopping("finishing the step")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        taken = time.perf_counter() - self._step_began
+        self._step_ended = time.perf_counter()
+        taken = self._step_ended - self._step_began
         self._busy_s += taken
-        past = self._step_s if self._step_s is not None else taken
-        self._step_s = SPEED_MEMORY * past + (1 - SPEED_MEMORY) * taken
+        self._time_left.steps.add(self._pause_s + taken)
         self._monitor.step = state.global_step
         if state.global_step >= state.max_steps:
             control.should_save = True
@@ -111,12 +117,15 @@ class EventCallback(TrainerCallback):
         if self._busy_s and tokens > self._tokens:
             values["train/tokens_per_s"] = (tokens - self._tokens) / self._busy_s
         self._busy_s, self._tokens = 0.0, tokens
+        step, steps = state.global_step, state.max_steps
+        eta_s, eta_error_s = self._time_left.of(steps - step, evaluations_left(step, steps, self._eval_steps))
         self._writer.write(
             "metrics",
             step=state.global_step,
             epoch=values.get("train/epoch"),
             total_steps=state.max_steps,
-            eta_s=self._eta_s(state),
+            eta_s=eta_s,
+            eta_error_s=eta_error_s,
             values=values,
         )
         self._note_broken_loss(args, values, state.global_step, control)
@@ -157,12 +166,6 @@ class EventCallback(TrainerCallback):
         if not self._said_stopping:
             self._said_stopping = True
             self._writer.write("state", status="stopping", phase=phase)
-
-    def _eta_s(self, state: Any) -> float | None:
-        if self._step_s is None:
-            return None
-        left: int = state.max_steps - state.global_step
-        return left * self._step_s + left // self._eval_steps * self._evaluation_s
 
     def _note_broken_loss(self, args: Any, values: dict[str, float], step: int, control: Any) -> None:
         loss = values["train/loss"]

@@ -36,7 +36,10 @@ def test_every_step_is_logged_and_the_loss_falls(finished: RunDir) -> None:
     loss = losses(finished)
     assert list(loss) == [1, 2, 3, 4, 5, 6]
     assert loss[6] < loss[1]
-    values = events(finished, "metrics")[-1]["values"]
+    told = events(finished, "metrics")
+    assert all(event["eta_s"] > 0 for event in told)
+    assert all(event["eta_error_s"] >= 0 for event in told[2:])
+    values = told[-1]["values"]
     assert values["train/tokens_per_s"] > 0
     assert {"train/learning_rate", "train/grad_norm", "train/mean_token_accuracy"} <= values.keys()
 
