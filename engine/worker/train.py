@@ -71,7 +71,7 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
     from engine.worker.rehearse import Rehearsal
     from engine.worker.samples import Sampler
     from engine.worker.sharding import is_sharded
-    from engine.worker.system import SystemMonitor, device_title
+    from engine.worker.system import Gpus, SystemMonitor, device_title
     from engine.worker.versions import library_versions
 
     distributed.join()
@@ -122,6 +122,7 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
         eval_steps=interval,
         device=device,
         device_title=device_title(device),
+        gpus=Gpus().cards() if device.startswith("cuda") else [],
         precision=precision,
         per_device_train_batch_size=recipe.per_device_train_batch_size,
         gradient_accumulation_steps=recipe.gradient_accumulation_steps,
