@@ -1,7 +1,11 @@
-"""How busy the machine is, for the header: NVML where there is a GPU, else the processor and the memory."""
+"""How busy the machine is, for the header: its fullest GPU, else the processor and the memory."""
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.runs.device_watch import DeviceWatch
 
 
 @dataclass(frozen=True)
@@ -15,54 +19,23 @@ class Figures:
     total_bytes: int
 
 
-FIRST_LOOK_S = 0.1
-"""How long the processor is watched for its first figure; later ones cover the time since the one before."""
-
-
 class Gauges:
-    """Reads `Figures` with cached NVML handles. Slow on the first read: use it from a thread."""
+    """Reads `Figures`. Slow on the first read: use it from a thread."""
 
     def __init__(self) -> None:
-        self._handles: list[Any] | None = None
-        self._looked = False
+        self._watch: DeviceWatch | None = None
 
     def read(self) -> Figures:
-        """The busiest GPU, else the processor. NVML that fails counts as no GPU."""
-        gpus = [figures for figures in (self._gpu(index) for index in range(self._count())) if figures]
-        return max(gpus, key=lambda gpu: gpu.used_bytes) if gpus else self._host()
+        """The fullest GPU, else the processor. NVML that fails counts as no GPU."""
+        from engine.runs.device_watch import DeviceWatch
 
-    def _count(self) -> int:
-        if self._handles is None:
-            self._handles = _open_gpus()
-        return len(self._handles)
-
-    def _gpu(self, index: int) -> Figures | None:
-        import pynvml
-
-        assert self._handles is not None
-        try:
-            memory = pynvml.nvmlDeviceGetMemoryInfo(self._handles[index])
-            busy = pynvml.nvmlDeviceGetUtilizationRates(self._handles[index]).gpu / 100
-        except pynvml.NVMLError:
-            return None
-        return Figures(f"gpu{index}", busy, int(memory.used), int(memory.total))
-
-    def _host(self) -> Figures:
-        import psutil
-
-        memory = psutil.virtual_memory()
-        busy = psutil.cpu_percent(None if self._looked else FIRST_LOOK_S) / 100
-        self._looked = True
-        return Figures("cpu", busy, int(memory.total - memory.available), int(memory.total))
-
-
-def _open_gpus() -> list[Any]:
-    try:
-        import pynvml
-    except ImportError:
-        return []
-    try:
-        pynvml.nvmlInit()
-        return [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError:
-        return []
+        self._watch = self._watch or DeviceWatch()
+        gpus = [
+            Figures(f"gpu{gpu.index}", gpu.busy or 0.0, gpu.used_bytes, gpu.total_bytes)
+            for gpu in self._watch.gpus()
+            if gpu.used_bytes is not None and gpu.total_bytes is not None
+        ]
+        if gpus:
+            return max(gpus, key=lambda gpu: gpu.used_bytes)
+        host = self._watch.host(Path.home())
+        return Figures("cpu", host.busy, host.used_bytes, host.total_bytes)
