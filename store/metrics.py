@@ -25,6 +25,10 @@ class MetricStore:
         """The metrics of which the run has points, by name."""
         return sorted(self.latest(run_id))
 
+    def all_names(self) -> list[str]:
+        """Every metric that a run ever had, by name."""
+        return [name for (name,) in self._database.all("SELECT name FROM metric_names ORDER BY name")]
+
     def latest(self, run_id: str) -> dict[str, Latest]:
         """What each metric came to, by name."""
         rows = self._database.all("SELECT key FROM runs WHERE id = ?", (run_id,))

@@ -247,6 +247,10 @@ class RunStore:
             [run_id],
         )
 
+    def setting_names(self) -> list[str]:
+        """Every field that a run's recipe ever had, by name."""
+        return [name for (name,) in self._database.all("SELECT name FROM setting_names ORDER BY name")]
+
     def attempts(self, run_id: str) -> list[Attempt]:
         return [
             Attempt(run_id, number, started, ended, Status(status), reason, from_step)
