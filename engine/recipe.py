@@ -46,7 +46,11 @@ class Recipe(BaseModel):
     chat_template: str | None = _field(
         None, Group.MODEL, "for a model without one: chatml, instruction, alpaca, llama-3, or a Jinja file"
     )
-    continue_from: str | None = _field(None, Group.MODEL, "run whose adapter this one goes on from: its name or id")
+    continue_from: str | None = _field(
+        None,
+        Group.MODEL,
+        "run whose adapter this one goes on from: its name or id; `NAME@300` takes its checkpoint of step 300",
+    )
 
     dataset: str = _field("", Group.DATA, "dataset to train on: its name or id", min_length=1)
     max_length: Length | Auto = _field("auto", Group.DATA, "longest sequence, in tokens; what is longer is cut")

@@ -122,7 +122,12 @@ def failure_code(run: Run) -> FailureCode:
 
 def fixed_recipe(run: Run, failure: Failure) -> Recipe:
     """The recipe that was asked for, with the failure's changes. Raises `BadInput` where that is no recipe."""
-    return make_recipe(_asked(run, RunDir(Path(run.dir))) | failure.changes)
+    return changed_recipe(run, failure.changes)
+
+
+def changed_recipe(run: Run, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe that was asked for, with these changes. Raises `BadInput` where that is no recipe."""
+    return make_recipe(_asked(run, RunDir(Path(run.dir))) | dict(changes))
 
 
 def _changes(

@@ -24,10 +24,10 @@ def apply_fix(manager: RunManager, store: Store, run: Run, failure: Failure) -> 
     if failure.action is Action.RESUME:
         manager.resume(run.id)
         return run.id
-    return manager.launch(fixed_recipe(run, failure), name=_variant_of(store, run.name), tags=run.tags).id
+    return manager.launch(fixed_recipe(run, failure), name=variant_of(store, run.name), tags=run.tags).id
 
 
-def _variant_of(store: Store, name: str) -> str:
+def variant_of(store: Store, name: str) -> str:
     """What to number on from: of `a-2`, a variant of the run `a`, that is `a`."""
     stem = re.sub(r"-\d{1,3}$", "", name)
     return stem if any(found.name == stem for found in store.runs.find(stem)) else name

@@ -21,6 +21,7 @@ from engine.runs import backends
 from engine.runs.backends import Process
 from engine.runs.backends.local import SAMPLES, candidate_devices
 from engine.runs.identity import read_process
+from engine.runs.parents import Parent
 from engine.runs.preflight import Preflight, preflight, require
 from engine.runs.protocol import EventWriter
 from engine.runs.queue import cpu_runs
@@ -69,7 +70,7 @@ def launch_run(
     }
     rundir = RunDir(home.runs / run_id)
     try:
-        _make_folder(rundir, found.plan.recipe, inputs)
+        _make_folder(rundir, found.plan.recipe, inputs, found.parent)
     except OSError as error:
         raise BadInput(
             f"The run's folder cannot be made in {home.runs}.",
@@ -247,12 +248,14 @@ def _preparation(model: ModelInfo, home: Home) -> list[dict[str, Any]]:
     ]
 
 
-def _make_folder(rundir: RunDir, recipe: Recipe, inputs: dict[str, Any]) -> None:
-    """The run's folder appears whole: recipe, inputs and the first event."""
+def _make_folder(rundir: RunDir, recipe: Recipe, inputs: dict[str, Any], parent: Parent | None) -> None:
+    """The run's folder appears whole: recipe, inputs, the checkpoint it starts from and the first event."""
     draft = RunDir(rundir.path.with_name(f".new-{rundir.path.name}"))
     draft.path.mkdir(mode=0o700, parents=True)
     try:
         draft.recipe.write_text(recipe.to_toml(), encoding="utf-8")
+        if parent is not None:
+            inputs = inputs | {"parent": parent.kept_in(draft, rundir).to_json()}
         write_json(draft.inputs, inputs)
         _announce(draft, 1, 0, "")
         draft.path.rename(rundir.path)

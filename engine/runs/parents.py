@@ -1,6 +1,13 @@
-"""The run that another one goes on from: its adapter is the start, so both must have the same base and shape."""
+"""The run that another one goes on from: its adapter is the start, so both must have the same base and shape.
 
-from dataclasses import asdict, dataclass
+`continue_from = "support-3"` goes on from the adapter that the run left, `"support-3@300"` from its checkpoint of step
+300, also while it is still at work.
+"""
+
+import re
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from engine.errors import BadInput
@@ -8,11 +15,18 @@ from engine.home import Home
 from engine.models import ModelInfo
 from engine.recipe import Recipe
 from engine.runs.resolve import find_run
-from engine.runs.rundir import RunDir, read_json
+from engine.runs.rundir import COMMITTED, RunDir, checkpoint_name, checkpoint_step, read_json
 from store import Store
+from store.records import Run
 
 SHAPE = ("lora_r", "lora_alpha", "target_modules")
 """Fields that an adapter has in itself: a run that goes on from it takes them over."""
+
+START = "start"
+"""The folder of a run with its copy of the checkpoint that it starts from: the other run may delete its own."""
+
+_WEIGHTS = "adapter_model.safetensors"
+_COPIED = ("adapter_config.json", _WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -24,14 +38,36 @@ class Parent:
     adapter: str
     taken_over: dict[str, Any]
     """Recipe fields that differ from the adapter's, as the adapter has them."""
+    step: int | None = None
+    """The step of the checkpoint to go on from; `None` for the adapter that the run left."""
 
     def to_json(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if name != "taken_over"}
+        left_out = {"taken_over"} if self.step is not None else {"taken_over", "step"}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
+
+    def kept_in(self, rundir: RunDir, final: RunDir) -> "Parent":
+        """Copy a checkpoint's adapter into `rundir`, which becomes `final`: nobody deletes it there. Raises `OSError`."""
+        if self.step is None:
+            return self
+        start = rundir.path / START
+        start.mkdir()
+        for name in _COPIED:
+            shutil.copy2(Path(self.adapter) / name, start / name)
+        return replace(self, adapter=str(final.path / START))
+
+
+def split_step(store: Store, text: str) -> tuple[str, int | None]:
+    """The run that `RUN@STEP` names, and the step; a run that is itself called so comes first."""
+    match = re.fullmatch(r"(.+)@(\d+)", text.strip())
+    if match is None or any(run.name == text.strip() for run in store.runs.find(text.strip())):
+        return text, None
+    return match[1], int(match[2])
 
 
 def find_parent(home: Home, store: Store, recipe: Recipe, model: ModelInfo | None) -> Parent:
     """The run that `recipe.continue_from` names. Raises `BadInput` where its adapter is no start for this recipe."""
-    run = find_run(store, recipe.continue_from or "")
+    named, step = split_step(store, recipe.continue_from or "")
+    run = find_run(store, named)
     rundir = RunDir(home.runs / run.id)
     if run.method == "full":
         raise BadInput(
@@ -48,10 +84,11 @@ def find_parent(home: Home, store: Store, recipe: Recipe, model: ModelInfo | Non
             f"{run.name} has an adapter of the method {run.method}, which {recipe.method} cannot go on from.",
             fix=f"Set method = {run.method}.",
         )
-    if not (rundir.adapter / "adapter_model.safetensors").is_file():
+    adapter = rundir.adapter if step is None else _checkpoint(run, rundir, step)
+    if not (adapter / _WEIGHTS).is_file():
         raise BadInput(
             f"{run.name} has no adapter to go on from.",
-            why=f"It is {run.status}; its adapter is saved as {rundir.adapter / 'adapter_model.safetensors'}.",
+            why=f"It is {run.status}; its adapter is saved as {adapter / _WEIGHTS}.",
             fix="Resume it to its end, or go on from another run.",
         )
     if model is not None:
@@ -62,7 +99,20 @@ def find_parent(home: Home, store: Store, recipe: Recipe, model: ModelInfo | Non
         value = tuple(theirs) if isinstance(theirs, list) else theirs
         if value is not None and value != getattr(recipe, name):
             changes[name] = value
-    return Parent(run.id, run.name, str(rundir.adapter), changes)
+    return Parent(run.id, run.name, str(adapter), changes, step)
+
+
+def _checkpoint(run: Run, rundir: RunDir, step: int) -> Path:
+    """The folder of the committed checkpoint of `step`. Raises `BadInput` that names those there are."""
+    folder = rundir.checkpoints / checkpoint_name(step)
+    if (folder / COMMITTED).is_file():
+        return folder
+    there = ", ".join(f"{checkpoint_step(one):,}" for one in rundir.committed_checkpoints())
+    raise BadInput(
+        f"{run.name} has no checkpoint of step {step:,}.",
+        why=f"It keeps those of {there}." if there else "It keeps none.",
+        fix="Name one of them, or leave the step out to go on from the adapter that it left.",
+    )
 
 
 def _require_same_base(name: str, base: str, inputs: dict[str, Any], model: ModelInfo) -> None:
