@@ -51,12 +51,12 @@ def entries_of(
 
 
 def _event_entries(events: "Iterable[EventRow]") -> Iterator[Entry]:
-    """The same state told again (a phase that goes on, a figure that rises) is one line."""
+    """The same state told again (a phase that goes on, training after each evaluation) is one line."""
     before: tuple[int, str, str] | None = None
     for event in events:
         if event.kind == "state":
             state = (event.attempt, str(event.body.get("status", "")), str(event.body.get("phase") or ""))
-            if state == before:
+            if state == before or state[1] == "evaluating":
                 continue
             before = state
         words = _WORDS[event.kind](event)

@@ -27,6 +27,7 @@ Piece = tuple[str, str]
 """A part of a row: its head, and what it says."""
 
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_SPOKEN = re.compile(r"\w+")
 
 
 def word_diff(before: str, after: str) -> Content:
@@ -36,14 +37,39 @@ def word_diff(before: str, after: str) -> Content:
     if len(old) + len(new) > MOST_WORDS:
         return Content.assemble((before, GONE), "\n", (after, CAME))
     parts: list[tuple[str, str]] = []
-    for kind, old_from, old_to, new_from, new_to in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if kind == "equal":
-            parts.append(("".join(old[old_from:old_to]), ""))
-            continue
-        gone, came = "".join(old[old_from:old_to]), "".join(new[new_from:new_to])
+    for gone, came, same in _changes(old, new):
         parts += [(gone, GONE)] if gone else []
         parts += [(came, CAME)] if came else []
+        parts += [(same, "")] if same else []
     return Content.assemble(*parts)
+
+
+def likeness(before: str, after: str) -> float:
+    """How much two texts share, word by word and in order: 0 to 1. Blanks do not count."""
+    old, new = (_SPOKEN.findall(text) for text in (before, after))
+    if not old and not new:
+        return 1.0
+    return SequenceMatcher(None, old[:MOST_WORDS], new[:MOST_WORDS], autojunk=False).ratio()
+
+
+def _changes(old: list[str], new: list[str]) -> Iterator[tuple[str, str, str]]:
+    """What went, what came in its place, and what follows that is the same in both.
+
+    A blank or a comma that two changes have between them belongs to both: a phrase is struck as a whole, not word by
+    word around its blanks.
+    """
+    gone = came = ""
+    blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    for place, (kind, old_from, old_to, new_from, new_to) in enumerate(blocks):
+        before, after = "".join(old[old_from:old_to]), "".join(new[new_from:new_to])
+        between = kind == "equal" and (gone or came) and place + 1 < len(blocks) and not _SPOKEN.search(before)
+        if kind != "equal" or between:
+            gone, came = gone + before, came + after
+        else:
+            yield gone, came, before
+            gone = came = ""
+    if gone or came:
+        yield gone, came, ""
 
 
 def row_diff(before: "Row", after: "Row") -> Content:
