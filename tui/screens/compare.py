@@ -89,7 +89,7 @@ time, `s` smooths, `←` `→` move the crosshair; the values under it stand in 
     def compose_body(self) -> ComposeResult:
         yield Static("", id="sentence", markup=False)
         yield TabLine({name: measure.title for name, measure in MEASURES.items()})
-        yield OverlayChart(focusable=False)
+        yield OverlayChart()
         with Container(id="lower"):
             yield CompareTable()
             with VerticalScroll(id="settings"):

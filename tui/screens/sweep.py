@@ -64,7 +64,7 @@ hint.
                 with VerticalScroll(id="mattered", classes="panel", can_focus=False):
                     yield Static("", id="mattered-text", markup=False)
                 with Container(id="best", classes="panel"):
-                    yield LineChart(id="chart", focusable=False, empty="no trial has ended yet")
+                    yield LineChart(id="chart", interactive=False, empty="no trial has ended yet")
 
     def on_mount(self) -> None:
         self.query_one("#mattered").border_title = "what mattered"

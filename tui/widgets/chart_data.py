@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from tui.widgets.chart_scales import Scale, finite, nearest_index, xs_of
+from tui.widgets.chart_scales import Scale, finite, xs_of
 
 
 @dataclass(frozen=True)
@@ -127,19 +127,53 @@ def thinned(curve: Curve, width: float) -> Curve:
     return result
 
 
+@dataclass(frozen=True)
+class Reading:
+    """One point as it is read: `away` where the point is not quite where one looks."""
+
+    x: float
+    step: float
+    value: float
+    low: float
+    high: float
+    away: bool = False
+
+
+def points_of(series: ChartSeries, x_axis: str = "step") -> list[Reading]:
+    """All points of a series that have an x on the axis, by that x."""
+    low = series.values if series.low is None else series.low
+    high = series.values if series.high is None else series.high
+    rows = zip(xs_of(series, x_axis), series.steps, series.values, low, high, strict=False)
+    return sorted((Reading(*map(float, row)) for row in rows if finite(row[0])), key=_x)
+
+
+def read_at(points: Sequence[Reading], x: float, reach: float) -> Reading | None:
+    """The point nearest to an x, of points by their x; one further off than `reach` is `away`."""
+    index = nearest_index(points, x)
+    if index is None:
+        return None
+    return replace(points[index], away=True) if abs(points[index].x - x) > reach else points[index]
+
+
+def nearest_index(points: Sequence[Reading], x: float) -> int | None:
+    """The index of the point nearest to an x, of points by their x; `None` where there is none."""
+    if not points:
+        return None
+    right = bisect_right(points, x, key=_x)
+    if right == 0 or right == len(points):
+        return max(0, right - 1)
+    return right if points[right].x - x < x - points[right - 1].x else right - 1
+
+
 def nearest(series: ChartSeries, x: float, *, x_axis: str = "step") -> tuple[float, float] | None:
     """The point of the series whose x is nearest: its step and value. `None` without points on this axis."""
-    rows = [(at, step, value) for at, step, value in _points(series, x_axis) if finite(at)]
-    rows.sort(key=lambda row: row[0])
-    index = nearest_index([row[0] for row in rows], x)
-    return None if index is None else (rows[index][1], rows[index][2])
+    points = points_of(series, x_axis)
+    index = nearest_index(points, x)
+    return None if index is None else (points[index].step, points[index].value)
 
 
-def _points(series: ChartSeries, x_axis: str) -> list[tuple[float, float, float]]:
-    return [
-        (at, float(step), float(value))
-        for at, step, value in zip(xs_of(series, x_axis), series.steps, series.values, strict=False)
-    ]
+def _x(reading: Reading) -> float:
+    return reading.x
 
 
 def with_style(series: ChartSeries, number: int) -> ChartSeries:

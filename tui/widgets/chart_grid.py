@@ -1,20 +1,24 @@
-"""One to nine charts side by side, one of them with the cursor, all looked at in the same way."""
+"""One to nine charts side by side, one of them with the cursor, all looked at in the same way. By key and by mouse."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Grid
+from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
+from textual.widgets import Static
 
-from tui.widgets.chart_data import ChartSeries, Marker
+from tui.widgets.chart_data import ChartSeries, Marker, finite_range
+from tui.widgets.chart_filter import ChartFilter
+from tui.widgets.chart_order import MOST, STEPS, ChartOrder, layout, room_for
+from tui.widgets.chart_scales import AXES, axes_of
 from tui.widgets.line_chart import LineChart
-
-MOST = 9
 
 
 @dataclass(frozen=True)
@@ -24,34 +28,85 @@ class ChartContent:
     series: Sequence[ChartSeries]
     markers: Sequence[Marker] = ()
     empty: str = "no points yet"
+    from_zero: bool = False
+    """Whether its y-axis begins at 0."""
+
+
+READING = ChartContent((), (), "reading …")
 
 
 class ChartGrid(Widget, can_focus=True):
-    """Charts of which `count` are on the screen. Owns the keys of all of them."""
+    """Charts of which at most `count` are on the screen. Owns the keys of all of them.
+
+    Tell it which charts there are (`set_charts`), read those in `shown` at `columns` and `view` whenever it says
+    `Wanted`, and give it what was read (`show`).
+    """
 
     DEFAULT_CSS = """
-    ChartGrid { layout: grid; grid-size: 2; height: 1fr; width: 1fr; }
+    ChartGrid {
+        height: 1fr; width: 1fr;
+        & > Grid { height: 1fr; grid-gutter: 0 1; }
+        & > Static { height: 1; color: $text-muted; padding: 0 1; display: none; }
+        & > .none { height: 1fr; content-align: center middle; }
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("h", "pan(-1)", "pan left", id="chart.left", show=False),
         Binding("l", "pan(1)", "pan right", id="chart.right", show=False),
         Binding("plus,equals_sign", "zoom(0.5)", "zoom in", id="chart.in", show=False, key_display="+"),
         Binding("minus", "zoom(2.0)", "zoom out", id="chart.out", show=False, key_display="-"),
-        Binding("0", "reset", "whole range", id="chart.reset", show=False),
-        Binding("x", "x_axis", "x-axis", id="chart.x", show=False),
-        Binding("y", "log", "log axis", id="chart.log", show=False),
-        Binding("m", "smooth", "smoothing", id="chart.smooth", show=False),
+        Binding("0", "reset", "whole range", id="chart.reset", show=False, tooltip="The whole range, no crosshair"),
+        Binding(
+            "x", "x_axis", "x-axis", id="chart.x", show=False, tooltip="Steps, epochs, time or tokens on the x-axis"
+        ),
+        Binding(
+            "y", "log", "log axis", id="chart.log", show=False, tooltip="Logarithmic y-axis of this chart, on and off"
+        ),
+        Binding("m", "smooth", "smoothing", id="chart.smooth", show=False, tooltip="Smoothing: none, 0.6, 0.9, 0.97"),
         Binding("left", "cross(-1)", "crosshair left", id="chart.cross_left", show=False),
         Binding("right", "cross(1)", "crosshair right", id="chart.cross_right", show=False),
+        Binding("shift+left", "cross(-10)", "crosshair far left", id="chart.cross_far_left", show=False),
+        Binding("shift+right", "cross(10)", "crosshair far right", id="chart.cross_far_right", show=False),
+        Binding(
+            "less_than_sign",
+            "extreme(False)",
+            "lowest point",
+            id="chart.lowest",
+            show=False,
+            key_display="<",
+            tooltip="Crosshair to the lowest point; again: of the next curve",
+        ),
+        Binding(
+            "greater_than_sign",
+            "extreme(True)",
+            "highest point",
+            id="chart.highest",
+            show=False,
+            key_display=">",
+            tooltip="Crosshair to the highest point; again: of the next curve",
+        ),
         Binding("up,k", "move(-1)", "previous chart", id="chart.previous", show=False),
         Binding("down,j", "move(1)", "next chart", id="chart.next", show=False),
-        Binding("p", "pin", "pin", id="chart.pin", show=False),
+        Binding("pageup", "turn(-1)", "page of charts back", id="chart.page_back", show=False),
+        Binding("pagedown", "turn(1)", "next page of charts", id="chart.page_on", show=False),
+        Binding("g", "more(-1)", "fewer charts", id="chart.fewer", show=False, tooltip="Fewer charts, each larger"),
+        Binding("G", "more(1)", "more charts", id="chart.more", show=False, tooltip="More charts, up to nine"),
+        Binding("p", "pin", "pin", id="chart.pin", show=False, tooltip="Keep this chart on every page, or let it go"),
+        Binding("slash", "filter", "filter charts", id="chart.filter", show=False, key_display="/"),
+        Binding(
+            "f", "full", "full screen", id="chart.full", show=False, tooltip="This chart alone; again, or esc: back"
+        ),
+        Binding("escape", "leave", "back to the charts", id="chart.leave", show=False, key_display="esc"),
     ]
+    ALLOW_MAXIMIZE = True
 
     count: reactive[int] = reactive(4)
-    """How many charts are on the screen at most."""
-    cursor: reactive[str] = reactive("")
-    """The id of the chart that the keys are for."""
+    """How many charts are on the screen at most, 1 to 9; fewer where there is too little room."""
+    full: reactive[bool] = reactive(False)
+    """Whether the chart with the cursor has the whole terminal."""
+    smoothing: reactive[float] = reactive(0.0)
+    x_axis: reactive[str] = reactive("step")
+    """`step`, `epoch`, `time` or `tokens`."""
 
     class Wanted(Message):
         """Other charts, another width or another range are on the screen: read them again."""
@@ -59,6 +114,9 @@ class ChartGrid(Widget, can_focus=True):
         def __init__(self, grid: "ChartGrid") -> None:
             super().__init__()
             self.grid = grid
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, ChartGrid.Wanted) and message.grid is self.grid
 
     class CrossMoved(Message):
         """The crosshair is elsewhere, or gone."""
@@ -68,82 +126,330 @@ class ChartGrid(Widget, can_focus=True):
             self.grid = grid
 
     class PinsChanged(Message):
-        """A chart was pinned or unpinned."""
+        """A chart was pinned or let go."""
 
         def __init__(self, grid: "ChartGrid") -> None:
             super().__init__()
             self.grid = grid
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None, count: int = 4) -> None:
+    def __init__(
+        self, *, id: str | None = None, classes: str | None = None, count: int = 4, pinned: Sequence[str] = ()
+    ) -> None:
         super().__init__(id=id, classes=classes)
         self.set_reactive(ChartGrid.count, count)
-        self.pinned: list[str] = []
-        self._titles: dict[str, str] = {}
+        self._order = ChartOrder(pinned=list(pinned))
+        self._contents: dict[str, ChartContent] = {}
+        self._logs: set[str] = set()
+        self._charts = [LineChart() for _ in range(MOST)]
+        self._view: tuple[float, float] | None = None
+        self._crosshair: float | None = None
+        self._wanted: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
-        for _ in range(MOST):
-            yield LineChart(focusable=False)
+        yield ChartFilter()
+        with Grid():
+            yield from self._charts
+        yield Static("", classes="none", markup=False)
+        yield Static("", classes="more", markup=False)
+
+    def on_mount(self) -> None:
+        self._arrange()
+
+    # What there is
 
     @property
     def shown(self) -> list[str]:
-        """The ids of the charts on the screen: those to read. (`visible` is what Textual calls a style.)"""
-        order = [name for name in self.pinned if name in self._titles]
-        order += [name for name in self._titles if name not in order]
-        return order[: self.count]
+        """The ids of the charts on the screen, those to read. (`visible` is a style of every widget.)"""
+        if self.full:
+            return [self._order.cursor] if self._order.cursor else []
+        return self._order.shown(self._room)
+
+    @property
+    def cursor(self) -> str:
+        """The id of the chart that the keys are for; empty where there is none."""
+        return self._order.cursor
+
+    @property
+    def pinned(self) -> list[str]:
+        """The ids of the pinned charts, in the order in which they were."""
+        return list(self._order.pinned)
+
+    @property
+    def pattern(self) -> str:
+        """What the charts are filtered by."""
+        return self._order.pattern
 
     @property
     def columns(self) -> int:
-        """How many columns the widest of them has; twice as many points are worth asking for."""
-        return max((chart.columns for chart in self.query(LineChart)), default=1)
-
-    @property
-    def _first(self) -> LineChart:
-        return next(iter(self.query(LineChart)))
+        """How many columns the widest chart has; twice as many points are worth asking for."""
+        across, _ = self._layout(len(self.shown) or 1)
+        return max(1, self.size.width // across - 8)
 
     @property
     def view(self) -> tuple[float, float] | None:
         """The range of steps on the screen; `None` is all of them."""
-        return self._first.step_view
-
-    @property
-    def x_axis(self) -> str:
-        return self._first.x_axis
+        return self._chart.step_view
 
     @property
     def crosshair_step(self) -> float | None:
-        """The step that the crosshair is on."""
-        return self._first.crosshair
+        """The step that the crosshair is on, in the chart with the cursor."""
+        return self._chart.crosshair_step
+
+    @property
+    def log_scale(self) -> bool:
+        """Whether the chart with the cursor has a logarithmic y-axis."""
+        return self._order.cursor in self._logs
+
+    def chart_of(self, name: str) -> LineChart | None:
+        """The widget that shows a chart just now."""
+        return self._charts[self.shown.index(name)] if name in self.shown else None
 
     def set_charts(self, titles: Mapping[str, str]) -> None:
         """Say which charts there are, id to title, in their order. Pins, filter, cursor and page stay."""
-        if dict(titles) != self._titles:
-            self._titles = dict(titles)
-            self.post_message(self.Wanted(self))
+        if list(titles.items()) != list(self._order.titles.items()):
+            self._order.titles = dict(titles)
+            self._contents = {name: content for name, content in self._contents.items() if name in titles}
+            self._order.follow(self._room)
+            self._arrange()
 
     def show(self, contents: Mapping[str, ChartContent]) -> None:
-        """Draw what was read for (some of) the visible charts."""
-        charts = list(self.query(LineChart))
-        for name, chart in zip(self.shown, charts, strict=False):
-            if name in contents:
-                content = contents[name]
-                chart.empty = content.empty
-                chart.set_series(content.series, content.markers)
-        for place, chart in enumerate(charts):
-            chart.display = place < len(self.shown)
+        """Draw what was read. Nothing is painted where it is as before."""
+        self._contents |= contents
+        self._fill()
+
+    # How it is laid out
+
+    @property
+    def _room(self) -> int:
+        return room_for(min(max(1, self.count), MOST), self.size.width, max(1, self.size.height - 1))
+
+    def _layout(self, count: int) -> tuple[int, int]:
+        return layout(count, self.size.width, self.size.height)
+
+    @property
+    def _chart(self) -> LineChart:
+        """The chart with the cursor."""
+        shown = self.shown
+        return self._charts[shown.index(self._order.cursor) if self._order.cursor in shown else 0]
+
+    def _arrange(self) -> None:
+        """Put as many charts on the screen as there are to be, and ask for what they lack."""
+        if not self.is_mounted:
+            return
+        shown = self.shown
+        across, down = self._layout(len(shown) or 1)
+        grid = self.query_one(Grid)
+        grid.styles.grid_size_columns, grid.styles.grid_size_rows = across, down
+        grid.display = bool(shown)
+        for place, chart in enumerate(self._charts):
+            chart.display = place < len(shown)
+            # The last one takes what is left of its row.
+            last = place == len(shown) - 1
+            chart.styles.column_span = across * down - place if last else 1
+        self._fill()
+        self._say()
+        wanted = (tuple(shown), self.columns, self._view)
+        if shown and self.size and wanted != self._wanted:
+            self._wanted = wanted
+            self.post_message(self.Wanted(self))
+
+    def _fill(self) -> None:
+        """Give each chart on the screen its curves and the common look."""
+        shown = self.shown
+        for name, chart in zip(shown, self._charts, strict=False):
+            content = self._contents.get(name, READING)
+            chart.empty, chart.from_zero = content.empty, content.from_zero
+            chart.heading, chart.pinned = self._order.titles.get(name, name), name in self._order.pinned
+            chart.among = len(shown) > 1
+            chart.picked = chart.among and name == self._order.cursor
+            chart.smoothing, chart.x_axis, chart.log_scale = self.smoothing, self.x_axis, name in self._logs
+            chart.set_series(content.series, content.markers)
+        self._share()
+
+    def _share(self) -> None:
+        """Let all charts show one range and one crosshair; a chart that does not know the axis stays with its steps."""
+        charts = self._charts[: len(self.shown)]
+        alike = [chart for chart in charts if chart.axis == self.x_axis]
+        ranges = [end for chart in alike for end in chart.own_range or ()]
+        whole, view, cross = finite_range(ranges), self._view, self._crosshair
+        leader = self._chart
+        for chart in charts:
+            if chart in alike:
+                chart.whole, chart.view, chart.crosshair = whole, view, cross
+            else:
+                known = leader in alike
+                chart.whole = None
+                chart.view = leader.step_view if known else view
+                chart.crosshair = leader.crosshair_step if known else cross
+
+    def _say(self) -> None:
+        """Say what there is beside the charts on the screen, and why there is none."""
+        order, shown = self._order, self.shown
+        found = order.found
+        more, none = self.query_one(".more", Static), self.query_one(".none", Static)
+        none.display = not shown
+        if not order.titles:
+            none.update("no metrics yet: charts appear with the first point")
+        elif not shown:
+            none.update(Content(f"no chart matches “{order.pattern}”; esc shows all {len(order.titles)}"))
+        hidden = len(found) - len(shown)
+        words = []
+        if order.pattern and shown:
+            words.append(f"{len(found)} of {len(order.titles)} charts match “{order.pattern}”")
+        if self.full:
+            words.append("f or esc: back to all charts")
+        elif hidden > 0:
+            pages = order.pages(self._room)
+            words.append(f"{len(shown)} of {len(found)} charts, page {order.page + 1} of {pages}: pgdn or j goes on")
+        more.update(Content("  ·  ".join(words)))
+        more.display = bool(words) and self.size.height > 6
+        self.query_one(ChartFilter).show_count(len(found), len(order.titles))
+
+    # What happens
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._order.follow(self._room)
+        self._arrange()
+
+    def watch_count(self) -> None:
+        self._order.follow(self._room)
+        self._arrange()
+
+    def watch_full(self, full: bool) -> None:
+        if not self.is_mounted:
+            return
+        if full:
+            self.screen.maximize(self, container=False)
+        elif self.screen.maximized is self:
+            self.screen.minimize()
+        self._order.follow(self._room)
+        self._arrange()
+        self.refresh_bindings()
+
+    def watch_smoothing(self, smoothing: float) -> None:
+        for chart in self._charts:
+            chart.smoothing = smoothing
+
+    def watch_x_axis(self, axis: str) -> None:
+        """Show another axis; what is seen of the curves stays the same."""
+        if not self.is_mounted:
+            return
+        leader = self._chart
+        leader.show_axis(axis)
+        self._view, self._crosshair = leader.view, leader.crosshair
+        for chart in self._charts:
+            if chart is not leader:
+                chart.view = chart.crosshair = None
+                chart.show_axis(axis)
+        self._share()
 
     @on(LineChart.ViewChanged)
     def _view_changed(self, event: LineChart.ViewChanged) -> None:
         event.stop()
-        for chart in self.query(LineChart):
-            chart.view = event.chart.view
-            chart.refresh()
-        self.post_message(self.Wanted(self))
+        if event.chart.axis == self.x_axis:
+            self._view = event.chart.view
+        elif event.chart.view is None:
+            self._view = None
+        self._share()
+        self._arrange()
+
+    @on(LineChart.CrossMoved)
+    def _cross_moved(self, event: LineChart.CrossMoved) -> None:
+        event.stop()
+        self._crosshair = event.chart.crosshair if event.chart.axis == self.x_axis else None
+        self._share()
+        self.post_message(self.CrossMoved(self))
+
+    @on(LineChart.Picked)
+    def _picked(self, event: LineChart.Picked) -> None:
+        event.stop()
+        place = self._charts.index(event.chart)
+        if place < len(self.shown):
+            self._order.cursor = self.shown[place]
+            self._arrange()
+            if event.twice:
+                self.full = not self.full
+
+    @on(ChartFilter.Changed)
+    def _filtered(self, event: ChartFilter.Changed) -> None:
+        event.stop()
+        self._order.pattern = event.pattern
+        self._order.follow(self._room)
+        self._arrange()
+
+    @on(ChartFilter.Left)
+    def _filter_left(self, event: ChartFilter.Left) -> None:
+        event.stop()
+        self.focus()
+
+    # Keys
 
     def action_pan(self, direction: int) -> None:
-        self._first.action_pan(direction)
+        self._chart.action_pan(direction)
 
     def action_zoom(self, factor: float) -> None:
-        self._first.action_zoom(factor)
+        self._chart.action_zoom(factor)
 
     def action_reset(self) -> None:
-        self._first.action_reset()
+        self._chart.action_reset()
+
+    def action_cross(self, columns: int) -> None:
+        self._chart.action_cross(columns)
+
+    def action_extreme(self, highest: bool) -> None:
+        self._chart.action_extreme(highest)
+
+    def action_x_axis(self) -> None:
+        """The next axis that any chart on the screen knows."""
+        known = axes_of(item for chart in self._charts[: len(self.shown)] for item in chart.series)
+        after = AXES[AXES.index(self.x_axis) + 1 :]
+        self.x_axis = next((axis for axis in after if axis in known), "step")
+
+    def action_log(self) -> None:
+        if self._order.cursor:
+            self._logs ^= {self._order.cursor}
+            self._fill()
+
+    def action_smooth(self) -> None:
+        self._chart.action_smooth()
+        self.smoothing = self._chart.smoothing
+
+    def action_move(self, places: int) -> None:
+        self._order.move(places, 1 if self.full else self._room)
+        self._arrange()
+
+    def action_turn(self, pages: int) -> None:
+        if self.full:
+            self.action_move(pages)
+            return
+        self._order.turn(pages, self._room)
+        self._arrange()
+
+    def action_more(self, places: int) -> None:
+        near = min(range(len(STEPS)), key=lambda index: abs(STEPS[index] - self.count))
+        self.count = STEPS[min(max(near + places, 0), len(STEPS) - 1)]
+
+    def action_pin(self) -> None:
+        if self._order.pin():
+            self._order.follow(self._room)
+            self._arrange()
+            self.post_message(self.PinsChanged(self))
+
+    def action_filter(self) -> None:
+        self.query_one(ChartFilter).start()
+
+    def action_full(self) -> None:
+        if self._order.cursor:
+            self.full = not self.full
+
+    def action_leave(self) -> None:
+        """Back from the full screen; else the pattern goes."""
+        if self.full:
+            self.full = False
+        else:
+            self.query_one(ChartFilter).clear()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "leave":
+            return self.full or bool(self._order.pattern)
+        return True

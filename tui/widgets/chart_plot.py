@@ -1,251 +1,279 @@
-"""Draws a chart as rows of characters, each with the name of its colour. No widget and no theme in here."""
+"""Draws a chart as lines of text, each with the names of its colours. No widget and no theme in here."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import groupby
 
-from tui.format import fmt_duration, fmt_number
-from tui.text import clean_line, shorten
+from tui.text import shorten
 from tui.widgets import axes
-from tui.widgets.braille import Braille
-from tui.widgets.chart_data import ChartSeries, Curve, Marker, curve_of, finite_range, nearest, thinned, visible
+from tui.widgets.braille import CHARS, Braille
+from tui.widgets.chart_data import (
+    ChartSeries,
+    Curve,
+    Marker,
+    Reading,
+    curve_of,
+    finite_range,
+    points_of,
+    read_at,
+    thinned,
+    visible,
+)
+from tui.widgets.chart_legend import Span, legend, marker_style, x_labels
+from tui.widgets.chart_look import Look, x_range
+from tui.widgets.chart_scales import finite, reference, x_at
 
-Cell = tuple[str, str]
-"""A character and its colour: `axis`, `label`, `text`, `marker`, `best`, `cross`, or the style of a series."""
-Place = Callable[[float, float], tuple[float, float]]
+Line = list[Span]
 
 LEAST_WIDTH, LEAST_HEIGHT = 16, 3
-RAW = 255
-"""Who owns the dots of a curve that is drawn again, smoothed."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a chart is looked at. `view` is the visible range of x, `None` for all; `crosshair` an x of the axis."""
-
-    view: tuple[float, float] | None = None
-    crosshair: float | None = None
-    log: bool = False
-    smoothing: float = 0.0
-    x_axis: str = "step"
-    from_zero: bool = False
-
-
-def x_range(series: Sequence[ChartSeries], look: Look) -> tuple[float, float] | None:
-    """The range of x that is visible; `None` where there is no point."""
-    return look.view or whole_range(series, look)
-
-
-def whole_range(series: Sequence[ChartSeries], look: Look) -> tuple[float, float] | None:
-    """The range of x that all points take."""
-    found = finite_range([x for item in series for x in _curve(item, look).xs])
-    if found is None:
-        return None
-    return found if found[1] > found[0] else (found[0] - 1, found[1] + 1)
+FAR = 1e9
+"""Dots further off than this are drawn as if they were here: the line there has the same direction."""
+NO_NUMBER = Marker(0, "×", "NaN or infinite")
 
 
 class Plot:
-    """A drawn chart: `rows` of cells. The curves begin at column `left` and take `columns`."""
+    """A drawn chart. The curves begin at column `left` and take `columns`; `lines` adds the crosshair cheaply."""
 
     def __init__(
-        self, series: Sequence[ChartSeries], markers: Sequence[Marker], look: Look, width: int, height: int, empty: str
+        self,
+        series: Sequence[ChartSeries],
+        markers: Sequence[Marker],
+        look: Look,
+        width: int,
+        height: int,
+        empty: str = "",
     ) -> None:
         self.series = series
-        self.markers = markers
         self.look = look
+        self.width = width
         self.left = 0
         self.columns = max(1, width)
-        drawn = None
+        self.x_range = x_range(series, look)
+        self._markers: list[Marker] = []
+        self._raw = [curve_of(item, x_axis=look.axis, log=look.log) for item in series]
+        self._drawn = False
         if width >= LEAST_WIDTH and height >= LEAST_HEIGHT:
-            drawn = self._draw(width, height)
-        self.rows = drawn if drawn is not None else _in_the_middle(self._why_empty(empty), width, height)
+            self._drawn = self._draw(markers, height - 2)
+        self._words = [] if self._drawn else self._instead(empty, height)
 
-    def x_at(self, column: int) -> float | None:
+    def lines(self, crosshair: float | None = None) -> list[Line]:
+        """The chart's lines, at most as wide as it; with a crosshair at an x, and what is read there."""
+        if not self._drawn:
+            return self._words
+        column = None if crosshair is None else self._column(crosshair)
+        crossed: dict[tuple[int, int], Span] = {}
+        if crosshair is not None and column is not None:
+            for item, reading in zip(self.series, self._read(crosshair), strict=True):
+                if reading is not None and not reading.away and self._shows(reading.value):
+                    crossed[round(self._place(reading.x, reading.value)[1]) // 4, column] = ("•", item.style)
+        body = [[*self._margins[row], *self._body(row, column, crossed)] for row in range(self._grid.height)]
+        return [self._legend(crosshair), *body, self._x_labels]
+
+    def x_of(self, column: int) -> float | None:
         """The x under a column of the chart; `None` beside the curves."""
-        found = x_range(self.series, self.look)
-        if found is None or not self.left <= column < self.left + self.columns:
+        if not self._drawn or not self.left <= column < self.left + self.columns:
             return None
-        return found[0] + (found[1] - found[0]) * (column - self.left) / max(1, self.columns - 1)
+        return self._first + (column - self.left + 0.25) * 2 / self._scale_x
 
-    def _draw(self, width: int, height: int) -> list[list[Cell]] | None:
-        found = x_range(self.series, self.look)
-        if found is None:
-            return None
-        first, last = found
-        curves = [visible(_curve(item, self.look), first, last) for item in self.series]
-        heights = finite_range([value for curve in curves for value in (*curve.ys, *curve.low, *curve.high)])
+    def _draw(self, markers: Sequence[Marker], rows: int) -> bool:
+        look = self.look
+        if self.x_range is None:
+            return False
+        self._first, last = self.x_range
+        if not last > self._first:
+            return False
+        raw = [visible(curve, self._first, last) for curve in self._raw]
+        heights = finite_range(
+            [value for curve in raw for column in (curve.ys, curve.low, curve.high) for value in column]
+        )
         if heights is None:
-            return None
-        low, high = self._padded(*heights)
-        rows = height - 2
-        values = (axes.log_ticks if self.look.log else axes.ticks)(low, high, max(3, min(8, rows // 3)))
-        labels = axes.labels(values)
-        self.left = min(9, max((len(text) for text in labels), default=0)) + 1
-        self.columns = max(1, width - self.left)
-        top, bottom = self._height_of(high), self._height_of(low)
-        scale_x, scale_y = (self.columns * 2 - 1) / (last - first), (rows * 4 - 1) / (top - bottom)
+            return False
+        low, high = self._bounds(*heights)
+        values = (axes.log_ticks if look.log else axes.ticks)(low, high, max(2, min(8, rows // 3)))
+        texts = axes.labels(values)
+        self.left = min(9, max((len(text) for text in texts), default=0)) + 1
+        self.columns = max(1, self.width - self.left)
+        self._top, bottom = self._height_of(high), self._height_of(low)
+        self._scale_x = (self.columns * 2 - 1) / (last - self._first)
+        self._scale_y = (rows * 4 - 1) / (self._top - bottom)
+        self._grid = Braille(self.columns, rows)
+        self._draw_curves(raw, last)
+        self._markers = [marker for marker in map(self._on_axis, markers) if self._column(marker.step) is not None]
+        self._over = self._symbols(raw)
+        self._margins = self._labelled(dict(zip(values, texts, strict=True)), rows)
+        self._x_labels = x_labels(look.axis, self._first, last, self.left, self.columns)
+        return True
 
-        def place(x: float, y: float) -> tuple[float, float]:
-            return (x - first) * scale_x, (top - self._height_of(y)) * scale_y
-
-        grid = Braille(self.columns, rows)
-        if self.look.smoothing:
-            for item in self.series:
-                if item.smooth:
-                    raw = curve_of(item, x_axis=self.look.x_axis, smoothing=0, log=self.look.log)
-                    _trace(grid, thinned(visible(raw, first, last), (last - first) / (self.columns * 2)), place, RAW)
-        for number, curve in enumerate(curves, 1):
-            _trace(grid, thinned(curve, (last - first) / (self.columns * 2)), place, number)
-        cells = self._cells(grid)
-        self._put_markers(cells, place, rows)
-        at_row = {round(place(first, value)[1]) // 4: text for value, text in zip(values, labels, strict=True)}
-        room = self.left - 1
-        body = [
-            [
-                *((char, "label") for char in at_row.get(row, "")[:room].rjust(room)),
-                ("┤" if row in at_row else "│", "axis"),
-                *cells[row],
-            ]
-            for row in range(rows)
-        ]
-        return [self._legend(width), *body, self._x_labels(first, last)]
-
-    def _padded(self, low: float, high: float) -> tuple[float, float]:
+    def _bounds(self, low: float, high: float) -> tuple[float, float]:
         if self.look.log:
-            return (low / 1.1, high * 1.1) if high > low else (low / 2, high * 2)
-        if self.look.from_zero and low >= 0:
-            return 0.0, high * 1.05 or 1.0
-        room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
-        return low - room, high + room
+            first, last = axes.rounded(*axes.around(math.log10(low), math.log10(high)))
+            return 10.0 ** max(first, -300.0), 10.0 ** min(last, 300.0)
+        low, high = axes.around(min(0.0, low) if self.look.from_zero else low, high)
+        return axes.rounded(low, high)
+
+    def _draw_curves(self, raw: Sequence[Curve], last: float) -> None:
+        """Bands and, where curves are smoothed, the raw ones first; then the curves, the last series on top."""
+        dot = (last - self._first) / (self.columns * 2)
+        curves = [thinned(curve, dot) for curve in raw]
+        for number, (item, curve) in enumerate(zip(self.series, curves, strict=True)):
+            self._draw_band(curve, 2 * number + 1)
+            if self._smoothed(item):
+                self._trace(curve, 2 * number + 1)
+        for number, item in enumerate(self.series):
+            curve = curves[number]
+            if self._smoothed(item):
+                whole = curve_of(item, x_axis=self.look.axis, smoothing=self.look.smoothing, log=self.look.log)
+                curve = thinned(visible(whole, self._first, last), dot)
+            self._trace(curve, 2 * number + 2)
+
+    def _smoothed(self, item: ChartSeries) -> bool:
+        return bool(self.look.smoothing) and item.smooth
+
+    def _draw_band(self, curve: Curve, owner: int) -> None:
+        for x, low, high in zip(curve.xs, curve.low, curve.high, strict=True):
+            if low < high and finite(low) and finite(high):
+                at, bottom = self._place(x, low)
+                self._grid.stroke(round(at), round(bottom), round(self._place(x, high)[1]), owner)
+
+    def _trace(self, curve: Curve, owner: int) -> None:
+        """Draw a curve with gaps at its NaNs."""
+        line, before = self._grid.line, None
+        for x, y in zip(curve.xs, curve.ys, strict=True):
+            if y != y:
+                before = None
+                continue
+            at = self._place(x, y)
+            line(*(before or at), *at, owner)
+            before = at
+
+    def _place(self, x: float, y: float) -> tuple[float, float]:
+        """The dot of a point."""
+        across = (x - self._first) * self._scale_x
+        down = (self._top - self._height_of(y)) * self._scale_y
+        return min(max(across, -FAR), FAR), min(max(down, -FAR), FAR)
 
     def _height_of(self, value: float) -> float:
         return math.log10(value) if self.look.log else value
 
-    def _cells(self, grid: Braille) -> list[list[Cell]]:
-        styles = {0: "text", RAW: "dim"} | {number: item.style for number, item in enumerate(self.series, 1)}
+    def _shows(self, value: float) -> bool:
+        return finite(value) and (value > 0 or not self.look.log)
+
+    def _column(self, x: float) -> int | None:
+        """The column of an x; `None` outside of the curves."""
+        if not finite(x):
+            return None
+        across = (x - self._first) * self._scale_x
+        return round(across) // 2 if -0.5 <= across < self.columns * 2 else None
+
+    def _on_axis(self, marker: Marker) -> Marker:
+        scale = reference(self.series, self.look.axis)
+        x = marker.step if self.look.axis == "step" else x_at(scale, marker.step) if scale else math.nan
+        return Marker(x, marker.symbol, marker.label, marker.value)
+
+    def _symbols(self, raw: Sequence[Curve]) -> dict[tuple[int, int], Span]:
+        """What lies over the curves: lone points, letters at the ends, markers, crosses where there is no number."""
+        over: dict[tuple[int, int], Span] = {}
+        bottom = self._grid.height - 1
+        for item in self.series:
+            broken = [point.x for point in points_of(item, self.look.axis) if not finite(point.value)]
+            columns = {column for x in broken if (column := self._column(x)) is not None}
+            over |= {(bottom, column): (NO_NUMBER.symbol, "bad") for column in columns}
+            if columns and NO_NUMBER not in self._markers:
+                self._markers.append(NO_NUMBER)
+        for item, curve in zip(self.series, raw, strict=True):
+            self._put_alone(over, item, curve)
+        for item, curve in zip(self.series, raw, strict=True):
+            self._put_tag(over, item, curve)
+        for marker in self._markers:
+            column = self._column(marker.step)
+            if marker is not NO_NUMBER and column is not None:
+                row = bottom
+                if marker.value is not None and self._shows(marker.value):
+                    row = min(max(round(self._place(marker.step, marker.value)[1]) // 4, 0), bottom)
+                over[row, column] = (marker.symbol, marker_style(marker.symbol))
+        return over
+
+    def _put_alone(self, over: dict[tuple[int, int], Span], item: ChartSeries, curve: Curve) -> None:
+        """A point without neighbours is one dot, too little to see."""
+        if sum(value == value for value in curve.ys) == 1:
+            x, y = next((x, y) for x, y in zip(curve.xs, curve.ys, strict=True) if y == y)
+            column = self._column(x)
+            if column is not None:
+                over[round(self._place(x, y)[1]) // 4, column] = ("•", item.style)
+
+    def _put_tag(self, over: dict[tuple[int, int], Span], item: ChartSeries, curve: Curve) -> None:
+        """The series' letter at its visible end, beside those that are there already."""
+        for x, y in reversed(list(zip(curve.xs, curve.ys, strict=True)) if item.tag else []):
+            column = self._column(x)
+            if y == y and column is not None:
+                row = min(max(round(self._place(x, y)[1]) // 4, 0), self._grid.height - 1)
+                while (row, column) in over and column > 0:
+                    column -= 1
+                over[row, column] = (item.tag, item.style)
+                return
+
+    def _labelled(self, texts: dict[float, str], rows: int) -> list[Line]:
+        """The y-axis: a label where there is a tick."""
+        at_row = {round(self._place(self._first, value)[1]) // 4: text for value, text in texts.items()}
+        room = self.left - 1
         return [
-            [(grid.char(column, row), styles[grid.owners[row][column]]) for column in range(grid.width)]
-            for row in range(grid.height)
+            [(at_row.get(row, "")[:room].rjust(room), "label"), ("┤" if row in at_row else "│", "axis")]
+            for row in range(rows)
         ]
 
-    def _put_markers(self, cells: list[list[Cell]], place: Place, rows: int) -> None:
-        for item in self.series:
-            curve = _curve(item, self.look)
-            if len(curve.xs) == 1 and math.isfinite(curve.ys[0]):
-                _put(cells, place(curve.xs[0], curve.ys[0]), ("•", item.style))
-        self._put_tags(cells, place)
-        for marker in () if self.look.x_axis != "step" else self.markers:
-            value = marker.value
-            on_curve = value is not None and math.isfinite(value) and (value > 0 or not self.look.log)
-            x, y = place(marker.step, value if on_curve and value is not None else 1.0)
-            _put(cells, (x, y if on_curve else rows * 4 - 1), (marker.symbol, _marker_style(marker.symbol)))
-        if self.look.crosshair is not None:
-            column = round(place(self.look.crosshair, 1.0)[0]) // 2
-            for row in cells:
-                if 0 <= column < len(row) and row[column][0] == " ":
-                    row[column] = ("┊", "cross")
+    def _body(self, row: int, crosshair: int | None, crossed: dict[tuple[int, int], Span]) -> Line:
+        chars = [CHARS[mask] for mask in self._grid.masks[row]]
+        names = [self._names[owner] for owner in self._grid.owners[row]]
+        if crosshair is not None and chars[crosshair] == " ":
+            chars[crosshair], names[crosshair] = "┊", "cross"
+        for (at, column), (char, name) in (*self._over.items(), *crossed.items()):
+            if at == row:
+                chars[column], names[column] = char, name
+        spans, start = [], 0
+        for name, group in groupby(names):
+            end = start + len(list(group))
+            spans.append(("".join(chars[start:end]), name))
+            start = end
+        return spans
 
-    def _put_tags(self, cells: list[list[Cell]], place: Place) -> None:
-        taken: set[tuple[int, int]] = set()
-        for item in self.series:
-            curve = _curve(item, self.look)
-            drawn = [place(x, y) for x, y in zip(curve.xs, curve.ys, strict=True) if item.tag and math.isfinite(y)]
-            ends = [(round(x) // 2, round(y) // 4) for x, y in drawn if 0 <= round(x) // 2 < self.columns]
-            if not ends:
-                continue
-            column, row = ends[-1]
-            row = max(0, min(row, len(cells) - 1))
-            while (column, row) in taken and column > 0:
-                column -= 1
-            taken.add((column, row))
-            cells[row][column] = (item.tag, item.style)
+    @cached_property
+    def _names(self) -> list[str]:
+        """The colour of each owner of dots: nobody, then each series' band and curve."""
+        return ["text", *(name for item in self.series for name in (f"{item.style}-soft", item.style))]
 
-    def _legend(self, width: int) -> list[Cell]:
-        look = self.look
-        parts: list[tuple[str, str]] = [(" ", "label")]
-        if look.crosshair is not None:
-            at = fmt_duration(look.crosshair) if look.x_axis == "time" else f"step {look.crosshair:,.0f}"
-            parts.append((f"{at}   ", "text"))
-        for item in self.series:
-            name = shorten(clean_line(item.label), 28)
-            parts += [("━ ", item.style), (f"{name} ", "label"), (f"{self._value_of(item)}   ", "text")]
-        for symbol, name in dict.fromkeys((marker.symbol, marker.label) for marker in self.markers):
-            parts += [(symbol, _marker_style(symbol)), (f" {name}   ", "label")]
-        notes = [note for note, on in (("log", look.log), (f"smoothed {look.smoothing:g}", look.smoothing)) if on]
-        if len(self.series) == 1 and len(self.series[0].steps) == 1:
-            notes.append("one point so far")
-        if look.view is not None:
-            notes.append("0 shows all")
-        parts.append((", ".join(notes), "label"))
-        return [(char, style) for text, style in parts for char in text][:width]
+    @cached_property
+    def _points(self) -> list[list[Reading]]:
+        return [points_of(item, self.look.axis) for item in self.series]
 
-    def _value_of(self, item: ChartSeries) -> str:
-        if self.look.crosshair is not None:
-            found = nearest(item, self.look.crosshair, x_axis=self.look.x_axis)
-            return fmt_number(found[1]) if found else ""
-        return fmt_number(item.values[-1]) if item.values else ""
+    def _read(self, crosshair: float | None) -> list[Reading | None]:
+        if crosshair is None:
+            return [points[-1] if points else None for points in self._points]
+        return [read_at(points, crosshair, 2 / self._scale_x) for points in self._points]
 
-    def _x_labels(self, first: float, last: float) -> list[Cell]:
-        most = max(2, self.columns // 12)
-        if self.look.x_axis == "time":
-            values = axes.time_ticks(first, last, most)
-            texts, unit = axes.time_labels(values), ""
-        else:
-            values = [value for value in axes.ticks(first, last, most) if value == int(value)]
-            texts, unit = axes.labels(values), "step"
-        line = [" "] * (self.left + self.columns)
-        end = 0
-        for value, text in zip(values, texts, strict=True):
-            at = self.left + round((value - first) / (last - first) * (self.columns - 1)) - len(text) // 2
-            at = min(max(at, self.left), len(line) - len(text))
-            if at >= end:
-                line[at : at + len(text)] = text
-                end = at + len(text) + 1
-        if unit and end + len(unit) + 1 < len(line):
-            line[len(line) - len(unit) :] = unit
-        return [(char, "label") for char in line]
+    def _legend(self, crosshair: float | None) -> Line:
+        crossed = None
+        if crosshair is not None:
+            found = [reading for reading in self._read(crosshair) if reading is not None]
+            closest = min(found, key=lambda reading: abs(reading.x - crosshair), default=None)
+            crossed = (crosshair, closest.step if closest else crosshair)
+        return legend(self.series, self._read(crosshair), self._markers, self.look, crossed, self.width)
+
+    def _instead(self, empty: str, height: int) -> list[Line]:
+        """Words where there is nothing to draw, below the title."""
+        rows: list[Line] = [[] for _ in range(height)]
+        if height:
+            rows[height // 2] = [(shorten(self._why_empty(empty), self.width).center(self.width), "label")]
+        if height > 1 and self.look.title:
+            rows[0] = legend([], [], [], self.look, None, self.width)
+        return rows
 
     def _why_empty(self, empty: str) -> str:
         values = [value for item in self.series for value in item.values]
         if not values:
             return empty
-        if not any(math.isfinite(value) for value in values):
+        if not any(finite(value) for value in values):
             return "only NaN so far"
         if self.look.log and not any(value > 0 for value in values):
             return "a log axis needs values above 0; y turns it off"
         return "no points here; 0 shows the whole range" if self.look.view else "too small to draw"
-
-
-def _curve(series: ChartSeries, look: Look) -> Curve:
-    return curve_of(series, x_axis=look.x_axis, smoothing=look.smoothing, log=look.log)
-
-
-def _trace(grid: Braille, curve: Curve, place: Place, owner: int) -> None:
-    """Draw a curve with gaps at its NaNs; where a point stands for several, an upright stroke over their extremes."""
-    before: tuple[float, float] | None = None
-    for x, y, low, high in zip(curve.xs, curve.ys, curve.low, curve.high, strict=True):
-        if not math.isfinite(y):
-            before = None
-            continue
-        at = place(x, y)
-        if high > low and math.isfinite(high - low):
-            grid.line(*place(x, low), *place(x, high), owner)
-        grid.line(*(before or at), *at, owner)
-        before = at
-
-
-def _put(cells: list[list[Cell]], at: tuple[float, float], cell: Cell) -> None:
-    column, row = round(at[0]) // 2, round(at[1]) // 4
-    if 0 <= row < len(cells) and 0 <= column < len(cells[row]):
-        cells[row][column] = cell
-
-
-def _marker_style(symbol: str) -> str:
-    return "best" if symbol == "★" else "marker"
-
-
-def _in_the_middle(words: str, width: int, height: int) -> list[list[Cell]]:
-    rows: list[list[Cell]] = [[] for _ in range(height)]
-    if height:
-        rows[height // 2] = [(char, "label") for char in shorten(words, width).center(width)]
-    return rows

@@ -1,7 +1,7 @@
 """The x-axes of a chart: where each step is by epoch, time or tokens, and which step an x stands for."""
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -107,15 +107,3 @@ def _rising(steps: Sequence[float], xs: Sequence[float]) -> Scale | None:
         kept_steps.append(float(step))
         kept_xs.append(float(x))
     return (kept_steps, kept_xs) if kept_steps else None
-
-
-def nearest_index(xs: Sequence[float], x: float) -> int | None:
-    """The index of the nearest x in a rising list; `None` in an empty one."""
-    if not xs:
-        return None
-    right = bisect_right(xs, x)
-    if right == 0:
-        return 0
-    if right == len(xs):
-        return right - 1
-    return right if xs[right] - x < x - xs[right - 1] else right - 1

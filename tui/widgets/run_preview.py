@@ -65,7 +65,7 @@ class RunPreview(Horizontal):
     """
 
     def compose(self) -> ComposeResult:
-        yield LineChart(empty="no loss yet", focusable=False)
+        yield LineChart(empty="no loss yet", interactive=False)
         yield Static("", markup=False, id="facts")
 
     @property
