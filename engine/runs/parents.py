@@ -46,7 +46,7 @@ class Parent:
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     def kept_in(self, rundir: RunDir, final: RunDir) -> "Parent":
-        """Copy a checkpoint's adapter into `rundir`, which becomes `final`: nobody deletes it there. Raises `OSError`."""
+        """Copy a checkpoint's adapter into `rundir`, which becomes `final`: nobody deletes it there. Raises OSError."""
         if self.step is None:
             return self
         start = rundir.path / START

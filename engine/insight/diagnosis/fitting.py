@@ -1,14 +1,21 @@
 """Rules on how training and validation loss go together: what was learnt, by heart or not, and from which rows."""
 
-from math import isfinite
-
 from engine.insight.diagnosis import acts
-from engine.insight.diagnosis.curves import Curves, Points
+from engine.insight.diagnosis.curves import Curves
 from engine.insight.diagnosis.records import Act
 from engine.insight.diagnosis.rule import Detected, evidence, figure
 from engine.insight.diagnosis.shape import at_step, finite, noise_of, shape_of
 
 TRAIN, EVAL = "train/loss", "eval/loss"
+
+RISE = 0.02
+"""Share by which validation loss has to have risen from its best, in two evaluations, to speak of overfitting."""
+
+BY_HEART = 0.12
+"""Training loss below which rows are known word for word: nine tokens in ten are as good as certain."""
+
+FEW_EPOCHS = 4.0
+"""Passes over the rows below which a low loss shows easy rows rather than rows learnt by heart."""
 
 
 def overfitting(curves: Curves) -> Detected | None:
@@ -23,12 +30,12 @@ def overfitting(curves: Curves) -> Detected | None:
     if len(after) < 2 or best <= 0:
         return None
     last = after[-1][1]
-    rise = min(after[-1][1], after[-2][1]) / best - 1
+    rise = min(last, after[-2][1]) / best - 1
     noise = noise_of([value for _, value in evaluations])
-    if rise < 0.02 or last - best < 3 * noise:
-        return None
     at_best = at_step(train.points, best_step)
-    if train.last > 0.97 * best or at_best is None or train.last > at_best + train.noise:
+    if rise < RISE or last - best < 3 * noise or at_best is None:
+        return None
+    if train.last > 0.97 * best or train.last > at_best + train.noise:
         return None  # training has not gone on to fall: that is something else
     return Detected(
         best_step,
@@ -42,25 +49,88 @@ def overfitting(curves: Curves) -> Detected | None:
 
 
 def after_overfitting(curves: Curves, seen: Detected) -> tuple[Act, ...]:
-    return (*acts.stop(curves), *acts.retrain(curves, *acts.gentler(curves)))
+    """Stop and keep the best; then train with more to hold it back."""
+    return (*acts.stop(curves), *acts.retrain(curves, *acts.gentler(curves)), *acts.data("look at the rows"))
 
 
-def not_finite(curves: Curves) -> Detected | None:
-    """A loss that is no number; of gradients too, but where fp16 lets them overflow and leaves that step out."""
-    half = curves.recipe.get("precision") == "fp16"
-    for name in (TRAIN, EVAL) if half else (TRAIN, EVAL, "train/grad_norm"):
-        points = curves.metrics.get(name, [])
-        broken = next((at for at, (_, value) in enumerate(points) if not isfinite(value)), None)
-        if broken is None:
-            continue
-        step, value = points[broken]
-        shown: Points = points[max(0, broken - 3) : broken + 1]
-        return Detected(
-            step, 1.0, (evidence(name, shown, f"{value} at step {step:,}"),), {"value": str(value), "metric": name}
-        )
-    return None
+def memorisation(curves: Curves) -> Detected | None:
+    """Training loss near 0 after many passes over the rows, and validation loss, where there is one, far above."""
+    train = shape_of(curves.metrics[TRAIN], least=10)
+    if train is None or curves.recipe.get("objective") == "dpo":
+        return None
+    epochs = curves.epoch or 0.0
+    if train.last > BY_HEART or epochs < FEW_EPOCHS:
+        return None
+    since = next(step for step, value in train.points if value <= 2 * BY_HEART)
+    evaluations = finite(curves.metrics.get(EVAL, []))
+    found = [evidence(TRAIN, [train.points[0], (train.points[-1][0], train.last)], f"down to {figure(train.last)}")]
+    if evaluations:
+        unseen = evaluations[-1][1]
+        if unseen < 3 * train.last + 0.1:
+            return None  # it knows the others as well
+        found.append(evidence(EVAL, evaluations[-3:], f"still {figure(unseen)} on rows it has not seen"))
+    rows = f"{curves.train_rows:,} rows" if curves.train_rows else "the rows"
+    return Detected(
+        since,
+        0.9 if evaluations else 0.75,
+        tuple(found),
+        {"train": figure(train.last), "rows": rows, "epochs": f"{epochs:.3g}"},
+    )
 
 
-def after_not_finite(curves: Curves, seen: Detected) -> tuple[Act, ...]:
-    changes, words = acts.scaled_rate(curves, 0.5)
-    return (*acts.branch(curves, seen.step - 1, changes, words), *acts.stop(curves)) if changes else acts.stop(curves)
+def after_memorisation(curves: Curves, seen: Detected) -> tuple[Act, ...]:
+    """Fewer passes."""
+    total, epochs = curves.total_steps, curves.recipe.get("num_train_epochs")
+    best = curves.best_step
+    changes: dict[str, object] = {}
+    if isinstance(epochs, int | float) and total and (curves.recipe.get("max_steps") or -1) < 0:
+        fewer = max(1.0, round(epochs * (best if best else seen.step) / total))
+        if fewer < epochs:
+            changes = {"num_train_epochs": fewer}
+    words = f"{changes['num_train_epochs']:g} epochs" if changes else ""
+    again = acts.retrain(curves, changes, words) or acts.retrain(curves, *acts.gentler(curves))
+    return (*acts.stop(curves), *again, *acts.data("add rows"))
+
+
+def leak(curves: Curves) -> Detected | None:
+    """Validation loss goes down with training loss as if its rows were trained on, to where rows are known by heart."""
+    train = shape_of(curves.metrics[TRAIN], least=10)
+    evaluations = finite(curves.metrics[EVAL])
+    if train is None or len(evaluations) < 4 or curves.recipe.get("objective") == "dpo":
+        return None
+    told = curves.leaking_rows or 0
+    epochs = curves.epoch or 0.0
+    unseen = evaluations[-1][1]
+    near = [(step, value, at_step(train.points, step)) for step, value in evaluations[-3:]]
+    together = all(beside is not None and value < beside + 2 * train.noise + 0.02 for step, value, beside in near)
+    by_heart = train.last < 2 * BY_HEART and unseen < 1.1 * train.last + 0.02 and epochs >= FEW_EPOCHS
+    if not ((by_heart and together) or (told and curves.eval_rows and told >= 0.05 * curves.eval_rows)):
+        return None
+    said = f"The dataset's report counts {told:,} such rows." if told else "Nobody has counted such rows yet."
+    return Detected(
+        evaluations[0][0] if told else near[0][0],
+        (0.95 if by_heart else 0.85) if told else 0.7,
+        (
+            evidence(EVAL, evaluations[-3:], f"down to {figure(unseen)}"),
+            evidence(TRAIN, [(step, beside) for step, _, beside in near if beside is not None], "beside it"),
+        ),
+        {"eval": figure(unseen), "train": figure(train.last), "counted": said},
+    )
+
+
+def after_leak(curves: Curves, seen: Detected) -> tuple[Act, ...]:
+    """The data is to be mended."""
+    return (*acts.data("look at the dataset's splits"), *acts.stop(curves))
+
+
+def no_validation(curves: Curves) -> Detected | None:
+    """Nothing was held back."""
+    if curves.eval_rows != 0 or curves.metrics.get(EVAL):
+        return None
+    step, value = curves.metrics[TRAIN][-1]
+    return Detected(0, 1.0, (evidence(TRAIN, [(step, value)], "of rows that it is trained on"),))
+
+
+def after_no_validation(curves: Curves, seen: Detected) -> tuple[Act, ...]:
+    """A split is to be made."""
+    return acts.data("hold rows back")
