@@ -3,6 +3,7 @@
 import math
 import time
 from datetime import datetime
+from typing import Any
 
 NONE = "–"
 """Stands where there is no figure."""
@@ -105,3 +106,39 @@ def fmt_when(timestamp: float | None, now: float | None = None) -> str:
     if 1 < days < 7:
         return f"{then:%a %H:%M}"
     return f"{then.day} {then:%b}" if then.year == today.year else f"{then.day} {then:%b %Y}"
+
+
+def fmt_change(value: float | None) -> str:
+    """A difference of any size with its sign, in three significant digits: `-0.11`, `+1,240`, `-3e-5`."""
+    if value is None or not math.isfinite(value):
+        return ""
+    if abs(value) >= 1000:
+        return f"{value:+,.0f}"
+    return f"{value:+.3g}".replace("e-0", "e-") if value else "±0"
+
+
+def fmt_energy(joules: float | None) -> str:
+    """Energy in watt hours: `12 Wh`, `1.42 kWh`."""
+    if joules is None or not math.isfinite(joules):
+        return NONE
+    hours = joules / 3600
+    if hours < 1000:
+        return f"{hours:.0f} Wh" if hours >= 10 else f"{hours:.2g} Wh"
+    return f"{hours / 1000:,.2f} kWh"
+
+
+def fmt_setting(value: Any) -> str:
+    """A setting as it was typed: `2e-4`, `0.05`, `3`, `yes`; lists with commas between."""
+    if value is None or value == "":
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and math.isfinite(value):
+        if value == int(value) and abs(value) < 1e6:
+            return str(int(value))
+        return fmt_number(value) if abs(value) < 1e-3 else f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(fmt_setting(item) for item in value) or NONE
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {fmt_setting(item)}" for name, item in value.items()) or NONE
+    return str(value)
