@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
@@ -28,6 +28,9 @@ from engine.runs.rundir import RunDir, read_json, write_json
 from engine.runs.supervisor import WORKER, Ending
 from store import Store
 from store.records import Run, Status
+
+if TYPE_CHECKING:
+    from engine.insight.diagnosis import FindingKeeper
 
 SETTLE_S = 10.0
 """Time a run that has ended is given to put its processes away."""
@@ -48,6 +51,7 @@ class RunManager:
         self.queue = RunQueue(home, store)
         self._home = home
         self._store = store
+        self._findings: FindingKeeper | None = None
         self._worker = tuple(worker)
         self._refreshing = threading.Lock()
         self._ingest_lock: int | None = None
@@ -206,6 +210,7 @@ class RunManager:
                 if log != self._seen_logs.get(run.id):
                     ingest_run(self._store, run.id, rundir)
                     self._seen_logs[run.id] = log
+                    self._diagnose(run.id)
                 elif (since := stalled_since(run, rundir)) != run.stalled:
                     self._store.runs.set_stalled(run.id, since)
                 self._settle(run.id, rundir)
@@ -236,6 +241,15 @@ class RunManager:
             self._left_waiting[run_id] = run.attempt
         else:
             self._store.runs.finish(run_id, verdict.status, verdict.reason, verdict.ended, verdict.failure or "")
+            self._diagnose(run_id)
+
+    def _diagnose(self, run_id: str) -> None:
+        """Keep what the run's figures show up to date. Costs little, and never raises."""
+        if self._findings is None:
+            from engine.insight.diagnosis import FindingKeeper  # an app that opens on no live run does without
+
+            self._findings = FindingKeeper(self._store)
+        self._findings.look(run_id)
 
     def _queue_again(self) -> None:
         """Start supervisors for the runs that lost theirs while they waited: one after the other, to keep the order."""
@@ -290,6 +304,7 @@ class RunManager:
         self._store.runs.reset(new.id)
         ingest_run(self._store, new.id, rundir)
         self._settle(new.id, rundir)
+        self._diagnose(new.id)
         return 1
 
     # processes
