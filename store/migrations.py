@@ -268,12 +268,18 @@ def m005_what_is_seen_in_runs(db: "sqlite_utils.Database") -> None:
         db.execute(statement)
 
 
+def m006_how_long_runs_had_their_devices(db: "sqlite_utils.Database") -> None:
+    """What hours and energy are reckoned by: not the time in the line, nor that between a stop and a resume."""
+    db.execute("ALTER TABLE runs ADD COLUMN busy_s REAL")
+
+
 STEPS: tuple[Step, ...] = (
     m001_first_schema,
     m002_what_is_known_of_datasets,
     m003_where_runs_come_from,
     m004_runs_that_are_silent,
     m005_what_is_seen_in_runs,
+    m006_how_long_runs_had_their_devices,
 )
 
 

@@ -91,6 +91,8 @@ class Run:
     """How far off `eta_s` may well be, one standard deviation."""
     source: str = ""
     """What kind of file it was imported from: `wandb`, `tensorboard` …; empty for finetui's own runs."""
+    busy_s: float | None = None
+    """For how long it had its devices, over all its attempts."""
     finding: str = ""
     """The code of the worst finding that nobody dismissed."""
 
@@ -188,6 +190,7 @@ class RunState:
     energy_j: float | None
     power_w: float | None
     eta_error_s: float | None
+    busy_s: float | None
 
     @classmethod
     def of(cls, run: Run) -> "RunState":

@@ -94,16 +94,15 @@ class _Folding:
             self.events.append(EventRow(self._run.id, event["seq"], t, event["attempt"], kind, body))
 
     def _add_cost(self, event: Event) -> None:
-        """Add price and energy of the time since the last event, where the run had its devices in it.
+        """Add the time since the last event, where the run had its devices in it, with its price and energy.
 
         A clock set back adds nothing. The power is what was measured last.
         """
         now = self._now
-        if not (self._price_per_s or now.power_w) or now.heartbeat is None:
-            return
-        if event["attempt"] != now.attempt or now.status in _WITHOUT_DEVICES:
+        if now.heartbeat is None or event["attempt"] != now.attempt or now.status in _WITHOUT_DEVICES:
             return
         taken = max(0.0, event["t"] - now.heartbeat)
+        now.busy_s = (now.busy_s or 0.0) + taken
         if self._price_per_s:
             now.cost = (now.cost or 0.0) + taken * self._price_per_s
         if now.power_w:
