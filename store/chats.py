@@ -8,6 +8,7 @@ from typing import Any
 from store import query as filters
 from store.connection import Database
 from store.errors import StoreError
+from store.other_languages import CHATS
 from store.records import Chat, Message
 
 
@@ -114,7 +115,7 @@ class ChatStore:
 
     def list(self, query: str = "", limit: int = 200) -> list[Chat]:
         """Chats whose title, models or messages match, the last used first. Raises `QueryError`."""
-        where, parameters = filters.compile(query, filters.CHATS)
+        where, parameters = filters.compile(query, CHATS)
         return self._select(f"WHERE {where} ORDER BY c.updated DESC, c.key DESC LIMIT ?", [*parameters, limit])
 
 

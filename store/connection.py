@@ -122,6 +122,8 @@ class Database:
                 connection.execute("PRAGMA foreign_keys = ON")
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA cache_size = -16000")
+                # SQLite's own `lower` knows the cases of ASCII alone.
+                connection.create_function("casefold", 1, str.casefold, deterministic=True)
             except sqlite3.Error:
                 connection.close()
                 raise

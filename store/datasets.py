@@ -9,6 +9,7 @@ from typing import Any
 from store import query as filters
 from store.connection import Database
 from store.errors import StoreError
+from store.other_languages import DATASETS
 from store.records import Dataset
 
 _SELECT = (
@@ -141,5 +142,5 @@ class DatasetStore:
 
     def list(self, query: str = "") -> list[Dataset]:
         """Versions that match the filter, newest first. Raises `QueryError`."""
-        where, parameters = filters.compile(query, filters.DATASETS)
+        where, parameters = filters.compile(query, DATASETS)
         return self._select(f"WHERE {where} {_NEWEST}", parameters)

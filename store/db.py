@@ -12,6 +12,7 @@ from store.findings import FindingStore
 from store.metrics import MetricStore
 from store.migrations import copy, prepare
 from store.runs import RunStore
+from store.spending import SpendingStore
 from store.sweeps import SweepStore
 from store.views import ViewStore
 
@@ -28,6 +29,7 @@ class Store:
         self.sweeps = SweepStore(database)
         self.findings = FindingStore(database)
         self.views = ViewStore(database)
+        self.spending = SpendingStore(database)
 
     @property
     def path(self) -> Path:

@@ -3,11 +3,13 @@
     query := or ;  or := and ("OR" and)* ;  and := not+ ("AND" is allowed between) ;  not := ("NOT" | "-") not | atom
     atom  := word | "quoted words" | key:value | key operator value | ( or )
 
-A value may be quoted. Half-typed input (an open quote, a trailing NOT) is read as if it had been finished: filters are
-typed live. What a key means is for those to say who ask: `store.query` for the store's tables, the datasets for rows.
+A value may be quoted, and so may a key: `"my metric".min < 1`. A key may end in a step: `eval/loss@100`. Half-typed
+input (an open quote, a trailing NOT) is read as if it had been finished: filters are typed live. What a key means is
+for those to say who ask: `store.query` and `store.run_language` for the store's tables, the datasets for rows.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from store.errors import QueryError
@@ -16,19 +18,19 @@ MOST_TERMS = 100
 OPERATORS = ("==", "!=", "<=", ">=", "!~", "=", "<", ">", "~")
 """`~` is "contains"; `==` is read as `=`."""
 
-_KEY = r"[A-Za-z_][\w./-]*"
-_TOKEN = re.compile(
+TOKEN = re.compile(
     rf"""\s*(?:
         (?P<paren>[()])
       | (?P<minus>-)(?=[^\s)])
-      | (?P<key>{_KEY}?)(?P<colon>:)(?:"(?P<quoted_value>[^"]*)"?|(?P<value>[^\s()]*))
-      | (?P<field>{_KEY}?)\s*(?P<operator>{"|".join(map(re.escape, OPERATORS))})\s*
-        (?:"(?P<quoted_operand>[^"]*)"?|(?P<operand>(?!(?:AND|OR|NOT)\b)[^\s()"]*))
+      | (?: (?P<key>[A-Za-z_][\w./-]*?(?:@\d+)?) | "(?P<quoted_key>[^"]+)"(?P<suffix>(?:\.\w+)?(?:@\d+)?) )
+        (?: (?P<colon>:) | \s*(?P<operator>{"|".join(map(re.escape, OPERATORS))})\s* )
+        (?: "(?P<quoted_value>[^"]*)"? | (?P<value>(?(colon)|(?!(?:AND|OR|NOT)\b))[^\s()]*) )
       | "(?P<quoted>[^"]*)"?
       | (?P<word>[^\s()"]+)
     )""",
     re.VERBOSE,
 )
+"""One match for each word, comparison, parenthesis or sign, spaces before it included."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,20 @@ EVERYTHING = And(())
 def parse(query: str) -> Term:
     """What `query` asks for. Raises `QueryError` for one with more than `MOST_TERMS` terms."""
     return _Parser(query).parse()
+
+
+def comparisons(term: Term) -> Iterator[Compare]:
+    """All comparisons in a term, in the order in which they are written."""
+    match term:
+        case Compare():
+            yield term
+        case Not(inner):
+            yield from comparisons(inner)
+        case And(terms) | Or(terms):
+            for one in terms:
+                yield from comparisons(one)
+        case Word():
+            return
 
 
 class _Parser:
@@ -136,20 +152,18 @@ def _all(terms: list[Term]) -> Term:
 def _tokens(query: str) -> list[str | Word | Compare]:
     """Terms, and the names of what joins them: parentheses, AND, OR, NOT."""
     tokens: list[str | Word | Compare] = []
-    for match in _TOKEN.finditer(query.replace("\0", "")):
+    for match in TOKEN.finditer(query.replace("\0", "")):
         if match["paren"]:
             tokens.append(match["paren"])
         elif match["minus"]:
             tokens.append("NOT")
-        elif match["colon"]:
+        elif match["colon"] or match["operator"]:
+            key = match["key"] or f"{match['quoted_key']}{match['suffix']}"
+            operator = "=" if match["operator"] == "==" else match["operator"] or ":"
             quoted = match["quoted_value"]
-            value = match["value"] if quoted is None else quoted
-            tokens.append(Compare(match["key"].lower(), ":", value or "", quoted is not None))
-        elif match["operator"]:
-            quoted = match["quoted_operand"]
-            value = match["operand"] if quoted is None else quoted
-            operator = "=" if match["operator"] == "==" else match["operator"]
-            tokens.append(Compare(match["field"], operator, value or "", quoted is not None))
+            tokens.append(
+                Compare(key, operator, (match["value"] if quoted is None else quoted) or "", quoted is not None)
+            )
         elif match["word"] in ("AND", "OR", "NOT"):
             tokens.append(match["word"])
         elif (text := match["word"] or match["quoted"]) and text != "-":

@@ -332,3 +332,22 @@ class View:
     query: str
     sort: str
     descending: bool
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run took so far. `None` is not known."""
+
+    id: str
+    name: str
+    model: str
+    method: str
+    dataset: str
+    started: float
+    tags: list[str]
+    busy_s: float
+    """For how long it had its devices."""
+    devices: Any
+    """How many it asked for, as its recipe has it: a number, a list, or `auto`."""
+    energy_j: float | None
+    cost: float | None

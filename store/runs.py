@@ -1,5 +1,6 @@
 """Runs: what was launched, what their logs and processes have come to, and what people say about them."""
 
+import builtins
 import json
 import sqlite3
 from collections.abc import Collection
@@ -7,12 +8,16 @@ from typing import Any
 
 from store import ingest
 from store import query as filters
-from store.completion import Completion
+from store.completion import Completion, complete, hint
 from store.connection import Database
-from store.errors import QueryError, StoreError
+from store.errors import StoreError
+from store.known import KnownRuns
+from store.language import Term
 from store.metrics import MetricStore
 from store.points import forget_points
 from store.records import TERMINAL, Attempt, EventRow, IngestBatch, Latest, NewRun, Run, Status
+from store.run_language import RUNS
+from store.run_sorts import sort_key
 
 _SELECT = (
     "SELECT r.key, r.id, r.name, r.status, r.reason, r.model, r.method, r.dataset, r.dataset_id, r.created, "
@@ -20,7 +25,7 @@ _SELECT = (
     "r.phase, r.phase_progress, r.heartbeat, r.best_step, "
     "(SELECT json_group_array(tag) FROM (SELECT t.tag FROM tags t WHERE t.run = r.key ORDER BY t.tag)), "
     "r.notes, (SELECT c.body FROM recipes c WHERE c.run = r.key), r.dir, r.alerts, r.damaged + r.unknown, r.failure, "
-    "r.parent, r.sweep, r.stalled, r.energy_j, r.power_w, r.eta_error_s, r.source, "
+    "r.parent, r.sweep, r.stalled, r.energy_j, r.power_w, r.eta_error_s, r.source, r.busy_s, "
     "(SELECT f.code FROM findings f WHERE f.run = r.key AND f.dismissed IS NULL "
     "ORDER BY instr('error warning info', f.level), f.step DESC LIMIT 1) "
     "FROM runs r"
@@ -28,35 +33,12 @@ _SELECT = (
 
 _NEWEST = "ORDER BY r.created DESC, r.key DESC"
 
-SORTS = {
-    "created": "r.created",
-    "name": "lower(r.name)",
-    "status": "r.status",
-    "started": "r.started",
-    "ended": "r.ended",
-    "duration": "ifnull(r.ended, r.heartbeat) - r.started",
-    "model": "lower(r.model)",
-    "method": "r.method",
-    "dataset": "lower(r.dataset)",
-    "step": "r.step",
-    "progress": "CAST(r.step AS REAL) / r.total_steps",
-    "eta_s": "r.eta_s",
-    "tokens_per_s": "r.tokens_per_s",
-    "peak_vram_bytes": "r.peak_vram_bytes",
-}
-"""What `RunStore.list` sorts by; a metric's name (`eval/loss`) sorts by its last value."""
-
-
-_METRIC = (
-    "(SELECT l.value FROM latest l JOIN metric_names n ON n.key = l.metric "
-    "WHERE l.run = r.key AND n.name = ? AND l.step >= 0)"
-)
-
 
 class RunStore:
     def __init__(self, database: Database, metrics: MetricStore) -> None:
         self._database = database
         self._metrics = metrics
+        self._known = KnownRuns(database)
 
     # writing: what people do
 
@@ -167,7 +149,7 @@ class RunStore:
                 "UPDATE runs SET status = ?, reason = '', failure = '', started = NULL, ended = NULL, attempt = 1, "
                 "step = 0, total_steps = NULL, eta_s = NULL, tokens_per_s = NULL, peak_vram_bytes = NULL, cost = NULL, "
                 "phase = '', phase_progress = NULL, heartbeat = NULL, stalled = NULL, best_step = NULL, "
-                "energy_j = NULL, power_w = NULL, eta_error_s = NULL, offset = 0, "
+                "energy_j = NULL, power_w = NULL, eta_error_s = NULL, busy_s = NULL, offset = 0, "
                 "last_seq = -1, unknown = 0, damaged = 0, alerts = 0 WHERE key = ?",
                 (Status.QUEUED, key),
             )
@@ -191,26 +173,17 @@ class RunStore:
                 return found
         return []
 
-    def count(self, query: str = "") -> int:
-        where, parameters = filters.compile(query)
+    def count(self, query: str | Term = "") -> int:
+        where, parameters = self._where(query)
         row = self._database.one(f"SELECT count(*) FROM runs r WHERE {where}", parameters)
         return int(row[0]) if row else 0
 
-    def order(self, query: str = "", *, sort: str = "created", descending: bool = True) -> list[str]:
+    def order(self, query: str | Term = "", *, sort: str = "created", descending: bool = True) -> list[str]:
         """The ids of all runs that match, in order: what a list of ten thousand needs before it shows fifty of them.
 
         Unknown values come last. Raises `QueryError` for a filter or a sort key that is not understood.
         """
-        where, parameters = filters.compile(query)
-        key, key_parameters = _sort_key(sort)
-        direction = "DESC" if descending else "ASC"
-        return [
-            run_id
-            for (run_id,) in self._database.all(
-                f"SELECT r.id FROM runs r WHERE {where} ORDER BY {key} {direction} NULLS LAST, r.key {direction}",
-                [*parameters, *key_parameters],
-            )
-        ]
+        return self._sorted("r.id", query, sort, descending)
 
     def complete(self, text: str, cursor: int | None = None, *, limit: int = 50) -> list[Completion]:
         """What can be typed at `cursor` (the end, without one) of the filter `text`, the likeliest first.
@@ -218,14 +191,14 @@ class RunStore:
         Keys, operators, and the values that runs have: their statuses, tags, models, settings, metrics. Never raises
         for what is typed. `store.completion.completed` takes one of them.
         """
-        return []
+        return complete(text, len(text) if cursor is None else cursor, self._known)[:limit]
 
     def hint(self, query: str) -> str:
-        """Why a filter may well match nothing: a metric or a setting that no run has, with the likeliest one meant.
+        """Why a filter may well match nothing: a metric, a setting or a tag that no run has, and what may be meant.
 
-        One sentence, empty where there is nothing to say or the filter is not understood.
+        One sentence or two, empty where there is nothing to say or the filter is not understood.
         """
-        return ""
+        return hint(query, self._known)
 
     def some(self, run_ids: Collection[str]) -> list[Run]:
         """These runs, in the order of the ids; ids without a run are left out."""
@@ -292,6 +265,23 @@ class RunStore:
 
     # inner workings
 
+    def _sorted(
+        self, column: str, query: str | Term, sort: str, descending: bool, limit: int = -1, offset: int = 0
+    ) -> builtins.list[Any]:
+        """One column of the runs that match, in order. What a list shows of them is read after that, for a page."""
+        where, parameters = self._where(query)
+        key, key_parameters = sort_key(sort, self._known.names)
+        direction = "DESC" if descending else "ASC"
+        rows = self._database.all(
+            f"SELECT {column} FROM runs r WHERE {where} ORDER BY {key} {direction} NULLS LAST, r.key {direction} "
+            "LIMIT ? OFFSET ?",
+            [*parameters, *key_parameters, limit, offset],
+        )
+        return [value for (value,) in rows]
+
+    def _where(self, query: str | Term) -> filters.Clause:
+        return filters.compile(query, RUNS, names=self._known.names)
+
     def _set(self, run_id: str, column: str, value: str) -> None:
         self._write(run_id, f"UPDATE runs SET {column} = ? WHERE id = ?", value, run_id)
 
@@ -310,24 +300,18 @@ class RunStore:
 
     def list(
         self,
-        query: str = "",
+        query: str | Term = "",
         *,
         sort: str = "created",
         descending: bool = True,
         limit: int | None = None,
         offset: int = 0,
     ) -> list[Run]:
-        """Runs that match the filter, in two queries and without reading a point. Unknown values sort last.
+        """Runs that match the filter, in three queries and without reading a point. Unknown values sort last.
 
         Raises `QueryError` for a filter or a sort key that is not understood.
         """
-        where, parameters = filters.compile(query)
-        key, key_parameters = _sort_key(sort)
-        direction = "DESC" if descending else "ASC"
-        return self._select(
-            f"WHERE {where} ORDER BY {key} {direction} NULLS LAST, r.key {direction} LIMIT ? OFFSET ?",
-            [*parameters, *key_parameters, -1 if limit is None else limit, offset],
-        )
+        return self.some(self._sorted("r.id", query, sort, descending, -1 if limit is None else limit, offset))
 
 
 def _run(row: tuple[Any, ...], metrics: dict[str, Latest]) -> Run:
@@ -364,11 +348,3 @@ def _refresh_search(connection: sqlite3.Connection, run_id: str) -> None:
     ).fetchone()
     tags = [tag for (tag,) in connection.execute("SELECT tag FROM tags WHERE run = ? ORDER BY tag", (key,))]
     connection.execute("UPDATE runs SET search = ? WHERE key = ?", (filters.searchable(*texts, *tags), key))
-
-
-def _sort_key(sort: str) -> tuple[str, list[str]]:
-    if sort in SORTS:
-        return SORTS[sort], []
-    if "/" in sort:
-        return _METRIC, [sort]
-    raise QueryError(f"Runs cannot be sorted by {sort!r}.", "", f"Keys: {', '.join(SORTS)}, or a metric's name.")

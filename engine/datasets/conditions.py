@@ -12,7 +12,7 @@ from engine.datasets.emoji import count_emoji
 from engine.datasets.rows import Row, all_turns, answer_text, prompt_text
 from engine.errors import BadInput
 from store.errors import QueryError
-from store.language import EVERYTHING, And, Compare, Not, Or, Term, Word, parse
+from store.language import EVERYTHING, And, Compare, Not, Or, Term, Word, comparisons, parse
 
 
 def _text(row: Row) -> str:
@@ -100,23 +100,10 @@ def compile_filter(text: str) -> RowFilter:
         if word in ("and", "or", "not"):
             raise BadInput(f"{word} is looked for as a word.", fix=f"Write {word.upper()} to join conditions.")
     needs_tokens = False
-    for comparison in _comparisons(term):
+    for comparison in comparisons(term):
         _check(comparison)
         needs_tokens |= comparison.key.lower() == "tokens"
     return RowFilter(text, term, needs_tokens)
-
-
-def _comparisons(term: Term) -> Iterator[Compare]:
-    match term:
-        case Compare():
-            yield term
-        case Not(inner):
-            yield from _comparisons(inner)
-        case And(terms) | Or(terms):
-            for one in terms:
-                yield from _comparisons(one)
-        case Word():
-            return
 
 
 def _words(term: Term) -> Iterator[str]:

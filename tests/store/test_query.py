@@ -6,6 +6,7 @@ from store import QueryError, Store
 from store.language import MOST_TERMS
 from store.query import compile
 from store.records import Status
+from store.run_language import RUNS
 from tests.store.builders import new_run
 
 ALL = ["emoji", "support", "plain"]
@@ -109,7 +110,7 @@ def test_words_do_not_match_across_fields(store: Store) -> None:
 )
 def test_text_stays_text(store: Store, query: str) -> None:
     try:
-        sql, parameters = compile(query)
+        sql, parameters = compile(query, RUNS)
     except QueryError:
         pass
     else:
@@ -122,12 +123,12 @@ def test_text_stays_text(store: Store, query: str) -> None:
 
 def test_an_unknown_key_names_those_that_there_are() -> None:
     with pytest.raises(QueryError) as caught:
-        compile("colour:red")
+        compile("colour:red", RUNS)
     assert "'colour'" in caught.value.what
     assert all(key in caught.value.why for key in ("status", "model", "tag", "method", "dataset"))
     assert '"colour:red"' in caught.value.fix
     with pytest.raises(QueryError, match="no status 'red'") as caught:
-        compile("status:red")
+        compile("status:red", RUNS)
     assert "stopped" in caught.value.fix
 
 
@@ -139,7 +140,7 @@ def test_a_filter_has_an_end(store: Store) -> None:
     assert names(store, "emoji " * MOST_TERMS) == ["emoji"]
     for query in ("e " * (MOST_TERMS + 1), "(" * 5000, "-" * 5000 + "a"):
         with pytest.raises(QueryError, match="more than"):
-            compile(query)
+            compile(query, RUNS)
 
 
 def test_sorting(store: Store) -> None:
