@@ -1,7 +1,7 @@
 """What can be typed next in a filter of runs: keys, operators, and values that the store knows."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -89,7 +89,7 @@ def complete(text: str, cursor: int, known: Known) -> list[Completion]:
     end = rest.end() if rest is not None else cursor
     return [
         Completion(insert, start, end if insert.endswith(":") else end - text[cursor:end].endswith(":"), kind, detail)
-        for insert, kind, detail in _keys(word, known, joins=not first)
+        for insert, kind, detail in _keys(word, known, joins=not first, alone=end == cursor)
         if insert != text[start:end]
     ]
 
@@ -97,8 +97,11 @@ def complete(text: str, cursor: int, known: Known) -> list[Completion]:
 # keys
 
 
-def _keys(word: str, known: Known, *, joins: bool) -> list[Found]:
-    """What begins with the word, then what has a part that does, then what contains it."""
+def _keys(word: str, known: Known, *, joins: bool, alone: bool) -> list[Found]:
+    """What begins with the word, then what has a part that does, then what contains it.
+
+    `alone` where no more of a key follows the cursor.
+    """
     names = known.names()
     candidates: dict[str, tuple[str, str]] = {
         (name if key.ordered else f"{name}:"): ("key", key.about) for name, key in RUNS.keys.items()
@@ -108,8 +111,15 @@ def _keys(word: str, known: Known, *, joins: bool) -> list[Found]:
         candidates |= {f"{SETTING}{name}": ("key", "a setting") for name in names.settings}
     else:
         candidates[SETTING] = ("key", "a setting: cfg.lora_r, cfg.learning_rate, …")
-    found = [*_direct(word, known), *_after_key(word, names)]
-    found += [(insert, *about) for insert, about in _ranked(word, candidates)]
+    ranks = _ranked(word, candidates)
+    begin = [(insert, *candidates[insert]) for insert in ranks[0]]
+    contain = [(insert, *candidates[insert]) for insert in (*ranks[1], *ranks[2])]
+    after = _after_key(word, names) if alone else []
+    direct = _direct(word, known) if alone else []
+    # `status:` before `status=`, but `step<` before `step`, which is there already.
+    found = (
+        [*begin, *after, *direct, *contain] if f"{word.lower()}:" in candidates else [*after, *begin, *direct, *contain]
+    )
     joined = [(f"{join} ", "join", words) for join, words in JOINS.items() if joins and join.startswith(word)]
     return [*joined, *found] if word else [*found, *joined]
 
@@ -121,19 +131,19 @@ def _by_use(metrics: Iterable[str]) -> list[str]:
     )
 
 
-def _ranked(word: str, candidates: Mapping[str, tuple[str, str]]) -> list[tuple[str, tuple[str, str]]]:
+def _ranked(word: str, names: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
+    """Names that begin with the word, those with a part that does, and those that contain it elsewhere."""
     wanted = word.lower()
-
-    def place(name: str) -> int | None:
+    ranks: tuple[list[str], list[str], list[str]] = ([], [], [])
+    for name in names:
         lowered = name.lower()
         if lowered.startswith(wanted):
-            return 0
-        if any(part.startswith(wanted) for part in re.split(r"[./_]", lowered)):
-            return 1
-        return 2 if wanted in lowered else None
-
-    ranked = [(place(name), name, about) for name, about in candidates.items()]
-    return [(name, about) for rank in range(3) for place_, name, about in ranked if place_ == rank]
+            ranks[0].append(name)
+        elif any(part.startswith(wanted) for part in re.split(r"[./_]", lowered)):
+            ranks[1].append(name)
+        elif wanted in lowered:
+            ranks[2].append(name)
+    return ranks
 
 
 def _after_key(word: str, names: Names) -> list[Found]:
