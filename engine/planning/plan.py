@@ -21,6 +21,7 @@ from engine.planning.lengths import measure_lengths
 from engine.planning.records import DeviceFacts, Estimate, RunPlan
 from engine.planning.speed import find_speed, run_time_s
 from engine.planning.suggest import suggestions
+from engine.prices import priced, read_prices
 from engine.recipe import Recipe
 from engine.runs.rundir import read_json
 from store import Store
@@ -69,6 +70,7 @@ def plan_run(
         model = resolve_model(recipe.model, home)
         found = tuple(devices) if devices is not None else list_devices(home)
         device = _chosen(found, recipe)
+        recipe = priced(recipe, read_prices(home), device.title, device.kind)
         runs = store.runs.list(limit=RUNS_LOOKED_AT)
         calibrated = calibration(runs, device)
         architecture = find_architecture(home, model, recipe.revision)

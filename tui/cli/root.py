@@ -7,6 +7,7 @@ import typer
 
 from tui.cli import (
     chat,
+    costs,
     datasets,
     demo,
     doctor,
@@ -39,7 +40,7 @@ def root(home: HomeOption = None) -> None:
     """Fine-tune language models from the terminal. `finetui` alone opens the app."""
 
 
-for group in (demo.app, open_run.app, doctor.app, train.app, estimate.app, sweeps.starting, chat.app):
+for group in (demo.app, open_run.app, doctor.app, train.app, estimate.app, sweeps.starting, chat.app, costs.app):
     app.add_typer(group)
 for name, module in {
     "models": models,
