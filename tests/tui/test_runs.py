@@ -152,7 +152,7 @@ async def test_a_wrong_filter_is_explained_in_place(make_app: MakeApp, filled: S
         await driver.sees("emoji-next")
         await driver.press("slash")
         await driver.type("colour:red")
-        await driver.sees("no key 'colour'", "status, model")
+        await driver.sees("no key 'colour'", "Keys: status")
         assert not driver.app.screen.is_modal
         await driver.sees("emoji-next")
         await driver.press("escape")
@@ -169,19 +169,43 @@ async def test_letters_typed_into_the_filter_are_no_commands(make_app: MakeApp, 
         assert "stop" not in driver.text().splitlines()[-1]
 
 
-async def test_the_order_goes_round(make_app: MakeApp, filled: SampleRuns) -> None:
+async def order_by(driver: Driver, words: str) -> None:
+    await driver.press("o")
+    await driver.sees("Order the runs by")
+    await driver.type(words)
+    await driver.press("enter")
+    await driver.sees_no("Order the runs by")
+
+
+async def test_the_order_is_chosen_and_turned_round(make_app: MakeApp, filled: SampleRuns) -> None:
     async with make_app() as driver:
         await driver.sees("started↓")
-        await driver.press("o")
-        await driver.sees("name↑")
+        await order_by(driver, "name")
+        await driver.sees("name↑", "by name")
         names = [run.name for run in table(driver).runs]
         assert names == sorted(names)
-        await driver.press("o")
-        await driver.sees("state↑")
-        await driver.press("o")
+        await driver.press("O")
+        await driver.sees("name↓")
+        await driver.wait(lambda: [run.name for run in table(driver).runs] == names[::-1])
+        await order_by(driver, "eval loss")
         await driver.sees("↑eval loss")
         losses = [run.metrics["eval/loss"].last for run in table(driver).runs if "eval/loss" in run.metrics]
         assert losses == sorted(losses)
+
+
+async def test_what_the_runs_are_ordered_by_is_shown(make_app: MakeApp, runs: SampleRuns) -> None:
+    runs.add("r1000000000", "small", lora_r=4)
+    runs.add("r2000000000", "large", lora_r=64)
+    async with make_app(size=(80, 24)) as driver:
+        await driver.sees("small", "large")
+        await order_by(driver, "lora_r")
+        await driver.sees("↓lora_r")
+        assert [run.name for run in table(driver).runs] == ["large", "small"]
+        assert "64" in driver.line("large")
+        await order_by(driver, "lowest train/loss")
+        run = runs.store.runs.get("r1000000000")
+        assert run is not None and run.metrics["train/loss"].min is not None
+        await driver.sees("lowest train/l", f"{run.metrics['train/loss'].min:.3f}")
 
 
 async def test_the_cursor_stays_on_its_run_when_others_come(make_app: MakeApp, filled: SampleRuns) -> None:
@@ -210,7 +234,7 @@ async def test_nan_breaks_nothing(make_app: MakeApp, runs: SampleRuns) -> None:
     runs.take_in("r1000000000")
     async with make_app() as driver:
         await driver.sees("exploded")
-        assert "nan" in driver.line("● training")
+        assert "nan" in driver.line("exploded").split("…")[0]
         await driver.press("enter")
         await driver.sees("Samples", "nan")
 
@@ -266,7 +290,7 @@ async def test_rename_tag_and_note(make_app: MakeApp, filled: SampleRuns, store:
         await driver.type("a, b")
         await driver.press("enter")
         await driver.sees("tags a, b")
-        await driver.press("i")
+        await driver.press("N")
         await driver.sees("Note on")
         await driver.type("look again")
         await driver.press("enter")
@@ -317,16 +341,59 @@ async def test_stopping_asks_first_and_signals_the_run(make_app: MakeApp, filled
         assert not run.status.live
 
 
-async def test_thousands_of_runs(make_app: MakeApp, runs: SampleRuns) -> None:
+async def test_thousands_of_runs_are_read_as_they_come_into_sight(make_app: MakeApp, runs: SampleRuns) -> None:
     runs.add_many(3000)
     async with make_app(size=(120, 36)) as driver:
-        await driver.sees("3,000 runs")
-        await driver.wait(lambda: len(table(driver).runs) == 3000)
+        await driver.sees("3,000 runs", "run-00000")
+        assert len(table(driver).ids) == 3000
         await driver.press("end")
         await driver.sees("run-02999")
         assert "name" in driver.text().splitlines()[2]
+        for _ in range(40):
+            await driver.press("pageup")
+        await driver.wait(lambda: table(driver).highlighted)
+        assert len(table(driver).runs) < 700
+        run = table(driver).highlighted
+        assert run is not None
+        assert run.name in driver.text()
         await driver.press("home")
         await driver.sees("run-00000")
         await driver.press("slash")
         await driver.type("run-01234")
         await driver.sees("1 of 3,000 runs")
+        await driver.wait(lambda: table(driver).highlighted_id == "many01234")
+        await driver.press("escape")
+        await driver.sees("run-01230", "run-01234")
+        assert table(driver).highlighted_id == "many01234"
+
+
+async def test_rows_stay_where_they_are_while_runs_come(make_app: MakeApp, runs: SampleRuns) -> None:
+    runs.add_many(300)
+    async with make_app(size=(120, 36)) as driver:
+        await driver.sees("300 runs")
+        for _ in range(5):
+            await driver.press("pagedown")
+        await driver.press("up", "up")
+        name = table(driver).highlighted_id.replace("many", "run-")
+        await driver.sees(name)
+        place = driver.text().splitlines().index(driver.line(name))
+        for number in range(3):
+            runs.add(f"r{number}new000000", f"new-{number}", age_s=1)
+        await driver.sees("303 runs")
+        assert driver.text().splitlines().index(driver.line(name)) == place
+
+
+async def test_marked_runs_are_measured_by_the_first(make_app: MakeApp, runs: SampleRuns) -> None:
+    runs.add("r1000000000", "worse", start_loss=9.0)
+    runs.add("r2000000000", "better", start_loss=1.0)
+    async with make_app() as driver:
+        await to_run(driver, "worse")
+        await driver.sees("Δ best")
+        await driver.press("space")
+        await driver.sees("Δ first")
+        one, other = (runs.store.runs.get(run_id) for run_id in ("r1000000000", "r2000000000"))
+        assert one is not None and other is not None
+        distance = other.metrics["eval/loss"].last - one.metrics["eval/loss"].last
+        assert f"{distance:+.2f}" in driver.line("  better")
+        await driver.press("escape")
+        await driver.sees("Δ best")

@@ -345,7 +345,7 @@ class TestColumns:
         assert used <= max(width, 67)
 
     def test_a_wide_terminal_has_them_all(self) -> None:
-        assert len(fit(200)) == 10
+        assert len(fit(200)) == 11
 
 
 class TestThemes:

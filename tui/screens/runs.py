@@ -3,37 +3,27 @@
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import Static
 
-from tui.messages import ChatWith, CompareRuns, OpenRun
-from tui.screens.run_actions import RunActions
+from tui.messages import ChatWith, CompareRuns
+from tui.screens.run_list import Listing, RunList
+from tui.text import clean_line
+from tui.widgets.run_orders import order_of
 from tui.widgets.run_table import RunTable
 
 if TYPE_CHECKING:
-    from store import Store
-    from store.records import Run
+    from store.completion import Completion
+    from store.records import View
     from tui.widgets.filter_line import FilterLine
-    from tui.widgets.run_preview import Preview, RunPreview
 
-PREVIEW_S = 0.08
-FIRST_RUNS = 300
 TABLE_ROWS = 6
 """The least rows that the table gets above the preview."""
 SIDE_WIDTH = 160
-
-SORTS = (
-    ("created", "started", True),
-    ("name", "name", False),
-    ("status", "state", False),
-    ("eval/loss", "eval loss", False),
-)
-"""The store's order, the column that shows it, and whether the largest come first."""
 
 EMPTY = """\
 No runs yet.
@@ -41,9 +31,10 @@ No runs yet.
 Press 2 to import a dataset, then 3 to launch a run on it.
 Or quit and type: finetui demo
 It trains a small model on sample data, here, in two minutes, with no GPU."""
+EXAMPLES = "For example: status:failed started<7d · eval/loss.min<1.2 · cfg.lora_r>=16 model:qwen · tag:a OR tag:b"
 
 
-class RunsScreen(RunActions):
+class RunsScreen(RunList):
     """Every run, live, with a preview of the one under the cursor."""
 
     MODE = "runs"
@@ -51,14 +42,19 @@ class RunsScreen(RunActions):
     CSS_PATH = "runs.tcss"
     AUTO_FOCUS = "RunTable"
     HELP = """
-**How are my runs, and which one matters now?** The list is live; runs go on when you leave.
+**How are my runs, and which one matters now?** The list is live; runs go on when you leave. `v` shows those at work
+side by side.
 
-Filter with `/`: words look in name, id, tags, notes, dataset and model; `status:running`, `model:qwen`, `tag:a`,
-`method:qlora`, `dataset:support` look in one field; `-word` leaves out; quotes keep words together.
+Filter with `/`: words look in name, id, tags, notes, dataset and model; `status:running`, `model:qwen`, `tag:a` look in
+one field; `cfg.lora_r>=16` asks for a field of the recipe, `eval/loss.min<1.2` for what a metric came to, `started<7d`
+for an age; `AND`, `OR`, `NOT` and parentheses join them. Tab takes what is offered. `V` keeps filters under names.
+
+`o` orders by a column, a metric or a field of the recipe, and shows it; `O` turns the order round.
 
 States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, ◑ stopping, ✓ done, ■ stopped, ✗ failed,
-? lost (its process is gone without a word), ⚠ look at it. ↑ beside the eval loss: it rose above the best. A run that
-failed says why: `a` does what is suggested, `w` shows the evidence.
+? lost (its process is gone without a word), ⚠ look at it. ↑ beside the eval loss: it rose above the best. Δ is the
+distance to the run's own best; once runs are marked, to the one that was marked first. A run that failed says why: `a`
+does what is suggested, `w` shows the evidence.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "fix_run", "fix", id="run.fix", tooltip="Do what is suggested: a changed launch, or a resume"),
@@ -68,29 +64,27 @@ failed says why: `a` does what is suggested, `w` shows the evidence.
         Binding("s", "stop_run", "stop", id="run.stop", tooltip="Stop the run; it saves a checkpoint"),
         Binding("r", "resume_run", "resume", id="run.resume", tooltip="Resume the run from its last checkpoint"),
         Binding("slash", "filter", "filter", id="runs.filter", key_display="/", tooltip="Filter the list"),
+        Binding("v", "live", "live", id="runs.live", tooltip="The runs at work, side by side"),
         Binding(
             "escape", "back", "clear", id="page.back", key_display="esc", tooltip="Clear the filter, then the marks"
         ),
         Binding("w", "why_run", "why", id="run.why", show=False, tooltip="Why it ended, and what is suggested"),
-        Binding("o", "sort", "order", id="runs.sort", show=False, tooltip="Order by the next column"),
+        Binding("o", "sort", "order", id="runs.sort", show=False, tooltip="Order by a column, a metric or a setting"),
+        Binding("O", "reverse", "turn round", id="runs.reverse", show=False, tooltip="Turn the order round"),
+        Binding("V", "views", "views", id="runs.views", show=False, tooltip="Filters kept under names"),
         Binding("d", "remove_run", "remove", id="run.remove", show=False, tooltip="Remove the run and its files"),
         Binding("e", "rename_run", "rename", id="run.rename", show=False, tooltip="Rename the run"),
         Binding("number_sign", "tag_run", "tags", id="run.tag", show=False, key_display="#", tooltip="Edit its tags"),
-        Binding("i", "note_run", "note", id="run.note", show=False, tooltip="Write a note on the run"),
+        Binding("i", "ignore_finding", "ignore", id="run.ignore", show=False, tooltip="Ignore what was found"),
+        Binding("N", "note_run", "note", id="run.note", show=False, tooltip="Write a note on the run"),
+        Binding("K", "kill_run", "kill", id="run.kill", show=False, tooltip="End the run at once, without saving"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self._query = ""
-        self._sort = 0
-        self._total = 0
-        self._all_read = False
-        self._stale: set[str] = set()
-        self._reading = False
-        self._again = False
-        self._preview_timer: Timer | None = None
         self._filter: FilterLine | None = None
-        self._preview: RunPreview | None = None
+        self._view = ""
+        """The name of the view that is shown; empty once its filter or order was changed."""
 
     def compose_body(self) -> ComposeResult:
         """No more than the first frame shows; `_start` adds the rest."""
@@ -105,7 +99,9 @@ failed says why: `a` does what is suggested, `w` shows the evidence.
         from tui.widgets.filter_line import FilterLine
         from tui.widgets.run_preview import RunPreview
 
-        self._filter = FilterLine("filter: words, status:running, tag:a …")
+        self._filter = FilterLine(
+            "filter: words, status:running, tag:a …", pause_s=0, completes=True, examples=EXAMPLES
+        )
         self._preview = RunPreview()
         self._preview.set_class(self.has_class("-side"), "-side")
         body = self.query_one("#body")
@@ -115,88 +111,36 @@ failed says why: `a` does what is suggested, `w` shows the evidence.
         self.on_runs_changed(self._changed)
         self.call_after_refresh(self._reload)
 
-    @property
-    def _table(self) -> RunTable:
-        return self.query_one(RunTable)
+    # What the list shows
 
-    @property
-    def current_run(self) -> "Run | None":
-        return self._table.highlighted if self.is_mounted else None
-
-    # The list
-
-    def _reload(self) -> None:
-        """Read the list anew; while a reading is under way, once more after it."""
-        if self._reading:
-            self._again = True
-            return
-        self._reading = True
-        sort, _, descending = SORTS[self._sort]
-        read = partial(_read_runs, self.services.store, self._query, sort, descending, self._all_read)
-        self.in_thread(read, self._show_runs, group="list", failed=self._query_failed)
-
-    def _show_runs(self, found: "tuple[list[Run], int, int]") -> None:
-        runs, matching, total = found
-        self._total = total
-        _, title, descending = SORTS[self._sort]
-        table = self._table
-        table.sort_title, table.sort_arrow = title, "↓" if descending else "↑"
-        table.set_runs(runs)
+    def list_shown(self, found: Listing) -> None:
         self._fit_table()
-        self.set_class(not runs, "-empty")
-        self.set_class(not total, "-bare")
-        words = f"No run matches “{self._query}”.\n\nEsc clears the filter." if total else EMPTY
+        self.set_class(not found.ids, "-empty")
+        self.set_class(not found.total, "-bare")
+        words = f"No run matches “{clean_line(self._query)}”.\n\nEsc clears the filter." if found.total else EMPTY
         self.query_one("#empty", Static).update(Content(words))
-        count = f"{matching:,} of {total:,} runs" if self._query else f"{total:,} {'run' if total == 1 else 'runs'}"
+        total = f"{found.total:,} {'run' if found.total == 1 else 'runs'}"
+        count = f"{len(found.ids):,} of {total}" if self._query and not found.problem else total
         if self._filter is not None:
-            self._filter.show_problem("")
-            self._filter.show_count(f"{count} · by {title}")
-        self.refresh_bindings()
-        self._again |= not self._all_read and len(runs) < matching
-        self._all_read = True
-        self._read_done()
-
-    def _read_done(self) -> None:
-        self._reading = False
-        if self._again:
-            self._again = False
-            self._reload()
+            self._filter.show_problem(found.problem)
+            self._filter.show_hint(found.hint)
+            view = f"{clean_line(self._view)} · " if self._view else ""
+            self._filter.show_count(f"{view}{count} · by {self._order.title}")
 
     def _fit_table(self) -> None:
         """As high as all runs need, filtered or not, so that the preview stays where it is while one types."""
         self._table.styles.height = "1fr" if self.has_class("-side") else max(TABLE_ROWS, self._total + 1)
 
-    def _query_failed(self, error: Exception) -> None:
-        if type(error).__name__ == "QueryError" and self._filter is not None:
-            self._filter.show_problem(str(error))
-        else:
-            from tui.errors import show_error
+    def on_resize(self, event: events.Resize) -> None:
+        side = event.size.width >= SIDE_WIDTH
+        self.set_class(side, "-side")
+        if self._preview is not None:
+            self._preview.set_class(side, "-side")
+        self.set_class(event.size.height < 20, "-low")
+        self._fit_table()
+        self._highlighted()
 
-            show_error(self.app, error, "The runs cannot be read")
-        self._read_done()
-
-    def _changed(self, ids: set[str]) -> None:
-        if not ids:
-            return
-        shown = {run.id for run in self._table.runs}
-        if self._query or not ids <= shown:
-            self._reload()
-            return
-        self._stale |= ids
-        stale = sorted(self._stale)
-        store = self.services.store
-        self.in_thread(lambda: [(run_id, store.runs.get(run_id)) for run_id in stale], self._show_changed, group="rows")
-
-    def _show_changed(self, found: "list[tuple[str, Run | None]]") -> None:
-        self._stale -= {run_id for run_id, _ in found}
-        if any(run is None for _, run in found):
-            self._reload()
-            return
-        runs = [run for _, run in found if run is not None]
-        self._table.update_runs(runs)
-        self.refresh_bindings()
-
-    # The filter and the order
+    # The filter
 
     def action_filter(self) -> None:
         if self._filter is not None:
@@ -204,7 +148,18 @@ failed says why: `a` does what is suggested, `w` shows the evidence.
 
     def on_filter_line_changed(self, event: "FilterLine.Changed") -> None:
         self._query = event.query
+        self._view = ""
+        self._from_top = True
         self._reload()
+
+    def on_filter_line_asked(self, event: "FilterLine.Asked") -> None:
+        complete = partial(self.services.store.runs.complete, event.text, event.cursor)
+
+        def show(offers: "list[Completion]") -> None:
+            if self._filter is not None:
+                self._filter.offer(event.text, event.cursor, offers)
+
+        self.in_thread(complete, show, group="complete")
 
     def on_filter_line_submitted(self) -> None:
         self._table.focus()
@@ -221,42 +176,68 @@ failed says why: `a` does what is suggested, `w` shows the evidence.
     def _typing(self) -> bool:
         return self._filter is not None and self._filter.is_mounted and self._filter.typing
 
+    # The order and the views
+
     def action_sort(self) -> None:
-        self._sort = (self._sort + 1) % len(SORTS)
+        """Choose what to order by."""
+        from tui.screens.order_dialog import OrderDialog, read_orders
+
+        self.in_thread(
+            partial(read_orders, self.services.store),
+            lambda found: self.app.push_screen(OrderDialog(found, self._order.key), self._order_by),
+            group="orders",
+        )
+
+    def _order_by(self, key: str | None) -> None:
+        if key is not None:
+            self._order = order_of(key)
+            self._set_order(self._order.descending)
+
+    def action_reverse(self) -> None:
+        """The last ones first."""
+        self._set_order(not self._descending)
+
+    def _set_order(self, descending: bool) -> None:
+        self._descending = descending
+        self._view = ""
         if self.finetui.is_ready:
             self._reload()
 
-    # The highlighted run
+    def action_views(self) -> None:
+        """Choose a view, keep this one under a name, or delete one."""
+        from store.records import View
+        from tui.screens.views_dialog import ViewsDialog, read_views
 
-    @on(RunTable.Highlighted)
-    def _highlighted(self) -> None:
-        if self._preview_timer is not None:
-            self._preview_timer.stop()
-        self._preview_timer = self.set_timer(PREVIEW_S, self._read_preview)
-        self.refresh_bindings()
+        store = self.services.store
+        shown = View("runs", self._view, self._query, self._order.key, self._descending)
+        self.in_thread(
+            partial(read_views, store),
+            lambda views: self.app.push_screen(ViewsDialog(store, shown, views), self._show_view),
+            group="views",
+        )
 
-    def _read_preview(self) -> None:
-        run = self.current_run
-        if run is None or self.has_class("-low") or self._preview is None:
+    def _show_view(self, view: "View | None") -> None:
+        if view is None or self._filter is None:
             return
-        read = partial(_read_preview, self.services.store, run.id, self._preview.columns)
-        self.in_thread(read, self._preview.show, group="preview")
+        self._query, self._order, self._descending = view.query, order_of(view.sort), view.descending
+        self._from_top = True
+        with self._filter.prevent(type(self._filter).Changed):
+            self._filter.set_query(view.query)
+        self._view = view.name
+        self._table.focus()
+        self._reload()
 
-    @on(RunTable.Opened)
-    def _opened(self, event: RunTable.Opened) -> None:
-        self.post_message(OpenRun(event.run.id))
-
-    @on(RunTable.MarksChanged)
-    def _marks_changed(self) -> None:
-        self.refresh_bindings()
+    # What one does to runs
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if not self.is_mounted:
             return False
         if action == "compare":
-            return len(self._table.runs) > 1
-        if action == "filter":
+            return len(self._table.ids) > 1
+        if action in ("filter", "sort", "reverse", "views"):
             return self._total > 0 and not self._typing
+        if action == "live":
+            return self.finetui.is_ready
         if action == "back":
             return bool(self._query or self._table.marked) or self._typing
         return super().check_action(action, parameters)
@@ -265,41 +246,23 @@ failed says why: `a` does what is suggested, `w` shows the evidence.
         """The marked runs, or the highlighted one with the one below it (above, at the end)."""
         table = self._table
         ids = list(table.marked)
-        if len(ids) < 2 and table.highlighted is not None:
-            place = table.cursor
-            other = table.runs[place + 1] if place + 1 < len(table.runs) else table.runs[place - 1]
-            ids = [*ids, table.highlighted.id] if ids and table.highlighted.id not in ids else [table.highlighted.id]
-            ids = ids if len(ids) > 1 else [*ids, other.id]
+        current = table.highlighted_id
+        if len(ids) < 2 and current:
+            if ids and current not in ids:
+                ids = [*ids, current]
+            else:
+                place = table.cursor
+                ids = [current, table.ids[place + 1 if place + 1 < len(table.ids) else place - 1]]
         self.post_message(CompareRuns(ids))
 
     def action_chat(self) -> None:
         table = self._table
-        ids = list(table.marked) or ([table.highlighted.id] if table.highlighted else [])
+        ids = list(table.marked) or ([table.highlighted_id] if table.highlighted_id else [])
         if ids:
             self.post_message(ChatWith(ids))
 
-    def on_resize(self, event: events.Resize) -> None:
-        side = event.size.width >= SIDE_WIDTH
-        self.set_class(side, "-side")
-        if self._preview is not None:
-            self._preview.set_class(side, "-side")
-        self.set_class(event.size.height < 20, "-low")
-        self._fit_table()
-        self._highlighted()
+    def action_live(self) -> None:
+        """The runs at work, side by side."""
+        from tui.screens.live import LiveScreen
 
-
-def _read_runs(
-    store: "Store", query: str, sort: str, descending: bool, everything: bool
-) -> "tuple[list[Run], int, int]":
-    """Runs that match, how many there are of them, and how many runs there are at all."""
-    limit = None if everything else FIRST_RUNS
-    runs = store.runs.list(query, sort=sort, descending=descending, limit=limit)
-    total = store.runs.count()
-    matching = len(runs) if everything else store.runs.count(query) if query else total
-    return runs, matching, total
-
-
-def _read_preview(store: "Store", run_id: str, columns: int) -> "Preview | None":
-    from tui.widgets.run_preview import read_preview
-
-    return read_preview(store, run_id, columns)
+        self.app.push_screen(LiveScreen())

@@ -4,7 +4,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tui.format import fmt_delta, fmt_duration, fmt_number, fmt_percent, fmt_when
+from tui.format import NONE, fmt_delta, fmt_duration, fmt_number, fmt_percent, fmt_when
 from tui.text import clean_line
 from tui.widgets.gauge import bar
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from store.records import Run
 
 EVAL_LOSS, TRAIN_LOSS = "eval/loss", "train/loss"
+JOULES_PER_KWH = 3.6e6
 
 
 class State(NamedTuple):
@@ -49,6 +50,20 @@ FAILURES = {
 }
 """A word for failures that have one, in ten characters; the others are `failed`."""
 
+FINDINGS = {
+    "not_finite": ("nan", "act"),
+    "divergence": ("diverges", "act"),
+    "frozen": ("stuck", "act"),
+    "overfitting": ("overfits", "look"),
+    "memorisation": ("memorises", "look"),
+    "leak": ("leaks", "look"),
+    "learning_rate_high": ("lr high", "look"),
+    "learning_rate_low": ("lr low", "look"),
+    "idle_gpu": ("idle gpu", "look"),
+    "slow_data": ("slow data", "look"),
+}
+"""A word, in ten characters, and the tone of findings that ask to be looked at; the others only inform."""
+
 TONES = {
     "live": "$text-primary",
     "good": "$text-success",
@@ -60,14 +75,20 @@ TONES = {
 
 
 def state_of(run: "Run") -> State:
-    """The run's state; a live run that is silent or has alerts asks to be looked at, a failed one says of what."""
+    """The run's state; a live run that is silent or of which something was found out asks to be looked at, a failed
+    one says of what."""
     state = STATES[run.status.value]
     if run.stalled is not None and run.status.live:
         return State("⚠", "stalled", "look")
     if run.status.value == "failed":
         return state._replace(word=FAILURES.get(run.failure, state.word))
-    if run.alerts and run.status.live and state.tone == "live":
-        return State("⚠", state.word, "look")
+    found = FINDINGS.get(run.finding)
+    if run.status.live and state.tone == "live":
+        if found is not None:
+            return State("⚠", *found)
+        return State("⚠", state.word, "look") if run.alerts else state
+    if run.status.value == "succeeded" and found is not None:
+        return state._replace(word=f"{state.word} ⚠")
     return state
 
 
@@ -115,6 +136,24 @@ def peak_of(run: "Run") -> float | None:
         return run.peak_vram_bytes
     memory = run.metrics.get("system/rss_bytes")
     return memory.max if memory else None
+
+
+def energy_of(run: "Run") -> str:
+    """What its GPUs took: `0.31 kWh`."""
+    if run.energy_j is None or not math.isfinite(run.energy_j):
+        return NONE
+    return f"{fmt_number(run.energy_j / JOULES_PER_KWH)} kWh"
+
+
+def short_value(value: Any) -> str:
+    """A field of a recipe in a cell: `2e-4`, `yes`, `q_proj, v_proj`."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return fmt_number(value)
+    if isinstance(value, list):
+        return clean_line(", ".join(str(one) for one in value))
+    return clean_line(str(value))
 
 
 def short_time(seconds: float | None) -> str:
