@@ -1,5 +1,7 @@
 """From a run's event log into the store, batch by batch."""
 
+from collections.abc import Callable
+
 from engine.runs.folding import fold
 from engine.runs.protocol import read_events
 from engine.runs.rundir import RunDir
@@ -9,11 +11,18 @@ BATCH_BYTES = 4 << 20
 """Of the log in one transaction: some 10,000 events, a quarter of a second."""
 
 
-def ingest_run(store: Store, run_id: str, rundir: RunDir, *, batch_bytes: int = BATCH_BYTES) -> bool:
+def ingest_run(
+    store: Store,
+    run_id: str,
+    rundir: RunDir,
+    *,
+    batch_bytes: int = BATCH_BYTES,
+    progress: Callable[[int], object] = lambda _offset: None,
+) -> bool:
     """Take in what the log has beyond the saved offset, until there is no more. Whether anything was new.
 
     A log that is shorter than the offset has been replaced: everything is read again from the beginning. A missing
-    one changes nothing. Raises `StoreError`.
+    one changes nothing. `progress` hears the offset that was come to. Raises `StoreError`.
     """
     try:
         size = rundir.events.stat().st_size
@@ -35,3 +44,4 @@ def ingest_run(store: Store, run_id: str, rundir: RunDir, *, batch_bytes: int = 
             return changed
         if store.runs.ingest(fold(run, chunk, offset)):
             changed = True
+        progress(chunk.offset)

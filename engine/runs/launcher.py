@@ -60,7 +60,7 @@ def launch_run(
     wanted = clean_name(name) if name and name.strip() else default_name(recipe, found.dataset.name)
     inputs = {
         "id": run_id,
-        "name": _unique_name(store, wanted),
+        "name": unique_name(store, wanted),
         "tags": [clean_name(tag, "tag") for tag in dict.fromkeys(tags)],
         "created": time.time(),
         **_what(found),
@@ -181,13 +181,17 @@ def _start(rundir: RunDir, attempt: int, worker: Sequence[str]) -> Process | Non
 
 
 def new_run(rundir: RunDir, inputs: dict[str, Any]) -> NewRun:
-    """What the store is told of the run in `rundir`. Raises `KeyError`, `OSError` or `ValueError` for a damaged one."""
-    recipe = tomllib.loads(rundir.recipe.read_text(encoding="utf-8"))
+    """What the store is told of the run in `rundir`. Raises `KeyError`, `OSError` or `ValueError` for a damaged one.
+
+    An imported run has the settings of others in its inputs where finetui's own have a recipe beside them.
+    """
+    imported = bool(inputs.get("source"))
+    recipe = inputs["config"] if imported else tomllib.loads(rundir.recipe.read_text(encoding="utf-8"))
     return NewRun(
         id=inputs["id"],
         name=inputs["name"],
         model=inputs["model"]["name"],
-        method=recipe["method"],
+        method=inputs["method"] if imported else recipe["method"],
         dataset=inputs["dataset"]["name"],
         dataset_id=inputs["dataset"]["id"],
         created=inputs["created"],
@@ -196,6 +200,7 @@ def new_run(rundir: RunDir, inputs: dict[str, Any]) -> NewRun:
         tags=tuple(inputs["tags"]),
         parent=(inputs.get("parent") or {}).get("id", ""),
         sweep=(inputs.get("sweep") or {}).get("id", ""),
+        source=inputs.get("source", ""),
     )
 
 
@@ -224,7 +229,7 @@ def default_name(recipe: Recipe, dataset: str) -> str:
     return f"{dataset[: LONGEST_NAME - len(tail) - 1]}-{tail}"
 
 
-def _unique_name(store: Store, name: str) -> str:
+def unique_name(store: Store, name: str) -> str:
     """`name`, or the first of `name-2`, `name-3`… that no run has."""
     candidate, number = name, 1
     while any(run.name == candidate for run in store.runs.find(candidate)):

@@ -129,6 +129,12 @@ class RunManager:
         Without one it starts again from step 0, and says so. Raises `BadInput` for a run in another state.
         """
         run = self._get(run_id)
+        if run.source:
+            raise BadInput(
+                f"{run.name} cannot be resumed: it was imported ({run.source}).",
+                why="Its history is here; its weights and its optimiser's state are not.",
+                fix="Launch a new run with its settings.",
+            )
         if run.status.live or run.status is Status.SUCCEEDED:
             raise BadInput(
                 f"{run.name} cannot be resumed: it is {run.status}.",
@@ -301,6 +307,8 @@ class RunManager:
             return 0
         if self._store.runs.get(new.id) is None:
             self._store.runs.add(new)
+            if note := inputs.get("notes"):  # of an imported run: nobody has written another yet
+                self._store.runs.set_note(new.id, note)
         self._store.runs.reset(new.id)
         ingest_run(self._store, new.id, rundir)
         self._settle(new.id, rundir)
