@@ -9,7 +9,9 @@ from tui.cli.documents import run_detail_document, run_document
 from tui.cli.output import fields, table
 from tui.cli.runs.explaining import failure_text
 from tui.cli.runs.finding import RunArgument, found
+from tui.cli.runs.views import SORT_HELP, FilterOption, ReverseOption, named
 from tui.format import NONE, fmt_bytes, fmt_cost, fmt_duration, fmt_number, fmt_percent, fmt_rate, fmt_when
+from tui.text import clean_line
 from tui.widgets.promise_words import promise_rows
 
 if TYPE_CHECKING:
@@ -21,24 +23,42 @@ app = typer.Typer()
 COLOURS = {"succeeded": "green", "failed": "red", "lost": "red", "stopped": "yellow"}
 
 
-@command(app, "ls", example=["runs ls", "runs ls --filter 'status:failed model:qwen' --sort started --limit 10"])
+@command(
+    app,
+    "ls",
+    example=[
+        "runs ls",
+        "runs ls --filter 'status:failed model:qwen' --sort started --limit 10",
+        "runs ls --filter 'cfg.lora_r>=16 eval/loss.min<1.2' --sort eval/loss.min --reverse",
+        "runs ls --view best",
+    ],
+)
 def ls(
     session: Session,
-    filter_: Annotated[
-        str,
-        typer.Option(
-            "--filter", metavar="QUERY", help="As in the app: words, status:running, tag:a.", show_default=False
-        ),
-    ] = "",
-    sort: Annotated[str, typer.Option(metavar="KEY", help="Field to sort by, largest or newest first.")] = "created",
+    filter_: FilterOption = "",
+    sort: Annotated[str | None, typer.Option(metavar="KEY", help=SORT_HELP, show_default="created")] = None,
+    reverse: ReverseOption = False,
+    view: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A view that was saved; --filter narrows it.", show_default=False)
+    ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="At most so many.", min=1, show_default=False)] = None,
 ) -> None:
-    """List the runs, newest first."""
-    runs = session.current().runs.list(filter_, sort=sort, limit=limit)
+    """List the runs, newest first. docs/filters.md has all that a filter can ask for."""
+    from store.language import And, parse
+
+    store = session.current()
+    kept = named(store, view) if view is not None else None
+    query = And((parse(kept.query), parse(filter_))) if kept else parse(filter_)
+    descending = kept.descending if kept and sort is None and not reverse else not reverse
+    key = sort or (kept.sort if kept else "created")
+    runs = store.runs.list(query, sort=key, descending=descending, limit=limit)
 
     def text() -> str:
         if not runs:
-            return "No run matches." if filter_ else "No runs. `finetui demo` makes a first one."
+            if not (filter_ or view):
+                return "No runs. `finetui demo` makes a first one."
+            hints = [store.runs.hint(one) for one in (kept.query if kept else "", filter_)]
+            return clean_line(" ".join(["No run matches.", *(hint for hint in hints if hint)]))
         return table(
             ("NAME", "STATUS", "PROGRESS", "LOSS", "EVAL", "TOK/S", "MODEL", "METHOD", "DATASET", "CREATED", "ID"),
             [_line(run) for run in runs],
