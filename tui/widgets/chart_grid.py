@@ -347,7 +347,8 @@ class ChartGrid(Widget, can_focus=True):
     def _view_changed(self, event: LineChart.ViewChanged) -> None:
         event.stop()
         if event.chart.axis == self.x_axis:
-            self._view = event.chart.view
+            # Both: of keys that come faster than their messages, the chart knows the outcome.
+            self._view, self._crosshair = event.chart.view, event.chart.crosshair
         elif event.chart.view is None:
             self._view = None
         self._share()
@@ -356,7 +357,10 @@ class ChartGrid(Widget, can_focus=True):
     @on(LineChart.CrossMoved)
     def _cross_moved(self, event: LineChart.CrossMoved) -> None:
         event.stop()
-        self._crosshair = event.chart.crosshair if event.chart.axis == self.x_axis else None
+        if event.chart.axis == self.x_axis:
+            self._view, self._crosshair = event.chart.view, event.chart.crosshair
+        else:
+            self._crosshair = None
         self._share()
         self.post_message(self.CrossMoved(self))
 
