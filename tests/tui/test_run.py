@@ -1,21 +1,31 @@
-"""A run's own screen: head, charts, samples, log, alerts, recipe."""
+"""A run's own screen: head, banner, charts, tabs. What each tab shows is in test_run_tabs.py."""
+
+import pytest
 
 from tests.tui.conftest import Driver, MakeApp
 from tests.tui.sample_runs import SampleRuns
 from tui.screens.run import RunScreen
+from tui.widgets.chart_grid import ChartGrid
 from tui.widgets.line_chart import LineChart
+from tui.widgets.run_detail import Detail
 
 LIVE = "r4live00000"
 
 
-def loss(driver: Driver) -> LineChart:
-    return driver.app.screen.query_one("#loss", LineChart)
+def grid(driver: Driver) -> ChartGrid:
+    return driver.app.screen.query_one(ChartGrid)
+
+
+def chart(driver: Driver, name: str = "loss") -> LineChart:
+    found = grid(driver).chart_of(name)
+    assert found is not None
+    return found
 
 
 async def tab(driver: Driver, name: str) -> None:
     """Go on to the tab of that name."""
     screen = driver.app.screen
-    for _ in range(5):
+    for _ in range(7):
         if screen.query_one("TabLine").active == name:  # type: ignore[attr-defined]
             return
         await driver.press("right_square_bracket")
@@ -41,102 +51,113 @@ async def test_the_head_says_how_it_is(make_app: MakeApp, filled: SampleRuns) ->
         await driver.sees("■ stopped", "stopped; 20 steps kept", "step 33/60", "r resume")
         assert all(len(line) <= 80 for line in driver.text().splitlines())
     async with make_app(open_run="r5start0000") as driver:
-        await driver.sees("◌ starting", "building starter 40%", "no loss yet")
+        await driver.sees("◌ starting", "building starter 40%", "no points yet")
 
 
-async def test_charts(make_app: MakeApp, filled: SampleRuns) -> None:
+async def test_the_time_left_has_its_uncertainty(make_app: MakeApp, filled: SampleRuns) -> None:
+    for left, error, words in (
+        (725.0, 64.0, "12 m left ± 1 m"),
+        (725.0, 30.0, "12 m left  "),
+        (40.0, 6.2, "40 s left ± 6 s"),
+    ):
+        filled.write(
+            LIVE, "metrics", step=43, total_steps=60, eta_s=left, eta_error_s=error, values={"train/loss": 1.0}
+        )
+        filled.take_in(LIVE)
+        async with make_app(open_run=LIVE) as driver:
+            await driver.sees("step 43/60")
+            assert words in driver.line("step 43/60") + "  "
+
+
+async def test_charts_of_all_metrics_the_loss_first(make_app: MakeApp, filled: SampleRuns) -> None:
     async with make_app(open_run=LIVE, size=(160, 50)) as driver:
-        await driver.sees("learning rate", "gradient norm", "memory of the process", "96 % CPU", "★ best")
-        assert [series.label for series in loss(driver).series] == ["train", "eval"]
-        assert len(loss(driver).series[0].values) == 42
+        await driver.sees("▸ loss", "learning rate", "gradient norm", "tokens/s", "of 7 charts")
+        await driver.wait(lambda: chart(driver).series)
+        assert [series.label for series in chart(driver).series] == ["train", "eval"]
+        assert len(chart(driver).series[0].values) == 42
+        assert {marker.symbol for marker in chart(driver).markers} == {"◆", "★"}
+        await driver.press("pagedown")
+        await driver.sees("memory of the process", "CPU")
+        await driver.wait(lambda: chart(driver, "system/rss").series)
+        assert max(chart(driver, "system/rss").series[0].values) < 3  # in GB
 
 
-async def test_a_small_terminal_still_has_loss_and_memory(make_app: MakeApp, filled: SampleRuns) -> None:
+async def test_a_small_terminal_shows_state_progress_loss_and_memory(make_app: MakeApp, filled: SampleRuns) -> None:
     async with make_app(open_run=LIVE, size=(80, 24)) as driver:
-        await driver.sees("train", "eval", "memory", "peak")
-        assert loss(driver).size.height >= 8
+        await driver.sees(
+            "⚠ training", "70%", "▸ loss" if len(grid(driver).shown) > 1 else "loss", "train", "eval", "memory", "peak"
+        )
+        assert chart(driver).size.height >= 8
+        assert all(len(line) <= 80 for line in driver.text().splitlines())
 
 
-async def test_chart_keys(make_app: MakeApp, filled: SampleRuns) -> None:
+async def test_chart_keys_reach_the_charts(make_app: MakeApp, filled: SampleRuns) -> None:
     async with make_app(open_run=LIVE) as driver:
-        await driver.sees("★ best")
+        await driver.wait(lambda: chart(driver).series)
         await driver.press("plus")
-        await driver.wait(lambda: loss(driver).view is not None)
-        await driver.sees("0 shows all")
+        await driver.wait(lambda: grid(driver).view is not None)
         await driver.press("h", "l", "0")
-        assert loss(driver).view is None
-        await driver.press("y", "m")
-        await driver.sees("log, smoothed 0.6")
+        await driver.wait(lambda: grid(driver).view is None)
         await driver.press("left")
-        await driver.sees("step 42   ")
+        await driver.sees("step 42")
         await driver.press("x")
-        await driver.wait(lambda: all(chart.x_axis == "time" for chart in driver.app.screen.query(LineChart)))
-        assert not driver.app.screen.is_modal
+        assert grid(driver).x_axis == "time"
+        await driver.press("f")
+        await driver.wait(lambda: grid(driver).shown == ["loss"])
+        await driver.press("escape")
+        await driver.wait(lambda: len(grid(driver).shown) > 1)
+        assert isinstance(driver.app.screen, RunScreen)
 
 
-async def test_s_stops_a_live_run_and_smooths_an_ended_one(make_app: MakeApp, filled: SampleRuns) -> None:
+async def test_x_by_epochs_and_tokens(make_app: MakeApp, runs: SampleRuns) -> None:
+    runs.add("r1000000000", "long", status="training", steps=0)
+    for step in range(1, 21):
+        values = {"train/loss": 3.0 - step / 10, "train/epoch": step / 10, "train/num_tokens": step * 1000.0}
+        runs.write("r1000000000", "metrics", step=step, values=values)
+    runs.take_in("r1000000000")
+    async with make_app(open_run="r1000000000") as driver:
+        await driver.wait(lambda: grid(driver).shown and chart(driver).series)
+        assert grid(driver).shown == ["loss"]  # what is an axis is no chart
+        scales = chart(driver).series[0].scales
+        assert (scales["epoch"][1][-1], scales["tokens"][1][-1]) == (2.0, 20_000.0)
+        await driver.press("x")
+        assert grid(driver).x_axis == "epoch"
+
+
+async def test_s_stops_a_live_run(make_app: MakeApp, filled: SampleRuns) -> None:
     async with make_app(open_run=LIVE) as driver:
-        await driver.sees("★ best")
+        await driver.sees("★")
         await driver.press("s")
         await driver.sees("Stop emoji-r16-lr2e4?")
         await driver.press("escape")
         await driver.press("K")
         await driver.sees("Kill emoji-r16-lr2e4?", "is lost")
-    async with make_app(open_run="r1done00000") as driver:
-        await driver.sees("★ best")
-        await driver.press("s")
-        await driver.sees("smoothed 0.6")
 
 
 async def test_a_zoom_asks_for_the_points_of_that_range(make_app: MakeApp, runs: SampleRuns) -> None:
     runs.add("r1000000000", "long", steps=2000, total_steps=2000, samples=())
     async with make_app(open_run="r1000000000") as driver:
-        await driver.sees("train")
-        await driver.wait(lambda: loss(driver).series)
-        whole = loss(driver).series[0]
-        assert len(whole.values) <= loss(driver).columns * 2
+        await driver.wait(lambda: grid(driver).shown and chart(driver).series)
+        whole = chart(driver).series[0]
+        assert len(whole.values) <= grid(driver).columns * 2 + 200
         await driver.press("plus", "plus", "plus", "plus")
-        await driver.wait(lambda: loss(driver).series[0].steps[-1] < whole.steps[-1])
-        view = loss(driver).view
+        await driver.wait(lambda: chart(driver).series[0].steps[-1] < whole.steps[-1])
+        view = grid(driver).view
         assert view is not None
-        assert len([step for step in loss(driver).series[0].steps if view[0] <= step <= view[1]]) > 60
+        assert len([step for step in chart(driver).series[0].steps if view[0] <= step <= view[1]]) > 60
 
 
-async def test_samples_newest_first_with_their_reference(make_app: MakeApp, runs: SampleRuns) -> None:
-    runs.add("r1000000000", "talker", steps=10, samples=())
-    for step, text in ((20, "first [b]try"), (30, "second\x1b[2J try")):
-        samples = [{"prompt": "Who are [you]?", "text": text, "reference": "A bot."}]
-        runs.write("r1000000000", "sample", step=step, samples=samples)
-    runs.take_in("r1000000000")
-    async with make_app(open_run="r1000000000") as driver:
-        await driver.sees("Samples 2")
-        await tab(driver, "samples")
-        await driver.sees("Who are [you]?", "first [b]try", "second try", "reference", "A bot.")
-        assert driver.text().index("second try") < driver.text().index("first [b]try")
-
-
-async def test_the_log_follows_and_is_harmless(make_app: MakeApp, filled: SampleRuns) -> None:
-    log = filled.home.runs / LIVE / "log.txt"
-    async with make_app(open_run=LIVE) as driver:
-        await driver.sees("★ best")
-        await tab(driver, "log")
-        await driver.sees("loading the model")
-        with log.open("ab") as file:
-            file.write(b"\r 10%|#\r 20%|##\n\x1b[31m[red]markup[/]\x1b[0m\n" + b"more\n" * 200 + b"the end")
-        await driver.sees("the end")
-        await driver.press("g")
-        await driver.sees("20%|##", "[red]markup[/]")
-        assert "10%" not in driver.text()
-        await driver.press("G")
-        await driver.sees("the end")
-
-
-async def test_alerts_and_damaged_lines(make_app: MakeApp, filled: SampleRuns) -> None:
-    filled.append_raw(LIVE, '{"v":1,"seq":9999,"broken')
-    async with make_app(open_run=LIVE) as driver:
-        await driver.sees("Alerts 2")
-        await tab(driver, "alerts")
-        await driver.sees("Eval loss has risen", "1 line of the event log", "at byte")
+async def test_tabs_go_round_and_are_made_when_opened(make_app: MakeApp, filled: SampleRuns) -> None:
+    async with make_app(open_run=LIVE, size=(120, 50)) as driver:
+        await driver.sees("★")
+        assert not driver.app.screen.query("RecipePane")
+        await driver.press("shift+tab")
+        await driver.wait(lambda: driver.app.screen.query("LineagePane"))
+        await tab(driver, "recipe")
+        await driver.sees('model = "starter"')
+        await driver.press("left_square_bracket", "left_square_bracket", "left_square_bracket", "left_square_bracket")
+        await driver.sees("★")
+        assert driver.app.screen.focused is grid(driver)
 
 
 async def test_damaged_lines_alone_raise_the_banner(make_app: MakeApp, runs: SampleRuns) -> None:
@@ -144,23 +165,7 @@ async def test_damaged_lines_alone_raise_the_banner(make_app: MakeApp, runs: Sam
     runs.append_raw("r1000000000", "[/red] no json at all")
     runs.take_in("r1000000000")
     async with make_app(open_run="r1000000000") as driver:
-        await driver.sees("1 line of the event log damaged")
-
-
-async def test_the_recipe_is_toml_with_what_became_of_it(make_app: MakeApp, filled: SampleRuns) -> None:
-    async with make_app(open_run=LIVE, size=(120, 60)) as driver:
-        await driver.sees("★ best")
-        await tab(driver, "recipe")
-        await driver.sees('model = "starter"', "lora_r = 16", "24 Linear4bit modules", "426 to train", "attempt 1")
-
-
-async def test_tab_goes_round(make_app: MakeApp, filled: SampleRuns) -> None:
-    async with make_app(open_run=LIVE) as driver:
-        await driver.sees("★ best")
-        await driver.press("shift+tab")
-        await driver.sees("lora_alpha")
-        await driver.press("tab")
-        await driver.sees("★ best")
+        await driver.sees("1 line of the event log damaged", "Events 1")
 
 
 async def test_it_follows_a_live_run(make_app: MakeApp, filled: SampleRuns) -> None:
@@ -168,12 +173,39 @@ async def test_it_follows_a_live_run(make_app: MakeApp, filled: SampleRuns) -> N
         await driver.sees("step 42/60")
         filled.train(LIVE, 43, 48, total_steps=60)
         await driver.sees("step 48/60", "80%")
-        await driver.wait(lambda: len(loss(driver).series[0].values) == 48)
+        await driver.wait(lambda: len(chart(driver).series[0].values) == 48)
+
+
+async def test_a_run_that_cannot_be_read_is_said_once(
+    make_app: MakeApp, filled: SampleRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def fail(*_: object) -> Detail:
+        nonlocal calls
+        calls += 1
+        raise OSError("the disk is gone")
+
+    async with make_app(open_run=LIVE) as driver:
+        await driver.sees("step 42/60")
+        screen = driver.app.screen
+        monkeypatch.setattr("tui.screens.run.read_detail", fail)
+        assert isinstance(screen, RunScreen)
+        screen.read_again()
+        await driver.sees("the disk is gone")
+        await driver.press("escape")
+        screen.read_again()
+        await driver.wait(lambda: calls == 2)
+        await driver.pilot.pause()
+        assert not driver.app.screen.is_modal
+        monkeypatch.undo()
+        filled.train(LIVE, 43, 44, total_steps=60)
+        await driver.sees("step 44/60")
 
 
 async def test_a_run_that_is_removed_closes_its_screen(make_app: MakeApp, filled: SampleRuns) -> None:
     async with make_app(open_run="r3stopped00") as driver:
-        await driver.sees("★ best")
+        await driver.sees("★")
         await driver.press("d")
         await driver.sees("Remove support-dora?")
         await driver.press("y")

@@ -1,39 +1,36 @@
 """One run: is it learning, will it finish, should I act?"""
 
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
-from textual.widgets import ContentSwitcher, Static
+from textual.containers import Vertical
 
-from tui.screens.chart_keys import CHART_KEYS
 from tui.screens.run_actions import RunActions
-from tui.text import clean_line
-from tui.widgets.gauge import Gauge
-from tui.widgets.line_chart import LineChart
-from tui.widgets.log_tail import LogTail
-from tui.widgets.run_detail import (
-    Detail,
-    alerts_content,
-    busy_words,
-    memory_words,
-    read_detail,
-    recipe_content,
-    samples_content,
-)
-from tui.widgets.run_headline import RunHeadline, failure_line, stalled_line
+from tui.widgets.run_banner import RunBanner
+from tui.widgets.run_charts import ChartsPane
+from tui.widgets.run_detail import Detail, read_detail
+from tui.widgets.run_headline import RunHeadline
+from tui.widgets.run_pane import RunPane
 from tui.widgets.tab_line import TabLine
 
 if TYPE_CHECKING:
     from store.records import Run
+    from tui.services import Services
 
-NARROW, WIDE_ROWS = 100, 32
-TABS = {"charts": "Charts", "samples": "Samples", "log": "Log", "alerts": "Alerts", "recipe": "Recipe"}
+NARROW = 100
+TABS = {
+    "charts": "Charts",
+    "samples": "Samples",
+    "log": "Log",
+    "events": "Events",
+    "recipe": "Recipe",
+    "data": "Data",
+    "lineage": "Lineage",
+}
 
 
 class RunScreen(RunActions):
@@ -42,21 +39,28 @@ class RunScreen(RunActions):
     MODE = "runs"
     TITLE = "Run"
     CSS_PATH = "run.tcss"
+    ESCAPE_TO_MINIMIZE = False  # the charts take their full screen back themselves
     HELP = """
-**Is it learning, will it finish, should I act?** The curves follow the run while it trains.
+**Is it learning, will it finish, should I act?** Everything here follows the run while it trains.
 
-`[` and `]` or Tab go between charts, samples, log, alerts and recipe. On the charts: `h` `l` pan, `+` `-` zoom,
-`0` shows all, `y` makes the y-axis logarithmic, `x` shows time, `m` smooths, `←` `→` move the crosshair that reads
-values. ◆ is a checkpoint, ★ the best evaluation, ↻ where the run was resumed. A gap in a curve is NaN.
+`[` and `]` or Tab go between its sides: charts, samples, log, events, recipe, data, lineage. On charts: `h` `l` pan,
+`+` `-` zoom, `0` shows all, `x` goes through steps, epochs, time and tokens, `y` makes the y-axis logarithmic, `m`
+smooths, `←` `→` move the crosshair that reads values, `<` `>` put it on the lowest and highest point, `f` gives a chart
+the whole place, `g` `G` show fewer and more of them, `p` pins, `/` filters. ◆ is a checkpoint, ★ the best evaluation,
+↻ where the run was resumed, ⚠ an alert. A gap in a curve is NaN.
 
-A stopped run saves a checkpoint first and can be resumed; a killed one goes back to its last checkpoint. Where a run
-failed, a line says what happened and what `a` does about it; `w` shows the evidence. *Stalled* is a live run of which
-nothing is heard: it may recover by itself.
+Under the head stands what asks for something: why the run failed, or what its figures show. `a` does what is suggested,
+`w` shows the evidence, `i` ignores a finding. A stopped run saves a checkpoint first and can be resumed; a killed one
+goes back to its last checkpoint. *Stalled* is a live run of which nothing is heard: it may recover by itself.
+
+The time left is what the steps and evaluations so far would make of it, ± one standard deviation. Beside the charts is
+what its devices do, and whose memory it is; of a run on another machine, what it last said of them.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "fix_run", "fix", id="run.fix", tooltip="Do what is suggested: a changed launch, or a resume"),
+        Binding("a", "fix_run", "act", id="run.fix", tooltip="Do what is suggested: a fix, or what a finding offers"),
         Binding("s", "stop_run", "stop", id="run.stop", tooltip="Stop the run; it saves a checkpoint"),
-        Binding("w", "why_run", "why", id="run.why", show=False, tooltip="Why it ended, and what is suggested"),
+        Binding("w", "why_run", "why", id="run.why", tooltip="Why it ended or what was found out, with the evidence"),
+        Binding("i", "ignore_finding", "ignore", id="run.ignore", show=False, tooltip="Ignore the finding shown"),
         Binding("K", "kill_run", "kill", id="run.kill", show=False, tooltip="End the run at once, without saving"),
         Binding("r", "resume_run", "resume", id="run.resume", tooltip="Resume the run from its last checkpoint"),
         Binding("t", "chat", "chat", id="run.chat", tooltip="Chat with its adapter beside the base model"),
@@ -69,140 +73,82 @@ nothing is heard: it may recover by itself.
         Binding("d", "remove_run", "remove", id="run.remove", show=False, tooltip="Remove the run and its files"),
         Binding("e", "rename_run", "rename", id="run.rename", show=False, tooltip="Rename the run"),
         Binding("number_sign", "tag_run", "tags", id="run.tag", show=False, key_display="#", tooltip="Edit its tags"),
-        Binding("i", "note_run", "note", id="run.note", show=False, tooltip="Write a note on the run"),
-        *CHART_KEYS,
-        Binding("m", "chart('smooth')", "smoothing", id="chart.smooth_too", show=False),
+        Binding("N", "note_run", "note", id="run.note", show=False, tooltip="Write a note on the run"),
     ]
 
     def __init__(self, run_id: str) -> None:
         super().__init__()
         self.run_id = run_id
+        self._tab = "charts"
+        """The one that is shown: it follows what was chosen once its pane is there."""
         self._detail: Detail | None = None
         self._reading = False
         self._again = False
+        self._failing = False
 
     def compose_body(self) -> ComposeResult:
         yield RunHeadline()
-        yield Static("", id="banner", markup=False)
+        yield RunBanner()
         yield TabLine(TABS)
-        with ContentSwitcher(initial="charts", id="panes"):
-            with Vertical(id="charts"):
-                with Horizontal(id="upper"):
-                    yield LineChart(id="loss", classes="panel", empty="no loss yet", focusable=False)
-                    with Vertical(id="device", classes="panel"):
-                        yield Gauge("memory", id="gauge")
-                        yield Static("", id="busy", markup=False)
-                        yield LineChart(id="memory", empty="nothing measured yet", focusable=False, from_zero=True)
-                with Horizontal(id="lower"):
-                    yield LineChart(id="rate", classes="panel", focusable=False)
-                    yield LineChart(id="norm", classes="panel", focusable=False)
-            with VerticalScroll(id="samples"):
-                yield Static("", markup=False)
-            yield LogTail(id="log")
-            with VerticalScroll(id="alerts"):
-                yield Static("", markup=False)
-            with VerticalScroll(id="recipe"):
-                yield Static("", markup=False)
+        with Vertical(id="panes"):
+            yield ChartsPane(id="charts")
 
     def on_mount(self) -> None:
-        titles = {"loss": "loss", "device": "device", "rate": "learning rate", "norm": "gradient norm"}
-        for name, title in titles.items():
-            self.query_one(f"#{name}").border_title = title
+        self.query_one(ChartsPane).focus()
         self.when_ready(self._start)
 
     def _start(self) -> None:
-        self.on_runs_changed(lambda ids: self._read_again() if self.run_id in ids else None)
-        self._read_again()
+        self.on_runs_changed(lambda ids: self.read_again() if self.run_id in ids else None)
+        self.read_again()
 
     @property
     def current_run(self) -> "Run | None":
         return self._detail.run if self._detail else None
 
-    def _read_again(self) -> None:
-        """Read the run anew; while a reading is under way, once more after it."""
+    @property
+    def pane(self) -> RunPane:
+        """The tab at hand."""
+        return self.query_one(f"#{self._tab}", RunPane)
+
+    @on(ChartsPane.ReadAgain)
+    def read_again(self) -> None:
+        """Read the run and the tab at hand anew; while a reading is under way, once more after it."""
+        if not self.finetui.is_ready:
+            return
         if self._reading:
             self._again = True
             return
         self._reading = True
-        chart = self.query_one("#loss", LineChart)
-        read = partial(read_detail, self.services.store, self.run_id, chart.columns, self._view())
-        self.in_thread(read, self._show, group="detail", failed=self._read_failed)
-
-    def _view(self) -> tuple[float, float] | None:
-        chart = self.query_one("#loss", LineChart)
-        return chart.step_view
+        pane = self.pane
+        read = partial(_read, self.services, self.run_id, pane)
+        self.in_thread(read, partial(self._show, pane), group="detail", failed=self._read_failed)
 
     def _read_failed(self, error: Exception) -> None:
+        """Said once: while the store is locked, every reading fails."""
         from tui.errors import show_error
 
         self._reading = False
-        show_error(self.app, error, "The run cannot be read")
+        if not self._failing:
+            self._failing = True
+            show_error(self.app, error, "The run cannot be read")
 
-    def _show(self, detail: Detail | None) -> None:
-        self._reading = False
+    def _show(self, pane: RunPane, found: tuple[Detail | None, Any]) -> None:
+        self._reading = self._failing = False
+        detail, content = found
         if detail is None:
             self.action_back()
             return
-        self._detail = detail
+        before, self._detail = self._detail, detail
         self.query_one(RunHeadline).run = detail.run
-        self._show_banner(detail)
-        self._show_charts(detail)
-        tabs = self.query_one(TabLine)
-        tabs.counts = {
-            "samples": len(detail.samples),
-            "alerts": len(detail.alerts) + max(len(detail.problems), detail.run.warnings),
-        }
-        self._show_pane(tabs.active)
-        self.refresh_bindings()
+        self.query_one(RunBanner).show(detail)
+        if pane.is_mounted:
+            pane.show(content)
+        self.query_one(TabLine).counts = {"events": detail.run.alerts + detail.run.warnings + len(detail.findings)}
+        if before is None or _keys_of(before.run) != _keys_of(detail.run):
+            self.refresh_bindings()
         if self._again:
             self._again = False
-            self._read_again()
-
-    def _show_banner(self, detail: Detail) -> None:
-        banner = self.query_one("#banner", Static)
-        words: Content | str = ""
-        level = ""
-        if detail.failure is not None and detail.run.status.value != "stopped":
-            words, level = failure_line(detail.failure), "error"
-        elif detail.run.stalled is not None:
-            words = stalled_line(detail.run, detail.suspended)
-        elif detail.alerts:
-            body = detail.alerts[-1].body
-            words = f"⚠ {clean_line(str(body.get('message', '')))}  {clean_line(str(body.get('fix') or ''))}".rstrip()
-            level = str(body.get("level", ""))
-        elif detail.run.warnings or detail.problems:
-            count = max(detail.run.warnings, len(detail.problems))
-            words = f"⚠ {count} {'line' if count == 1 else 'lines'} of the event log damaged or unknown; see Alerts."
-        banner.update(words)
-        banner.display = bool(words)
-        banner.set_class(level == "error", "-error")
-
-    def _show_charts(self, detail: Detail) -> None:
-        curves, run = detail.curves, detail.run
-        charts = {name: self.query_one(f"#{name}", LineChart) for name in ("loss", "memory", "rate", "norm")}
-        charts["loss"].empty = "no loss yet" if run.status.live else "no loss was recorded"
-        charts["loss"].set_series(curves.loss, curves.markers)
-        charts["memory"].set_series(curves.memory)
-        charts["rate"].set_series(curves.learning_rate)
-        charts["norm"].set_series(curves.grad_norm)
-        used, words = memory_words(run, curves)
-        figures = self.finetui.figures
-        on_gpu = curves.memory_name.startswith("GPU")
-        gauge = self.query_one("#gauge", Gauge)
-        known = figures is not None and used is not None and run.status.live and (figures.device == "cpu") != on_gpu
-        gauge.share = used / max(1, figures.total_bytes) if known and figures and used is not None else None
-        gauge.figures = words
-        self.query_one("#busy", Static).update(busy_words(run) if run.status.live else "")
-        self.query_one("#device").border_title = curves.memory_name or "device"
-
-    @on(LineChart.ViewChanged)
-    def _view_changed(self, event: LineChart.ViewChanged) -> None:
-        if event.chart.id == "loss":
-            for name in ("memory", "rate", "norm"):
-                chart = self.query_one(f"#{name}", LineChart)
-                chart.view, chart.crosshair = event.chart.view, None
-                chart.refresh()
-            self._read_again()
+            self.read_again()
 
     # Tabs
 
@@ -210,46 +156,73 @@ nothing is heard: it may recover by itself.
         self.query_one(TabLine).move(places)
 
     @on(TabLine.Chosen)
-    def _chosen(self, event: TabLine.Chosen) -> None:
-        self.query_one(ContentSwitcher).current = event.tab
-        self._show_pane(event.tab)
-        pane = self.query_one(f"#{event.tab}")
-        self.set_focus(pane if pane.can_focus else None)
+    async def _chosen(self, event: TabLine.Chosen) -> None:
+        if not self.query(f"#{event.tab}"):
+            await self.query_one("#panes").mount(PANES[event.tab](event.tab))
+        self._tab = event.tab
+        for pane in self.query(RunPane):
+            pane.display = pane.id == event.tab
+        self.pane.focus()
         self.refresh_bindings()
-
-    def _show_pane(self, tab: str) -> None:
-        detail = self._detail
-        if detail is None or tab == "charts":
-            return
-        if tab == "log":
-            self.query_one(LogTail).follow(Path(detail.run.dir) / "log.txt")
-            return
-        content = (
-            samples_content(detail.samples)
-            if tab == "samples"
-            else alerts_content(detail)
-            if tab == "alerts"
-            else recipe_content(detail)
-        )
-        self.query_one(f"#{tab} > Static", Static).update(content)
-
-    # Charts by key
-
-    def action_chart(self, name: str, *parameters: float) -> None:
-        """Let the loss chart do it; the others share its axis of time or steps."""
-        getattr(self.query_one("#loss", LineChart), f"action_{name}")(*parameters)
-        if name == "x_axis":
-            for chart in self.query(LineChart):
-                chart.x_axis = self.query_one("#loss", LineChart).x_axis
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "chart":
-            return not self.is_mounted or self.query_one(TabLine).active == "charts"
-        return super().check_action(action, parameters)
+        self.read_again()
 
     def on_resize(self, event: events.Resize) -> None:
-        narrow = event.size.width < NARROW
-        self.set_class(narrow, "-narrow")
-        self.set_class(not narrow and event.size.height >= WIDE_ROWS, "-wide")
-        if self.finetui.is_ready:
-            self.call_after_refresh(self._read_again)
+        self.set_class(event.size.width < NARROW, "-narrow")
+
+
+def _read(services: "Services", run_id: str, pane: RunPane) -> tuple[Detail | None, Any]:
+    """The run, and what the pane shows of it."""
+    detail = read_detail(services.store, run_id)
+    return detail, None if detail is None else pane.read(services, detail.run)
+
+
+def _keys_of(run: "Run") -> tuple[object, ...]:
+    """What of a run decides which keys apply."""
+    return run.status, bool(run.finding), run.source
+
+
+def _samples(tab: str) -> RunPane:
+    from tui.widgets.run_samples import SamplesPane
+
+    return SamplesPane(id=tab)
+
+
+def _log(tab: str) -> RunPane:
+    from tui.widgets.run_log import LogPane
+
+    return LogPane(id=tab)
+
+
+def _events(tab: str) -> RunPane:
+    from tui.widgets.run_events import EventsPane
+
+    return EventsPane(id=tab)
+
+
+def _recipe(tab: str) -> RunPane:
+    from tui.widgets.run_recipe import RecipePane
+
+    return RecipePane(id=tab)
+
+
+def _data(tab: str) -> RunPane:
+    from tui.widgets.run_data import DataPane
+
+    return DataPane(id=tab)
+
+
+def _lineage(tab: str) -> RunPane:
+    from tui.widgets.run_lineage import LineagePane
+
+    return LineagePane(id=tab)
+
+
+PANES: dict[str, Callable[[str], RunPane]] = {
+    "samples": _samples,
+    "log": _log,
+    "events": _events,
+    "recipe": _recipe,
+    "data": _data,
+    "lineage": _lineage,
+}
+"""How each tab but the first is made, once it is opened: most runs are looked at by their charts alone."""

@@ -5,13 +5,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tui.format import fmt_bytes
-from tui.messages import ChatWith, NewRunLike, OpenRun
+from tui.messages import ChatWith, NewRunLike, OpenDataset, OpenRun
 from tui.screens.page import Page
 from tui.text import clean_line
 
 if TYPE_CHECKING:
+    from engine.insight.diagnosis import Act, Finding
     from engine.insight.failures import Failure
     from store.records import Run
+
+
+ENDED_EARLY = frozenset({"stopped", "failed", "lost"})
+FAILED = frozenset({"failed", "lost"})
 
 
 class RunActions(Page):
@@ -29,9 +34,13 @@ class RunActions(Page):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         run = self.current_run
         if action in ("stop_run", "kill_run"):
-            return run is not None and run.status.live
-        if action in ("resume_run", "fix_run", "why_run"):
-            return run is not None and run.status.value in ("stopped", "failed", "lost")
+            return run is not None and run.status.live and not run.source
+        if action == "resume_run":
+            return run is not None and run.status in ENDED_EARLY
+        if action in ("fix_run", "why_run"):
+            return run is not None and (run.status in ENDED_EARLY or bool(run.finding))
+        if action == "ignore_finding":
+            return run is not None and bool(run.finding)
         if action == "remove_run":
             return run is not None and not run.status.live
         if action in ("chat", "new_like", "rename_run", "tag_run", "note_run"):
@@ -39,12 +48,19 @@ class RunActions(Page):
         return super().check_action(action, parameters)
 
     def action_chat(self) -> None:
-        if run := self.current_run:
+        if (run := self.current_run) and not self._is_imported(run, "so there is no adapter here to chat with"):
             self.post_message(ChatWith([run.id]))
 
     def action_new_like(self) -> None:
-        if run := self.current_run:
+        if (run := self.current_run) and not self._is_imported(run, "and its settings are no recipe of finetui"):
             self.post_message(NewRunLike(run.id))
+
+    def _is_imported(self, run: "Run", why: str) -> bool:
+        """Whether the run came from elsewhere; says then why the key does nothing."""
+        if not run.source:
+            return False
+        self.notify(f"{clean_line(run.name)} was imported ({clean_line(run.source)}), {why}.", severity="warning")
+        return True
 
     def action_stop_run(self) -> None:
         """Let the run save a checkpoint and end."""
@@ -74,24 +90,85 @@ class RunActions(Page):
 
     def action_resume_run(self) -> None:
         """Go on from the last checkpoint."""
-        if run := self.current_run:
+        if (run := self.current_run) and not self._is_imported(run, "so there is no checkpoint here to go on from"):
             self._change(partial(self.services.manager.resume, run.id), run.id, "The run cannot be resumed")
 
     def action_fix_run(self) -> None:
-        """Do what is suggested for a run that ended other than well; ask first where there is a question."""
-        if run := self.current_run:
+        """Do what is suggested: about a failure, else about the worst finding. Ask first where there is a question."""
+        run = self.current_run
+        if run is None or self._is_imported(run, "so nothing can be done about it here"):
+            return
+        if not _is_about_finding(run):
             self._with_failure(run, partial(self._fix, run))
+            return
+
+        def act(findings: "list[Finding]") -> None:
+            if findings and findings[0].acts:
+                self._act(run, findings[0].acts[0])
+            elif findings:
+                self.notify("There is nothing to do about it with one key; w says more.")
+
+        self._with_findings(run, act)
 
     def action_why_run(self) -> None:
-        """Say why the run ended, with the evidence, and offer what is suggested."""
+        """Say why the run ended or what was found out about it, with the evidence, and offer what is suggested."""
+        run = self.current_run
+        if run is None:
+            return
+        if _is_about_finding(run):
+            self._with_findings(run, partial(self._why_found, run))
+        elif not self._is_imported(run, "and no more is known of how it ended"):
+            self._with_failure(run, partial(self._why_failed, run))
+
+    def _why_failed(self, run: "Run", failure: "Failure") -> None:
         from tui.screens.failure_dialog import FailureDialog
 
-        def show(run: "Run", failure: "Failure") -> None:
-            dialog = FailureDialog(run, failure)
-            self.app.push_screen(dialog, lambda yes: self._fix(run, failure) if yes else None)
+        dialog = FailureDialog(run, failure)
+        self.app.push_screen(dialog, lambda yes: self._fix(run, failure) if yes else None)
 
+    def _why_found(self, run: "Run", findings: "list[Finding]") -> None:
+        from tui.screens.finding_dialog import Answer, FindingDialog
+
+        def answered(answer: Answer | None) -> None:
+            if answer is None:
+                return
+            if answer.act is None:
+                self._dismiss(run, answer.finding)
+            elif not self._is_imported(run, "so nothing can be done about it here"):
+                self._act(run, answer.act)
+
+        if findings:
+            self.app.push_screen(FindingDialog(run, findings), answered)
+
+    def action_ignore_finding(self) -> None:
+        """Say that what was found out does not matter: it is not shown again for this run."""
         if run := self.current_run:
-            self._with_failure(run, partial(show, run))
+            self._with_findings(run, lambda findings: self._dismiss(run, findings[0]) if findings else None)
+
+    def _dismiss(self, run: "Run", finding: "Finding") -> None:
+        self._change(partial(self.services.store.findings.dismiss, run.id, finding.code), run.id, "That was not kept")
+
+    def _with_findings(self, run: "Run", then: "Callable[[list[Finding]], object]") -> None:
+        from tui.widgets.run_detail import read_findings
+
+        self.in_thread(partial(read_findings, self.services.store, run), then, group="findings")
+
+    def _act(self, run: "Run", act: "Act") -> None:
+        """Do it, after its question where it has one."""
+        from engine.insight.acting import apply_act
+        from tui.screens.dialogs import ConfirmDialog
+
+        if act.code == "data":
+            self.post_message(OpenDataset(run.dataset_id))
+            return
+        services = self.services
+        do = partial(apply_act, services.manager, services.store, run, act)
+        if not act.question:
+            self._carry_out(run, do)
+            return
+        title = act.offer[:1].upper() + act.offer[1:] + "?"
+        dialog = ConfirmDialog(title, act.question, "do it")
+        self.app.push_screen(dialog, lambda yes: self._carry_out(run, do) if yes else None)
 
     def _with_failure(self, run: "Run", then: "Callable[[Failure], object]") -> None:
         from engine.insight.failures import failure_of
@@ -100,19 +177,21 @@ class RunActions(Page):
         self.in_thread(read, lambda failure: then(failure) if failure else None, group="failure")
 
     def _fix(self, run: "Run", failure: "Failure") -> None:
+        from engine.insight.fixing import apply_fix
         from tui.screens.dialogs import ConfirmDialog
 
+        services = self.services
+        do = partial(apply_fix, services.manager, services.store, run, failure)
         if failure.action.value == "edit":
             self.post_message(NewRunLike(run.id))
         elif failure.question:
             dialog = ConfirmDialog(f"{failure.title}", failure.question, failure.offer)
-            self.app.push_screen(dialog, lambda yes: self._carry_out(run, failure) if yes else None)
+            self.app.push_screen(dialog, lambda yes: self._carry_out(run, do) if yes else None)
         else:
-            self._carry_out(run, failure)
+            self._carry_out(run, do)
 
-    def _carry_out(self, run: "Run", failure: "Failure") -> None:
-        """Launch or resume, once at a time: planning a run takes a moment, and keys repeat."""
-        from engine.insight.fixing import apply_fix
+    def _carry_out(self, run: "Run", do: "Callable[[], str]") -> None:
+        """Launch, resume or stop, once at a time: planning a run takes a moment, and keys repeat."""
         from tui.errors import show_error
 
         if run.id in self._being_fixed:
@@ -130,14 +209,7 @@ class RunActions(Page):
             self._being_fixed.discard(run.id)
             show_error(self.app, error, "That did not work")
 
-        services = self.services
-        self.in_thread(
-            partial(apply_fix, services.manager, services.store, run, failure),
-            done,
-            group="change",
-            failed=refused,
-            exclusive=False,
-        )
+        self.in_thread(do, done, group="change", failed=refused, exclusive=False)
 
     def action_remove_run(self) -> None:
         """Ask, saying what would be deleted, then delete the run."""
@@ -219,6 +291,11 @@ class RunActions(Page):
             self.tracker.poll_now()
 
         self.in_thread(change, done, group="change", title=title, exclusive=False)
+
+
+def _is_about_finding(run: "Run") -> bool:
+    """Whether what is suggested for a run is about a finding: a failure comes before it, a mere stop after."""
+    return bool(run.finding) and (run.status not in FAILED or bool(run.source))
 
 
 def _what_is_deleted(folder: str) -> str:

@@ -3,8 +3,6 @@
 import math
 
 from textual.content import Content
-from textual.reactive import reactive
-from textual.widget import Widget
 
 FULL, EMPTY = "━", "─"
 
@@ -26,28 +24,11 @@ def styled_bar(share: float | None, width: int, style: str = "$primary") -> Cont
     return Content.assemble((FULL * filled, style), (EMPTY * (width - filled), "$text-disabled"))
 
 
-class Gauge(Widget):
-    """A label, a bar and figures on one line. The bar turns amber from 85 % and red from 95 %."""
+def gauge_bar(share: float, width: int, *, warm: bool = True) -> Content:
+    """A bar of something that should not become full: with `warm` it is amber from 85 % on and red from 95 %."""
+    return styled_bar(share, width, warm_tone(share) if warm else "$primary")
 
-    DEFAULT_CSS = """
-    Gauge { height: 1; text-wrap: nowrap; }
-    """
-    ALLOW_SELECT = False
 
-    share: reactive[float | None] = reactive(None)
-    figures: reactive[str] = reactive("")
-
-    def __init__(self, label: str, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.label = label
-
-    def render(self) -> Content:
-        room = self.size.width - len(self.label) - len(self.figures) - 4
-        share = self.share
-        style = "$primary"
-        if share is not None:
-            style = "$text-error" if share >= 0.95 else "$text-warning" if share >= 0.85 else style
-        bars = styled_bar(share, min(40, max(4, room)), style) if share is not None else Content("")
-        return Content.assemble(
-            (f"{self.label}  ", "$text-muted"), bars, "  " if share is not None else "", self.figures
-        )
+def warm_tone(share: float) -> str:
+    """The colour of how full something is."""
+    return "$text-error" if share >= 0.95 else "$text-warning" if share >= 0.85 else "$primary"

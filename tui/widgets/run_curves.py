@@ -1,103 +1,75 @@
 """Reads a run's curves from the store, for the charts. Call it in a thread."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui.text import clean_line
 from tui.widgets.chart_data import ChartSeries, Marker
+from tui.widgets.chart_families import split_of
+from tui.widgets.chart_grid import ChartContent
+from tui.widgets.chart_scales import Scale
 from tui.widgets.run_words import EVAL_LOSS, TRAIN_LOSS
 
 if TYPE_CHECKING:
     from store import Store
-    from store.records import Attempt, EventRow, Run, Series
+    from store.records import EventRow, Run, Series
 
-MEMORY = ("gpu0/memory_used_bytes", "system/rss_bytes")
-"""Metrics of memory in use, the better one first."""
+AXES = {"epoch": "train/epoch", "tokens": "train/num_tokens"}
+"""Metrics that are an x-axis, and no chart."""
+
+AXIS_POINTS = 120
+"""They are nearly straight: so many points say where each step is."""
+
+CONSTANT = ("/memory_total_bytes", "/power_limit_w")
+"""Metrics that hardly ever change: panels show them, a chart of them is a dot."""
+
+MOST_MARKERS = 200
+
+View = tuple[float, float] | None
+"""A range of steps; `None` is all of them."""
 
 
 @dataclass(frozen=True)
-class Curves:
-    """What the charts of a run show. `memory_name` says what `memory` measures; empty where nothing does."""
+class Ask:
+    """What of a run is to be read: the metrics of each chart on the screen, at most two points a column."""
 
-    loss: list[ChartSeries]
-    markers: list[Marker]
-    memory: list[ChartSeries]
-    memory_name: str
-    learning_rate: list[ChartSeries]
-    grad_norm: list[ChartSeries]
+    charts: Mapping[str, Sequence[str]]
+    columns: int
+    view: View = None
 
 
-def read_loss(
-    store: "Store", run: "Run", columns: int, view: tuple[float, float] | None = None
-) -> tuple[list[ChartSeries], list[Marker]]:
-    """Train and validation loss with their markers, at most two points a column. `view` is a range of steps."""
-    series = []
-    for name, label, style in ((TRAIN_LOSS, "train", "train"), (EVAL_LOSS, "eval", "eval")):
-        points = _series(store, run.id, name, columns, view)
-        if points is not None:
-            series.append(_chart_series(points, label, style, smooth=name == TRAIN_LOSS))
-    return series, _markers(store, run, series)
+def charted(names: Iterable[str]) -> list[str]:
+    """The metrics that have a chart."""
+    return [name for name in names if name not in AXES.values() and not name.endswith(CONSTANT)]
 
 
-def read_curves(store: "Store", run: "Run", columns: int, view: tuple[float, float] | None = None) -> Curves:
-    """All curves of the run's own screen."""
-    loss, markers = read_loss(store, run, columns, view)
-    memory, memory_name = [], ""
-    for name in MEMORY:
-        points = _series(store, run.id, name, columns, view)
-        if points is not None:
-            memory_name = "GPU memory" if name.startswith("gpu") else "memory of the process"
-            memory = [_in_gigabytes(_chart_series(points, "GB", "memory"))]
-            break
-    return Curves(
-        loss,
-        markers,
-        memory,
-        memory_name,
-        _one(store, run.id, "train/learning_rate", "learning rate", "1", columns, view),
-        _one(store, run.id, "train/grad_norm", "gradient norm", "4", columns, view),
-    )
+def read_contents(store: "Store", run: "Run", ask: Ask) -> dict[str, ChartContent]:
+    """What the charts of `ask` show."""
+    scales = {axis: scale for axis, name in AXES.items() if (scale := _scale(store, run, name)) is not None}
+    marks = _marks(store, run)
+    empty = "no points yet" if run.status.live else "nothing was recorded"
+    found = {}
+    for family, names in ask.charts.items():
+        series = [
+            _chart_series(points, run, _label(name, names), scales)
+            for name in names
+            if (points := _series(store, run.id, name, ask.columns, ask.view)) is not None
+        ]
+        if family == "loss":
+            best = _best(run, series)
+            found[family] = ChartContent(series, [*marks, best] if best else marks, empty)
+        else:
+            others = [mark for mark in marks if mark.symbol != "◆"]
+            of_machine = family.startswith(("gpu", "system/"))
+            found[family] = ChartContent(series, others, empty, from_zero=of_machine)
+    return found
 
 
-def _one(
-    store: "Store", run_id: str, name: str, label: str, style: str, columns: int, view: tuple[float, float] | None
-) -> list[ChartSeries]:
-    points = _series(store, run_id, name, columns, view)
-    return [] if points is None else [_chart_series(points, label, style)]
-
-
-def _series(store: "Store", run_id: str, name: str, columns: int, view: tuple[float, float] | None) -> "Series | None":
-    first, last = (int(view[0]), int(view[1]) + 1) if view else (None, None)
-    return store.metrics.series(run_id, name, max_points=columns * 2, first_step=first, last_step=last)
-
-
-def _chart_series(points: "Series", label: str, style: str, *, smooth: bool = True) -> ChartSeries:
-    return ChartSeries(
-        label, points.steps, points.values, style, points.low, points.high, times=points.times, smooth=smooth
-    )
-
-
-def _in_gigabytes(series: ChartSeries) -> ChartSeries:
-    def scaled(values: "list[float]") -> list[float]:
-        return [value / 2**30 for value in values]
-
-    low, high = scaled(list(series.low or [])), scaled(list(series.high or []))
-    return ChartSeries(
-        series.label, series.steps, scaled(list(series.values)), series.style, low, high, times=series.times
-    )
-
-
-def _markers(store: "Store", run: "Run", series: list[ChartSeries]) -> list[Marker]:
-    checkpoints: list[EventRow] = store.runs.events(run.id, ["checkpoint"], limit=50)
-    attempts: list[Attempt] = store.runs.attempts(run.id)
-    markers = [Marker(float(event.body.get("step", 0)), "◆", "checkpoint") for event in checkpoints]
-    markers += [Marker(float(attempt.from_step or 0), "↻", "resumed") for attempt in attempts if attempt.number > 1]
-    evals = next((item for item in series if item.label == "eval"), None)
-    best = run.best_step
-    if best is not None and evals is not None and best in evals.steps:
-        value = float(evals.values[list(evals.steps).index(best)])
-        markers.append(Marker(float(best), "★", "best", value))
-    return markers
+def read_loss(store: "Store", run: "Run", columns: int, view: View = None) -> tuple[list[ChartSeries], list[Marker]]:
+    """Train and validation loss with their markers, at most two points a column."""
+    found = read_contents(store, run, Ask({"loss": (TRAIN_LOSS, EVAL_LOSS)}, columns, view))["loss"]
+    return list(found.series), list(found.markers)
 
 
 def last_sample(events: "list[EventRow]") -> tuple[str, str] | None:
@@ -105,4 +77,79 @@ def last_sample(events: "list[EventRow]") -> tuple[str, str] | None:
     for event in reversed(events):
         for sample in event.body.get("samples") or ():
             return clean_line(str(sample.get("prompt", ""))), clean_line(str(sample.get("text", "")))
+    return None
+
+
+def _series(store: "Store", run_id: str, name: str, columns: int, view: View) -> "Series | None":
+    first, last = (int(view[0]), int(view[1]) + 1) if view else (None, None)
+    return store.metrics.series(run_id, name, max_points=columns * 2, first_step=first, last_step=last)
+
+
+def _scale(store: "Store", run: "Run", name: str) -> Scale | None:
+    if name not in run.metrics:
+        return None
+    series = store.metrics.series(run.id, name, max_points=AXIS_POINTS)
+    return None if series is None or len(series.steps) < 2 else (series.steps, series.values)
+
+
+def _label(name: str, names: Sequence[str]) -> str:
+    """What tells a curve from the others of its chart: `train` and `eval`, else the end of its name."""
+    split = split_of(name)
+    if len([one for one in names if split_of(one) == split]) == 1 and split:
+        return split
+    bare = clean_line(name.rpartition("/")[2])
+    for ending in ("_bytes", "_percent"):
+        bare = bare.removesuffix(ending)
+    if name.startswith("gpu"):
+        bare = bare.removeprefix("memory_")
+    return bare.replace("_", " ") + (" GB" if name.endswith("_bytes") else "")
+
+
+def _chart_series(points: "Series", run: "Run", label: str, scales: Mapping[str, Scale]) -> ChartSeries:
+    split, size = split_of(points.name), 2**30 if points.name.endswith("_bytes") else 1
+    values, low, high = (
+        (points.values, points.low, points.high)
+        if size == 1
+        else ([value / size for value in column] for column in (points.values, points.low, points.high))
+    )
+    return ChartSeries(
+        label,
+        points.steps,
+        values,
+        split,
+        low,
+        high,
+        times=points.times,
+        smooth=split != "eval",
+        scales=scales,
+        began=run.started,
+    )
+
+
+def _marks(store: "Store", run: "Run") -> list[Marker]:
+    """Checkpoints, resumes, alerts and findings."""
+    events = store.runs.events(run.id, ["checkpoint", "alert"], limit=MOST_MARKERS)
+    found = []
+    for event in events:
+        step = event.body.get("step")
+        if event.kind == "checkpoint":
+            found.append(Marker(float(step or 0), "◆", "checkpoint"))
+        elif isinstance(step, int) and event.body.get("level") != "info":
+            found.append(Marker(float(step), "⚠", clean_line(str(event.body.get("code", "alert")))))
+    if run.attempt > 1:
+        resumes = (attempt for attempt in store.runs.attempts(run.id) if attempt.number > 1)
+        found += [Marker(float(attempt.from_step or 0), "↻", "resumed") for attempt in resumes]
+    return found
+
+
+def _best(run: "Run", series: Sequence[ChartSeries]) -> Marker | None:
+    """The best evaluation, on its curve."""
+    evals, step = next((item for item in series if item.style == "eval"), None), run.best_step
+    if step is None or evals is None:
+        return None
+    latest = run.metrics.get(EVAL_LOSS)
+    if latest is not None and latest.min_step == step and latest.min is not None:
+        return Marker(float(step), "★", "best", latest.min)
+    if step in evals.steps:
+        return Marker(float(step), "★", "best", float(evals.values[list(evals.steps).index(step)]))
     return None
