@@ -102,11 +102,16 @@ def scales_of(store: Store, lane: Lane) -> dict[str, Scale]:
     return found
 
 
+def is_marked(plot: Plot) -> bool:
+    """Whether the best step and checkpoints are of interest there: on noisy figures of training they are not."""
+    return plot.family.key == "loss" or any(curve.part == VALIDATION for curve in plot.curves)
+
+
 def best_point(plot: Plot, lane: Lane) -> tuple[int, float] | None:
     """Where the run's best step is on its validation curve; where it has none, on that of its loss."""
     best = lane.run.best_step
     own = sorted((curve for curve in plot.curves if curve.lane is lane), key=lambda curve: curve.part != VALIDATION)
-    if best is None or not own or (own[0].part != VALIDATION and plot.family.key != "loss"):
+    if best is None or not own or not is_marked(plot):
         return None
     near = min(zip(own[0].steps, own[0].values, strict=True), key=lambda point: abs(point[0] - best))
     return near if math.isfinite(near[1]) and _close(near[0], best, own[0]) else None

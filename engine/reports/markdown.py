@@ -15,7 +15,7 @@ _SIGNS = {"error": "🛑", "warning": "⚠️", "info": "ℹ️"}
 def markdown(report: Report) -> str:
     """The report in GitHub's Markdown. Nothing in it is live: names, notes and reasons are escaped."""
     parts = [f"### {_escaped(report.title)}", _escaped(report.sentence)]
-    parts += [_table("", report.figures, report), _table("what differs", report.differing, report)]
+    parts += [_table("", report.figures, report), _table("what differs", report.differing, report, code=True)]
     if not report.differing and len(report.lanes) > 1:
         parts.append("Their recipes are the same.")
     parts.append(_table("what it took", report.took, report))
@@ -27,19 +27,19 @@ def markdown(report: Report) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(corner: str, table: Table, report: Report) -> str:
-    """Runs as columns; as lines where there are many."""
+def _table(corner: str, table: Table, report: Report, *, code: bool = False) -> str:
+    """Runs as columns; as lines where there are many. With `code`, names are those of settings."""
     if not table:
         return ""
     names = [_escaped(lane.name) for lane in report.lanes]
     if len(names) > 1:
         names[report.baseline] += " (baseline)"
-    lines = [[_escaped(name), *map(_cell, cells)] for name, cells in table.lines.items()]
+    named = _code if code else _escaped
+    lines = [[named(name), *map(_cell, cells)] for name, cells in table.lines.items()]
     head = [corner, *names]
-    right = bool(not corner)
     if len(names) > MOST_COLUMNS:
         head, *lines = [list(row) for row in zip(*[head, *lines], strict=True)]
-    ruler = ["---", *(["---:" if right else "---"] * (len(head) - 1))]
+    ruler = ["---", *(["---" if corner else "---:"] * (len(head) - 1))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ruler, *lines])
 
 
@@ -54,6 +54,10 @@ def _remark(remark: Remark) -> str:
     title = remark.title.rstrip(".")
     line = f"- {_SIGNS[remark.level]} **{_escaped(remark.lane.name)}**: {_escaped(title)}"
     return f"{line}. {_escaped(said)}" if said else line
+
+
+def _code(name: str) -> str:
+    return "`" + clean_line(name).replace("`", "'").replace("|", "\\|") + "`"
 
 
 def _escaped(text: str) -> str:

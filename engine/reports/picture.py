@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadInput
-from engine.figures import fmt_count, fmt_number
+from engine.figures import fmt_count, fmt_setting
 from engine.reports.content import Report
 from engine.reports.curves import Curve, Plot, best_point
 from engine.reports.families import TRAINING
@@ -115,7 +115,7 @@ def _draw(axes: "Axes", plot: Plot, lanes: Sequence[Lane]) -> None:
     axes.margins(x=0.02, y=0.08)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _at: fmt_count(round(value))))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _at: fmt_number(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _at: fmt_setting(float(f"{value:.6g}"))))
     axes.set_xlabel("step", fontsize=8, labelpad=2)
     if len(lanes) > 1:
         _letters(axes, ends)

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from engine.reports.content import Report
-from engine.reports.curves import Plot, best_point, scales_of
+from engine.reports.curves import Plot, best_point, is_marked, scales_of
 from engine.reports.lanes import COLORS, Lane
 from engine.reports.tables import MOST_COLUMNS
 from store import Store
@@ -127,7 +127,7 @@ def _plot(plot: Plot, report: Report, steps: dict[tuple[int, ...], int]) -> dict
     best = [(lane.slot, *point) for lane in report.lanes if (point := best_point(plot, lane))]
     return {
         "title": plot.title,
-        "machine": plot.family.machine,
+        "marked": is_marked(plot),
         "curves": curves,
         "best": [[run, step, _rounded(value)] for run, step, value in best],
     }

@@ -6,7 +6,7 @@
   const figures = [...document.querySelectorAll(".plot")];
   const SMOOTHED_FROM = 25; // a moving average of a few points says less than the points
   const HEIGHT = 270;
-  const PRINTED = { width: 322, height: 205, ratio: 3 };
+  const PRINTED = { width: 326, height: 205, ratio: 3 };
   const state = { axis: "step", log: false, smooth: 0, bands: true, marks: true, hidden: new Set(), zoom: null, print: false };
   let plots = [];
   let colors = {};
@@ -207,12 +207,12 @@
         const line = mainLine(plot, index);
         if (!line) return;
         ctx.fillStyle = colorOf(line.curve);
-        if (state.marks && !plot.spec.machine) {
+        if (state.marks && plot.spec.marked) {
           const xs = xsOf(index, run.checkpoints) || [];
           for (const x of xs) {
             const value = valueAt(line, x);
             if (value === null || value === undefined) continue;
-            diamond(ctx, u.valToPos(x, "x", true), u.valToPos(value, "y", true), 4 * ratio);
+            diamond(ctx, u.valToPos(x, "x", true), u.valToPos(value, "y", true), 5 * ratio);
             ctx.fill(); ctx.stroke();
           }
           const best = plot.spec.best.find((mark) => mark[0] === index);
@@ -256,7 +256,7 @@
     ctx.textBaseline = "middle";
     for (const end of ends) {
       ctx.fillStyle = end.color;
-      ctx.fillText(end.letter, end.x + 5 * ratio, end.y);
+      ctx.fillText(end.letter, end.x + 9 * ratio, end.y);
     }
     ctx.restore();
   }
@@ -299,7 +299,7 @@
     };
     plot.chart = new uPlot({
       ...sizeOf(plot),
-      padding: [8, data.runs.length > 1 ? 22 : 12, 0, 0],
+      padding: [8, data.runs.length > 1 ? 26 : 20, 0, 0],
       legend: { show: false },
       cursor: {
         sync: { key: "report", scales: ["x", null], setSeries: false },
@@ -346,9 +346,7 @@
   function legend(plot) {
     const box = plot.figure.querySelector(".legend");
     box.replaceChildren();
-    plot.at = document.createElement("span");
-    plot.at.className = "at";
-    box.append(plot.at);
+    plot.at = plot.figure.querySelector(".at");
     const parts = plot.spec.curves.some((one) => one.part !== plot.spec.curves[0].part);
     let group = null;
     for (const line of plot.lines) {
@@ -463,7 +461,7 @@
     runButtons();
     axisButtons();
     let waiting = 0;
-    const soon = () => { waiting = waiting || requestAnimationFrame(() => { waiting = 0; again(); }); };
+    const soon = () => { waiting = waiting || setTimeout(() => { waiting = 0; again(); }, 16); };
     for (const name of ["log", "bands", "marks"]) {
       const box = document.getElementById(name);
       state[name] = box.checked; // a browser that reloads keeps what was ticked
