@@ -1,10 +1,12 @@
 """Rules on how training and validation loss go together: what was learnt, by heart or not, and from which rows."""
 
+from statistics import median
+
 from engine.insight.diagnosis import acts
-from engine.insight.diagnosis.curves import Curves
+from engine.insight.diagnosis.curves import Curves, Points
 from engine.insight.diagnosis.records import Act
 from engine.insight.diagnosis.rule import Detected, evidence, figure
-from engine.insight.diagnosis.shape import at_step, finite, noise_of, shape_of
+from engine.insight.diagnosis.shape import at_step, between, finite, level, noise_of, shape_of
 
 TRAIN, EVAL = "train/loss", "eval/loss"
 
@@ -93,29 +95,46 @@ def after_memorisation(curves: Curves, seen: Detected) -> tuple[Act, ...]:
 
 
 def leak(curves: Curves) -> Detected | None:
-    """Validation loss goes down with training loss as if its rows were trained on, to where rows are known by heart."""
+    """Validation loss is no higher than training loss though rows were seen many times, and fell for that alone.
+
+    Rows that are easy show the same in their first passes: there, unseen ones become as easy as the others at once.
+    """
     train = shape_of(curves.metrics[TRAIN], least=10)
     evaluations = finite(curves.metrics[EVAL])
-    if train is None or len(evaluations) < 4 or curves.recipe.get("objective") == "dpo":
+    if train is None or len(evaluations) < 5 or curves.recipe.get("objective") == "dpo":
         return None
-    told = curves.leaking_rows or 0
-    epochs = curves.epoch or 0.0
-    unseen = evaluations[-1][1]
-    near = [(step, value, at_step(train.points, step)) for step, value in evaluations[-3:]]
-    together = all(beside is not None and value < beside + 2 * train.noise + 0.02 for step, value, beside in near)
-    by_heart = train.last < 2 * BY_HEART and unseen < 1.1 * train.last + 0.02 and epochs >= FEW_EPOCHS
-    if not ((by_heart and together) or (told and curves.eval_rows and told >= 0.05 * curves.eval_rows)):
+    told, epochs = curves.leaking_rows, curves.epoch or 0.0
+    reported = bool(told and curves.eval_rows and told >= 0.05 * curves.eval_rows)
+    late = evaluations[len(evaluations) // 2 :]
+    beside = [(step, level(between(train.points, *_around(evaluations, step)))) for step, _ in late]
+    gaps = [(value - near) / near for (_, value), (_, near) in zip(late, beside, strict=True) if near > 0]
+    seen = bool(gaps) and median(gaps) <= 0 and epochs >= FEW_EPOCHS and _fell_by_repetition(evaluations, curves)
+    if not (reported or (seen and told != 0)):
         return None
-    said = f"The dataset's report counts {told:,} such rows." if told else "Nobody has counted such rows yet."
+    said = f"The dataset's report counts {told:,} such rows." if told else "The dataset's report would say which."
     return Detected(
-        evaluations[0][0] if told else near[0][0],
-        (0.95 if by_heart else 0.85) if told else 0.7,
+        late[0][0],
+        (0.95 if seen else 0.85) if reported else 0.7,
         (
-            evidence(EVAL, evaluations[-3:], f"down to {figure(unseen)}"),
-            evidence(TRAIN, [(step, beside) for step, _, beside in near if beside is not None], "beside it"),
+            evidence(EVAL, late, "no higher than training loss" if seen else "of rows that training has, in part"),
+            evidence(TRAIN, beside, "beside it"),
         ),
-        {"eval": figure(unseen), "train": figure(train.last), "counted": said},
+        {"eval": figure(late[-1][1]), "train": figure(beside[-1][1]), "counted": said},
     )
+
+
+def _around(evaluations: Points, step: int) -> tuple[float, float]:
+    """The steps that are nearer to the evaluation at `step` than to another one."""
+    half = (evaluations[-1][0] - evaluations[0][0]) / (len(evaluations) - 1) / 2
+    return step - half, step + half
+
+
+def _fell_by_repetition(evaluations: Points, curves: Curves) -> bool:
+    """Whether validation loss fell to less than half, and for the most part after the second pass over the rows."""
+    first, last = evaluations[0][1], evaluations[-1][1]
+    twice = curves.step * 2 / curves.epoch if curves.epoch else 0.0
+    then = at_step(evaluations, int(twice))
+    return then is not None and last < 0.5 * first and then - last > 0.5 * (first - last)
 
 
 def after_leak(curves: Curves, seen: Detected) -> tuple[Act, ...]:
