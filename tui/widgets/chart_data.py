@@ -4,9 +4,11 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
+from typing import Any, NamedTuple
 
-from tui.widgets.chart_scales import Scale, finite, xs_of
+from tui.widgets.chart_scales import LARGEST, Scale, finite, xs_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class ChartSeries:
     began: float | None = None
     """Unix seconds that the time axis counts from; without it, the first point's."""
 
+    @cached_property
+    def derived(self) -> dict[tuple[object, ...], Any]:
+        """What was worked out of the points before: a chart is drawn many times with the same ones."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Marker:
@@ -59,8 +66,16 @@ class Curve:
 def curve_of(series: ChartSeries, *, x_axis: str = "step", smoothing: float = 0.0, log: bool = False) -> Curve:
     """The series as numbers to draw; where `log`, values of 0 and below become gaps. Points without an x are left
     out."""
+    key = ("curve", x_axis, smoothing if series.smooth else 0.0, log)
+    if key not in series.derived:
+        series.derived[key] = _curve(series, x_axis, smoothing if series.smooth else 0.0, log)
+    curve: Curve = series.derived[key]
+    return curve
+
+
+def _curve(series: ChartSeries, x_axis: str, smoothing: float, log: bool) -> Curve:
     ys = [float(value) if finite(value) else math.nan for value in series.values]
-    if smoothing and series.smooth:
+    if smoothing:
         ys = smooth(ys, smoothing)
         low = high = ys
     else:
@@ -93,9 +108,9 @@ def smooth(values: Sequence[float], weight: float) -> list[float]:
 def visible(curve: Curve, first: float, last: float) -> Curve:
     """The points from `first` to `last`, with one neighbour on each side so that lines reach the edges."""
     start, end = bisect_left(curve.xs, first), bisect_right(curve.xs, last)
-    if start > 0:
-        start -= 1
-    cut = slice(start, end + 1)
+    if start == end and not 0 < start < len(curve.xs):
+        return Curve([], [], [], [])
+    cut = slice(max(0, start - 1), end + 1)
     return Curve(curve.xs[cut], curve.ys[cut], curve.low[cut], curve.high[cut])
 
 
@@ -104,31 +119,32 @@ def thinned(curve: Curve, width: float) -> Curve:
 
     Which points go together hangs on their x alone, so that neither panning nor a new point at the end moves a curve.
     """
-    if not width > 0 or len(curve.xs) < 2:
+    buckets = [x // width for x in curve.xs] if width > 0 else []
+    if len(set(buckets)) == len(buckets):
         return curve
     result = Curve([], [], [], [])
-    start, count = 0, len(curve.xs)
+    start, count = 0, len(buckets)
     while start < count:
-        bucket = math.floor(curve.xs[start] / width)
         end = start + 1
-        while end < count and math.floor(curve.xs[end] / width) == bucket:
+        while end < count and buckets[end] == buckets[start]:
             end += 1
-        if end == start + 1:
-            values, low, high = curve.ys[start:end], curve.low[start], curve.high[start]
-        else:
-            values = [value for value in curve.ys[start:end] if finite(value)]
-            low = min((value for value in curve.low[start:end] if finite(value)), default=math.nan)
-            high = max((value for value in curve.high[start:end] if finite(value)), default=math.nan)
-        result.xs.append(curve.xs[start] if end == start + 1 else (curve.xs[start] + curve.xs[end - 1]) / 2)
-        result.ys.append(math.fsum(values) / len(values) if values else math.nan)
+        x, y, low, high = curve.xs[start], curve.ys[start], curve.low[start], curve.high[start]
+        if end > start + 1:
+            cut = slice(start, end)
+            values = [value for value in curve.ys[cut] if value == value]
+            x = (x + curve.xs[end - 1]) / 2
+            y = math.fsum(values) / len(values) if values else math.nan
+            low = min((value for value in curve.low[cut] if finite(value)), default=math.nan)
+            high = max((value for value in curve.high[cut] if finite(value)), default=math.nan)
+        result.xs.append(x)
+        result.ys.append(y)
         result.low.append(low)
         result.high.append(high)
         start = end
     return result
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """One point as it is read: `away` where the point is not quite where one looks."""
 
     x: float
@@ -141,10 +157,25 @@ class Reading:
 
 def points_of(series: ChartSeries, x_axis: str = "step") -> list[Reading]:
     """All points of a series that have an x on the axis, by that x."""
+    key = ("points", x_axis)
+    if key not in series.derived:
+        series.derived[key] = _points(series, x_axis)
+    points: list[Reading] = series.derived[key]
+    return points
+
+
+def _points(series: ChartSeries, x_axis: str) -> list[Reading]:
     low = series.values if series.low is None else series.low
     high = series.values if series.high is None else series.high
     rows = zip(xs_of(series, x_axis), series.steps, series.values, low, high, strict=False)
-    return sorted((Reading(*map(float, row)) for row in rows if finite(row[0])), key=_x)
+    return sorted(
+        (
+            Reading(float(row[0]), float(row[1]), float(row[2]), float(row[3]), float(row[4]))
+            for row in rows
+            if finite(row[0])
+        ),
+        key=_x,
+    )
 
 
 def read_at(points: Sequence[Reading], x: float, reach: float) -> Reading | None:
@@ -152,7 +183,7 @@ def read_at(points: Sequence[Reading], x: float, reach: float) -> Reading | None
     index = nearest_index(points, x)
     if index is None:
         return None
-    return replace(points[index], away=True) if abs(points[index].x - x) > reach else points[index]
+    return points[index]._replace(away=True) if abs(points[index].x - x) > reach else points[index]
 
 
 def nearest_index(points: Sequence[Reading], x: float) -> int | None:
@@ -183,5 +214,5 @@ def with_style(series: ChartSeries, number: int) -> ChartSeries:
 
 def finite_range(values: Sequence[float]) -> tuple[float, float] | None:
     """Smallest and largest finite value."""
-    found = [value for value in values if finite(value)]
+    found = [value for value in values if -LARGEST <= value <= LARGEST]
     return (min(found), max(found)) if found else None

@@ -82,7 +82,7 @@ def _legend(
         spans.append(("━ ", item.style))
         if named:
             spans.append((f"{label} ", "label"))
-        spans.append((_reading_words(reading, level) + gap, "text"))
+        spans.append((_reading_words(reading, level, crossed=crossed is not None) + gap, "text"))
     if level < 2:
         spans += _marker_spans(markers, level)
     notes = _notes(series, look, level)
@@ -99,13 +99,13 @@ def _marker_spans(markers: Sequence[Marker], level: int) -> list[Span]:
     return spans
 
 
-def _reading_words(reading: Reading | None, level: int) -> str:
+def _reading_words(reading: Reading | None, level: int, *, crossed: bool) -> str:
     if reading is None:
         return "–"
     words = fmt_number(reading.value)
     if reading.away and level < 3:
         words += f" @{reading.step:,.0f}"
-    if reading.low < reading.high and level < 2:
+    if crossed and reading.low < reading.high and level < 2:
         words += f" ({fmt_number(reading.low)}…{fmt_number(reading.high)})"
     return words
 
@@ -137,13 +137,14 @@ def x_labels(axis: str, first: float, last: float, left: int, columns: int) -> l
     if any(before == after for before, after in pairwise(texts)):
         values, texts = [], []
     line = [" "] * (left + columns)
-    end = 0
+    room, end = len(line), 0
+    if unit and len(unit) * 3 < columns:
+        line[len(line) - len(unit) :] = unit
+        room -= len(unit) + 1
     for value, text in zip(values, texts, strict=True):
         at = left + round((value - first) / (last - first) * (columns - 1)) - len(text) // 2
-        at = min(max(at, left), len(line) - len(text))
-        if at >= end:
+        at = max(at, left) if unit else min(max(at, left), room - len(text))
+        if end <= at <= room - len(text):
             line[at : at + len(text)] = text
             end = at + len(text) + 1
-    if unit and end + len(unit) + 1 < len(line):
-        line[len(line) - len(unit) :] = unit
     return [("".join(line), "label")]

@@ -40,4 +40,5 @@ def x_range(series: Sequence[ChartSeries], look: Look) -> tuple[float, float] | 
 
 def whole_range(series: Sequence[ChartSeries], look: Look) -> tuple[float, float] | None:
     """The range of x that all points take."""
-    return finite_range([x for item in series for x in curve_of(item, x_axis=look.axis).xs])
+    curves = [curve_of(item, x_axis=look.axis) for item in series]
+    return finite_range([end for curve in curves for end in (*curve.xs[:1], *curve.xs[-1:])])

@@ -50,6 +50,7 @@ class Plot:
         self.left = 0
         self.columns = max(1, width)
         self.x_range = x_range(series, look)
+        self.y_range: tuple[float, float] | None = None
         self._markers: list[Marker] = []
         self._raw = [curve_of(item, x_axis=look.axis, log=look.log) for item in series]
         self._drawn = False
@@ -89,7 +90,7 @@ class Plot:
         )
         if heights is None:
             return False
-        low, high = self._bounds(*heights)
+        self.y_range = low, high = self._bounds(*heights)
         values = (axes.log_ticks if look.log else axes.ticks)(low, high, max(2, min(8, rows // 3)))
         texts = axes.labels(values)
         self.left = min(9, max((len(text) for text in texts), default=0)) + 1
@@ -131,21 +132,32 @@ class Plot:
         return bool(self.look.smoothing) and item.smooth
 
     def _draw_band(self, curve: Curve, owner: int) -> None:
-        for x, low, high in zip(curve.xs, curve.low, curve.high, strict=True):
-            if low < high and finite(low) and finite(high):
-                at, bottom = self._place(x, low)
-                self._grid.stroke(round(at), round(bottom), round(self._place(x, high)[1]), owner)
+        stroke = self._grid.stroke
+        bottoms, tops = self._down(curve.low), self._down(curve.high)
+        for x, bottom, top in zip(self._across(curve.xs), bottoms, tops, strict=True):
+            if -FAR < top < bottom < FAR:
+                stroke(round(x), round(top), round(bottom), owner)
 
     def _trace(self, curve: Curve, owner: int) -> None:
         """Draw a curve with gaps at its NaNs."""
-        line, before = self._grid.line, None
-        for x, y in zip(curve.xs, curve.ys, strict=True):
-            if y != y:
-                before = None
-                continue
-            at = self._place(x, y)
-            line(*(before or at), *at, owner)
-            before = at
+        line = self._grid.line
+        left, above = 0.0, math.nan
+        for x, y in zip(self._across(curve.xs), self._down(curve.ys), strict=True):
+            if y == y:
+                line(*((left, above) if above == above else (x, y)), x, y, owner)
+            left, above = x, y
+
+    def _across(self, xs: Sequence[float]) -> list[float]:
+        """Dots from the left."""
+        first, scale = self._first, self._scale_x
+        return [min(max((x - first) * scale, -FAR), FAR) for x in xs]
+
+    def _down(self, ys: Sequence[float]) -> list[float]:
+        """Dots from the top; NaN stays."""
+        top, scale = self._top, self._scale_y
+        if self.look.log:
+            ys = [math.log10(y) if y > 0 else math.nan for y in ys]
+        return [(top - y) * scale for y in ys]
 
     def _place(self, x: float, y: float) -> tuple[float, float]:
         """The dot of a point."""

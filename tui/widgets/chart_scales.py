@@ -27,12 +27,16 @@ def scale_of(series: "ChartSeries", axis: str) -> Scale | None:
     """Where the steps of a series are on an axis; `None` where that is not known, and for the steps themselves."""
     if axis == "step":
         return None
-    if axis in series.scales:
-        return _rising(*series.scales[axis])
-    if axis == "time" and series.times:
-        began = began_of(series)
-        return _rising(series.steps, [time - began for time in series.times])
-    return None
+    if ("scale", axis) not in series.derived:
+        scale = None
+        if axis in series.scales:
+            scale = _rising(*series.scales[axis])
+        elif axis == "time" and series.times:
+            began = began_of(series)
+            scale = _rising(series.steps, [time - began for time in series.times])
+        series.derived["scale", axis] = scale
+    found: Scale | None = series.derived["scale", axis]
+    return found
 
 
 def began_of(series: "ChartSeries") -> float:

@@ -7,6 +7,7 @@ curve shows).
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -128,13 +129,15 @@ class LineChart(Widget):
         self.set_reactive(LineChart.empty, empty)
         self.series: list[ChartSeries] = []
         self.markers: list[Marker] = []
+        self._axes = ["step"]
         self._plot: Plot | None = None
         self._plotted_key: tuple[object, ...] = ()
         self._lines: list[Line] = []
         self._lines_key: tuple[object, ...] = ()
-        self._announced: list[Line] = []
-        """The lines as the terminal has them, or will have with what is to be painted already."""
+        self._painted: dict[int, Line] = {}
+        """The lines as the terminal has them."""
         self._early: set[int] = set()
+        """Lines of which a part was painted, for another reason, before a change was."""
         self._due = False
         self._version = 0
         self._extent: tuple[float, float] | None = None
@@ -154,6 +157,7 @@ class LineChart(Widget):
         if styled == self.series and list(markers) == self.markers:
             return
         self.series, self.markers = styled, list(markers)
+        self._axes = axes_of(styled)
         self._version += 1
         seen = whole_range(self.series, self.look)
         known = [*(self._extent or ()), *(seen or ())] if self.view is not None else seen or ()
@@ -168,7 +172,7 @@ class LineChart(Widget):
     @property
     def axis(self) -> str:
         """The x-axis that is shown."""
-        return self.x_axis if self.x_axis in axes_of(self.series) else "step"
+        return self.x_axis if self.x_axis in self._axes else "step"
 
     @property
     def look(self) -> Look:
@@ -239,8 +243,7 @@ class LineChart(Widget):
 
     def action_x_axis(self) -> None:
         """The next of the axes that these series know."""
-        known = axes_of(self.series)
-        self.show_axis(known[(known.index(self.axis) + 1) % len(known)])
+        self.show_axis(self._axes[(self._axes.index(self.axis) + 1) % len(self._axes)])
 
     def show_axis(self, axis: str) -> None:
         """Show an axis; the visible steps and the crosshair stay where they are."""
@@ -374,22 +377,21 @@ class LineChart(Widget):
             self.call_later(self._repaint)
 
     def _repaint(self) -> None:
+        """Ask for what differs from what was painted last; most of a live chart does not."""
         self._due = False
-        before, lines = self._announced, self._shown()
-        width = self.size.width
-        if len(before) != len(lines):
-            self.refresh()
-        else:
-            changed = [
-                Region(start, row, end - start, 1)
-                for row, (old, new) in enumerate(zip(before, lines, strict=True))
-                for start, end in [(0, width) if row in self._early else _difference(old, new, width)]
-                if end > start
-            ]
-            if changed:
-                self.refresh(*changed)
-        self._announced = lines
+        width, lines = self.size.width, self._shown()
+        changed = []
+        for row, line in enumerate(lines):
+            start, end = 0, width
+            if row and row not in self._early and row in self._painted:  # the legend may hold characters of two cells
+                start, end = _difference(self._painted[row], line, width)
+            elif row not in self._early and self._painted.get(row) == line:
+                end = 0
+            if end > start:
+                changed.append(Region(start, row, end - start, 1))
         self._early.clear()
+        if changed:
+            self.refresh(*changed)
 
     def _plotted(self) -> Plot:
         """The curves as they are drawn now, drawn anew only where something changed."""
@@ -409,38 +411,42 @@ class LineChart(Widget):
         return self._lines
 
     def render_line(self, y: int) -> Strip:
-        base = self.rich_style
         width = self.size.width
         lines = self._shown()
         if self._due:
             self._early.add(y)
         if y >= len(lines):
-            return Strip.blank(width, base)
-        segments = [Segment(text, base + self._ink(name)) for text, name in lines[y]]
-        return Strip(segments).adjust_cell_length(width, base)
+            self._painted.pop(y, None)
+            return Strip.blank(width, self._ink(""))
+        self._painted[y] = lines[y]
+        segments = [Segment(text, self._ink(name)) for text, name in lines[y]]
+        return Strip(segments).adjust_cell_length(width, self._ink(""))
 
     def _ink(self, name: str) -> Style:
+        """A colour on the chart's background; without a name the background alone."""
         if name not in self._inks:
-            plain = name.removesuffix("-soft")
-            found = ink(self, f"line-chart--{plain}")
-            self._inks[name] = found if plain == name else soft_ink(self, f"line-chart--{plain}", "line-chart--dim")
+            component = f"line-chart--{name.removesuffix('-soft')}"
+            found = Style()
+            if name.endswith("-soft"):
+                found = soft_ink(self, component, "line-chart--dim")
+            elif name:
+                found = ink(self, component)
+            self._inks[name] = self.rich_style + found
         return self._inks[name]
 
 
 def _difference(old: Line, new: Line, width: int) -> tuple[int, int]:
-    """The columns from the first to past the last that differ, for lines of one cell a character; else all."""
+    """The columns from the first to past the last that may differ, for lines of one cell a character."""
     if old == new:
         return 0, 0
-    old_cells = [(char, name) for text, name in old for char in text]
-    new_cells = [(char, name) for text, name in new for char in text]
-    if len(old_cells) != len(new_cells) or not all(
-        char.isascii() or _narrow(char) for char, _ in new_cells + old_cells
-    ):
-        return 0, width
-    differing = [index for index, (a, b) in enumerate(zip(old_cells, new_cells, strict=True)) if a != b]
-    return (differing[0], min(width, differing[-1] + 1)) if differing else (0, 0)
+    start = _alike(old, new)
+    end = width - _alike(old[::-1], new[::-1])
+    if sum(len(text) for text, _ in old) != sum(len(text) for text, _ in new):
+        end = width
+    return min(start, end), end
 
 
-def _narrow(char: str) -> bool:
-    """Whether a character is surely one cell wide: what charts are drawn with."""
-    return "\u2000" <= char < "\u2900"
+def _alike(old: Line, new: Line) -> int:
+    """How many cells two lines have in common at their beginning, by whole spans."""
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False))
+    return sum(len(text) for (text, _), _ in pairs)
