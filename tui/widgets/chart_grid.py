@@ -96,7 +96,7 @@ class ChartGrid(Widget, can_focus=True):
         Binding(
             "f", "full", "full screen", id="chart.full", show=False, tooltip="This chart alone; again, or esc: back"
         ),
-        Binding("escape", "leave", "back to the charts", id="chart.leave", show=False, key_display="esc"),
+        Binding("escape", "leave", "all charts", id="chart.leave", show=False, key_display="esc"),
     ]
     ALLOW_MAXIMIZE = True
 
@@ -153,6 +153,7 @@ class ChartGrid(Widget, can_focus=True):
         yield Static("", classes="more", markup=False)
 
     def on_mount(self) -> None:
+        self.watch(self.screen, "maximized", self._maximized, init=False)
         self._arrange()
 
     # What there is
@@ -326,6 +327,11 @@ class ChartGrid(Widget, can_focus=True):
         self._arrange()
         self.refresh_bindings()
 
+    def _maximized(self, widget: Widget | None) -> None:
+        """Textual takes Esc itself while a widget is maximized."""
+        if self.full and widget is not self:
+            self.full = False
+
     def watch_smoothing(self, smoothing: float) -> None:
         for chart in self._charts:
             chart.smoothing = smoothing
@@ -447,13 +453,10 @@ class ChartGrid(Widget, can_focus=True):
             self.full = not self.full
 
     def action_leave(self) -> None:
-        """Back from the full screen; else the pattern goes."""
-        if self.full:
-            self.full = False
-        else:
-            self.query_one(ChartFilter).clear()
+        """All charts again: the pattern goes."""
+        self.query_one(ChartFilter).clear()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "leave":
-            return self.full or bool(self._order.pattern)
+        if action == "leave":  # from the full screen Textual does it
+            return bool(self._order.pattern)
         return True
