@@ -19,7 +19,8 @@ def diagnose(curves: Curves) -> list[Finding]:
     found = [finding for rule in RULES if (finding := rule.find(curves)) is not None]
     explained = {code for finding in found for code in EXPLAINS.get(finding.code, ())}
     told = [finding for finding in found if finding.code not in explained]
-    if all(finding.level == "info" for finding in told) and (healthy := _healthy(curves)) is not None:
+    fine = all(finding.level == "info" and finding.code != "plateau" for finding in told)
+    if fine and (healthy := _healthy(curves)) is not None:
         told.append(healthy)
     return sorted(told, key=lambda one: (LEVELS.index(one.level), one.code == HEALTHY, -one.confidence, one.code))
 
