@@ -31,7 +31,7 @@ No runs yet.
 Press 2 to import a dataset, then 3 to launch a run on it.
 Or quit and type: finetui demo
 It trains a small model on sample data, here, in two minutes, with no GPU."""
-EXAMPLES = "For example: status:failed started<7d · eval/loss.min<1.2 · cfg.lora_r>=16 model:qwen · tag:a OR tag:b"
+PLACEHOLDER = "filter: words, status:failed, eval/loss.min<1.2, cfg.lora_r>=16, started<7d …"
 
 
 class RunsScreen(RunList):
@@ -99,9 +99,7 @@ does what is suggested, `w` shows the evidence.
         from tui.widgets.filter_line import FilterLine
         from tui.widgets.run_preview import RunPreview
 
-        self._filter = FilterLine(
-            "filter: words, status:running, tag:a …", pause_s=0, completes=True, examples=EXAMPLES
-        )
+        self._filter = FilterLine(PLACEHOLDER, pause_s=0, completes=True)
         self._preview = RunPreview()
         self._preview.set_class(self.has_class("-side"), "-side")
         body = self.query_one("#body")

@@ -64,17 +64,13 @@ class FilterLine(Vertical):
             self.text = text
             self.cursor = cursor
 
-    def __init__(
-        self, placeholder: str, *, pause_s: float = PAUSE_S, completes: bool = False, examples: str = ""
-    ) -> None:
-        """`examples` are shown below while one types and there is nothing yet."""
+    def __init__(self, placeholder: str, *, pause_s: float = PAUSE_S, completes: bool = False) -> None:
         super().__init__()
         self.placeholder = placeholder
         self.query_text = ""
         """The words as they were last announced."""
         self._pause_s = pause_s
         self._completes = completes
-        self._examples = examples
         self._problem = ""
         self._hint = ""
         self._timer: Timer | None = None
@@ -138,8 +134,7 @@ class FilterLine(Vertical):
         self._show_about()
 
     def _show_about(self) -> None:
-        examples = self._examples if self.typing and not self.value else ""
-        words = self._problem or self._hint or examples
+        words = self._problem or self._hint
         about = self.query_one("#about", Static)
         about.set_class(bool(self._problem), "-problem")
         about.display = bool(words)
@@ -154,7 +149,6 @@ class FilterLine(Vertical):
             self._timer = self.set_timer(self._pause_s, self._announce)
         else:
             self._announce()
-        self._show_about()
         self._ask()
 
     @on(Input.Submitted)
@@ -174,12 +168,10 @@ class FilterLine(Vertical):
 
     def on_descendant_focus(self) -> None:
         self._closed_at = -1
-        self._show_about()
         self._ask()
 
     def on_descendant_blur(self) -> None:
         self._offers.close()
-        self._show_about()
 
     def _ask(self) -> None:
         if self._completes and self.typing:
@@ -196,7 +188,7 @@ class FilterLine(Vertical):
             return
         self._closed_at = -1
         column = self._input.cursor_screen_offset.x - self.content_region.x - (cursor - start)
-        self._offers.open(offers, max(0, column - 1))
+        self._offers.open(offers, max(0, column - 2))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "take_at_end":

@@ -5,16 +5,15 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
+from engine.figures import fmt_energy, fmt_setting
 from tui.format import NONE, fmt_bytes, fmt_cost, fmt_delta, fmt_duration, fmt_number, fmt_rate, fmt_when
 from tui.text import clean_line
 from tui.widgets.run_orders import NEWEST, SETTING, metric_of, order_of
 from tui.widgets.run_words import (
     EVAL_LOSS,
-    energy_of,
     eval_loss_of,
     peak_of,
     progress_of,
-    short_value,
     state_of,
     took_s,
 )
@@ -175,7 +174,7 @@ def _ordered_by(sort: str) -> Column:
 def _figure(sort: str, run: "Run", width: int, _: Beside) -> Cell:
     if sort.startswith(SETTING):
         value = run.recipe.get(sort.removeprefix(SETTING))
-        return (short_value(value), "") if value is not None else (NONE, "dim")
+        return (clean_line(fmt_setting(value)), "") if value is not None else (NONE, "dim")
     if sort in FIGURES:
         return FIGURES[sort](run), ""
     name, part = metric_of(sort)
@@ -190,7 +189,7 @@ FIGURES: "dict[str, Callable[[Run], str]]" = {
     "duration": lambda run: fmt_duration(took_s(run)),
     "ended": lambda run: fmt_when(run.ended),
     "cost": lambda run: fmt_cost(run.cost),
-    "energy_j": energy_of,
+    "energy_j": lambda run: fmt_energy(run.energy_j),
     "eta_s": lambda run: fmt_duration(run.eta_s),
     "step": lambda run: f"{run.step:,}",
     "method": lambda run: clean_line(run.method),

@@ -4,7 +4,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tui.format import NONE, fmt_delta, fmt_duration, fmt_number, fmt_percent, fmt_when
+from tui.format import fmt_delta, fmt_duration, fmt_number, fmt_percent, fmt_when
 from tui.text import clean_line
 from tui.widgets.gauge import bar
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from store.records import Run
 
 EVAL_LOSS, TRAIN_LOSS = "eval/loss", "train/loss"
-JOULES_PER_KWH = 3.6e6
 
 
 class State(NamedTuple):
@@ -136,24 +135,6 @@ def peak_of(run: "Run") -> float | None:
         return run.peak_vram_bytes
     memory = run.metrics.get("system/rss_bytes")
     return memory.max if memory else None
-
-
-def energy_of(run: "Run") -> str:
-    """What its GPUs took: `0.31 kWh`."""
-    if run.energy_j is None or not math.isfinite(run.energy_j):
-        return NONE
-    return f"{fmt_number(run.energy_j / JOULES_PER_KWH)} kWh"
-
-
-def short_value(value: Any) -> str:
-    """A field of a recipe in a cell: `2e-4`, `yes`, `q_proj, v_proj`."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return fmt_number(value)
-    if isinstance(value, list):
-        return clean_line(", ".join(str(one) for one in value))
-    return clean_line(str(value))
 
 
 def short_time(seconds: float | None) -> str:

@@ -18,7 +18,7 @@ class SparkReader:
     def __init__(self, store: "Store", points: int) -> None:
         """`points` is how many values a curve has at most."""
         self._store = store
-        self._points = points
+        self.points = points
         self._curves: dict[str, tuple[tuple[int, int], tuple[float, ...]]] = {}
         """By id: attempt and step at which it was read, and the values."""
 
@@ -43,7 +43,7 @@ class SparkReader:
     def _values(self, run: "Run") -> tuple[float, ...]:
         for name in (TRAIN_LOSS, EVAL_LOSS):
             if name in run.metrics:
-                series = self._store.metrics.series(run.id, name, max_points=self._points)
+                series = self._store.metrics.series(run.id, name, max_points=self.points)
                 if series is not None:
                     return tuple(series.values)
         return ()
