@@ -26,7 +26,7 @@ from engine.runs.queue import RunQueue
 from engine.runs.reconcile import judge, waits_in_cluster, was_waiting
 from engine.runs.rundir import RunDir, read_json, write_json
 from engine.runs.supervisor import WORKER, Ending
-from store import Store
+from store import Store, StoreError
 from store.records import Run, Status
 
 if TYPE_CHECKING:
@@ -222,6 +222,9 @@ class RunManager:
                 self._settle(run.id, rundir)
             except Exception as error:  # whatever is wrong with one run must not hold up the others
                 failed[run.id] = error
+        stuck = next((error for error in failed.values() if isinstance(error, StoreError)), None)
+        if stuck is not None:
+            raise stuck  # the store itself cannot be written: whoever looks is to know
         if live and len(failed) == len(live):
             raise failed[live[0].id]
         for run_id in failed.keys() - self._complained:
