@@ -173,7 +173,7 @@ def test_plots_have_training_and_validation_of_one_thing_together() -> None:
     )
     assert [(one.title, one.unit, list(one.members.values())) for one in found] == [
         ("loss", "", ["validation", "training"]),
-        ("gradient norm", "", ["training"]),
+        ("learning rate", "", ["training"]),
         ("my · own thing", "", [""]),
         ("GPU power", "W", ["gpu0", "gpu1"]),
     ]

@@ -173,6 +173,8 @@ addEventListener("load", async () => {
     slider.value = 95; slider.dispatchEvent(new Event("input")); await pause(120);
     told.smooth = values(plots[0]);
     document.getElementById("log").click(); await pause(120);
+    document.getElementById("training").click(); await pause(120);
+    told.validation = plots.map((plot) => [...plot.querySelectorAll(".legend button")].map((one) => one.ariaPressed));
     document.querySelector("#axes input[value=time]").click(); await pause(120);
     const again = plots[0].querySelector(".u-over"), there = again.getBoundingClientRect();
     for (const kind of ["mouseenter", "mousemove"]) again.dispatchEvent(new MouseEvent(kind, {
@@ -210,6 +212,7 @@ def test_a_browser_draws_it_and_its_controls_work(report: Path) -> None:
     assert told["fewer"]
     smoothed = [one != other for one, other in zip(told["smooth"], told["end"], strict=True)]
     assert smoothed == [False, True, False, True]  # ten evaluations are as they are
+    assert told["validation"][0] == ["true", "false"] * 2 and told["validation"][1] == ["true", "true"]
     assert len(set(told["time"])) == 1 and re.fullmatch(r"\d:\d\d m", told["time"][0])
     assert set(told["printed"]) == {3 * 326} and max(told["after"]) < 3 * 326 and told["overflow"] <= 0
 

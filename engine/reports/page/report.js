@@ -7,7 +7,7 @@
   const SMOOTHED_FROM = 25; // a moving average of a few points says less than the points
   const HEIGHT = 270;
   const PRINTED = { width: 326, height: 205, ratio: 3 };
-  const state = { axis: "step", log: false, smooth: 0, bands: true, marks: true, hidden: new Set(), zoom: null, print: false };
+  const state = { axis: "step", log: false, smooth: 0, training: true, bands: true, marks: true, hidden: new Set(), zoom: null, print: false };
   let plots = [];
   let colors = {};
 
@@ -92,7 +92,9 @@
   }
   const isNoisy = (line) => line.raw.length > 200 && !line.many;
   const isSmoothable = (spec) => !spec.title.startsWith("learning rate");
-  const shown = (plot, line) => !state.hidden.has(line.curve.run) && !plot.off.has(line.index);
+  const isBeside = (plot, curve) => !isMain(curve) && plot.spec.curves.some(isMain);
+  const shown = (plot, line) => !state.hidden.has(line.curve.run) && !plot.off.has(line.index)
+    && (state.training || !isBeside(plot, line.curve));
 
   function tables(plot) {
     // The raw curves behind, then the curves: one x for all, gaps apart from points that another curve has.
@@ -279,7 +281,7 @@
       stroke: () => faded(colorOf(line.curve), 0.28), width: 1, points: { show: false }, dash: dashOf(line.curve), show: shown(plot, line),
     }));
     const front = plot.lines.map((line) => {
-      const main = isMain(line.curve) || !plot.spec.curves.some(isMain);
+      const main = !isBeside(plot, line.curve);
       return {
         stroke: () => (main ? colorOf(line.curve) : faded(colorOf(line.curve), line.many ? 0.85 : 0.55)),
         width: main && !isNoisy(line) ? 2 : 1.25,
@@ -364,7 +366,7 @@
       button.type = "button";
       button.className = `c${data.runs[line.curve.run].color}`;
       const sample = document.createElement("span");
-      sample.className = `line${isMain(line.curve) || !plot.spec.curves.some(isMain) ? "" : " thin"}${dashOf(line.curve) ? " dashed" : ""}`;
+      sample.className = `line${isBeside(plot, line.curve) ? " thin" : ""}${dashOf(line.curve) ? " dashed" : ""}`;
       button.setAttribute("aria-label", [run.name, line.curve.part].filter(Boolean).join(", "));
       line.value = document.createElement("span");
       line.value.className = "value";
@@ -462,7 +464,7 @@
     axisButtons();
     let waiting = 0;
     const soon = () => { waiting = waiting || setTimeout(() => { waiting = 0; again(); }, 16); };
-    for (const name of ["log", "bands", "marks"]) {
+    for (const name of ["log", "training", "bands", "marks"]) {
       const box = document.getElementById(name);
       state[name] = box.checked; // a browser that reloads keeps what was ticked
       box.addEventListener("change", () => { state[name] = box.checked; soon(); });

@@ -31,7 +31,7 @@ _TEXTS = ("csv", "md")
     example=[
         "runs compare demo support-2",
         "runs compare demo support-2 --html report.html --png report.png",
-        "runs compare demo support-2 support-3 --baseline support-2 --markdown -",
+        "runs compare demo support-2 support-3 --baseline support-2 --markdown pull.md",
     ],
 )
 def compare(
