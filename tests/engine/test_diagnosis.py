@@ -148,7 +148,7 @@ def test_a_loss_that_leaps() -> None:
     train = [(step, value * (2.0 if step in leaps else 1.0)) for step, value in points(falling(), noise=0.02)]
     gradients = [(step, 9.0 if step in leaps else 0.8) for step in range(1, 101)]
     finding = found(run(train, train__grad_norm=gradients, recipe={"learning_rate": 5e-3}))["learning_rate_high"]
-    assert finding.title == "Unsteady: the loss leapt 5 times"
+    assert finding.title == "Unsteady: the loss leapt up 5 times"
     assert finding.evidence[0].steps == tuple(sorted(leaps))
     once = [(step, value * (2.0 if step == 60 else 1.0)) for step, value in points(falling(), noise=0.02)]
     assert "learning_rate_high" not in found(run(once)), "one odd batch"

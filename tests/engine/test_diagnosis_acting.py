@@ -111,6 +111,7 @@ def test_train_again_with_changes(home: Home, store: Store, manager: RunManager)
     new = the(store.runs.get(new_id))
     assert (new.recipe["lora_dropout"], new.recipe["lora_r"], new.parent) == (0.1, 8, "")
     assert "continue_from" not in new.recipe
+    reached(RunDir(home.runs / new_id), 3)
 
 
 def test_resume(home: Home, store: Store, manager: RunManager) -> None:
@@ -119,6 +120,7 @@ def test_resume(home: Home, store: Store, manager: RunManager) -> None:
     ended(manager, store, run.id)
     assert apply_act(manager, store, run, Act("resume", "resume")) == run.id
     assert the(store.runs.get(run.id)).status.live
+    assert ended(manager, store, run.id).step == 6, "past the step at which it was stopped, it goes on to the end"
 
 
 def test_what_cannot_be_done_changes_nothing(home: Home, store: Store, manager: RunManager) -> None:

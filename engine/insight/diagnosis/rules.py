@@ -73,7 +73,7 @@ RULES: tuple[Rule, ...] = (
         "learning_rate_high",
         "warning",
         (TRAIN,),
-        "Unsteady: the loss leapt {leaps} times",
+        "Unsteady: the loss leapt up {times}",
         "Training loss oscillates instead of settling: a learning rate {rate} takes steps beyond what the gradient "
         "knows about. A lower one, or a longer warm-up, makes it steady and usually better.",
         stepping.learning_rate_high,

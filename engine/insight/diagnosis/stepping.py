@@ -20,6 +20,9 @@ USUAL_ADAPTER = 2e-4
 ENOUGH = 10
 """Points of the training loss before its movement is judged."""
 
+HUMP = 5
+"""Points that are more than a moment."""
+
 
 def not_finite(curves: Curves) -> Detected | None:
     """A loss that is no number; of gradients too, but where fp16 lets them overflow and leaves that step out."""
@@ -60,23 +63,24 @@ def divergence(curves: Curves) -> Detected | None:
 
 
 def learning_rate_high(curves: Curves) -> Detected | None:
-    """The loss leaps: again and again it jumps well above the level it had, and gradients burst with it."""
+    """The loss leaps: it jumps well above the level it had, again and again or for long, and gradients burst with it."""
     train = shape_of(curves.metrics[TRAIN], least=2 * ENOUGH)
     if train is None or train.lowest <= 0:
         return None
     leaps = _leaps(train)
-    bursts = _bursts(curves.metrics.get(GRADIENT, []))
-    rate, usual = peak_rate(curves), usual_rate(curves)
     if not leaps:
         return None
-    high = rate / usual if rate else 1.0
-    confidence = 0.35 + 0.1 * min(3, len(leaps)) + 0.1 * min(2, len(bursts)) + 0.1 * min(2.0, max(0.0, log(high, 10)))
+    bursts = _bursts(curves.metrics.get(GRADIENT, []))
+    rate, usual = peak_rate(curves), usual_rate(curves)
+    high = min(2.0, max(0.0, log(rate / usual, 10))) if rate else 0.0
+    confidence = 0.35 + 0.1 * (min(3, len(leaps)) + min(2, len(bursts)) + high) + (0.2 if _hump(train) else 0.0)
     if confidence < 0.6:
         return None
-    found = [evidence(TRAIN, leaps[:8], f"{len(leaps)} leaps well above the level before")]
+    found = [evidence(TRAIN, leaps[:8], "well above the level before")]
     if bursts:
-        found.append(evidence(GRADIENT, bursts[:8], "bursts"))
-    return Detected(leaps[0][0], confidence, tuple(found), {"leaps": str(len(leaps)), "rate": _rate_words(curves)})
+        found.append(evidence(GRADIENT, bursts[:8], "several times as long as usual"))
+    times = "once" if len(leaps) == 1 else f"{len(leaps)} times"
+    return Detected(leaps[0][0], confidence, tuple(found), {"times": times, "rate": _rate_words(curves)})
 
 
 def slower(curves: Curves, seen: Detected) -> tuple[Act, ...]:
@@ -276,13 +280,25 @@ def _leaps(train: Shape) -> Points:
     back = max(5, train.stretch)
     values = [value for _, value in train.points]
     quiet = 0
-    for at in range(back, len(values)):
-        before = median(values[at - back : at])
+    for at in range(2, len(values)):
+        before = median(values[max(0, at - back) : at])
         leap = values[at] > before + max(0.15 * before, 5 * train.noise)
         if leap and not quiet:
             found.append(train.points[at])
         quiet = back // 2 if leap else max(0, quiet - 1)
     return found
+
+
+def _hump(train: Shape) -> bool:
+    """Whether the loss stood well above a level that it had reached, for more than a moment."""
+    values = [value for _, value in train.points]
+    levels = [median(values[at : at + HUMP]) for at in range(len(values) - HUMP + 1)]
+    lowest = levels[0]
+    for now in levels:
+        if now > lowest + max(0.2 * lowest, 5 * train.noise):
+            return True
+        lowest = min(lowest, now)
+    return False
 
 
 def _bursts(gradients: Points) -> Points:
