@@ -33,9 +33,10 @@ class Report:
     took: Table
     origin: Table
     plots: list[Plot]
+    more_plots: int
+    """How many were left out."""
     prompts: list[Prompt]
     more_prompts: int
-    """How many were left out."""
     remarks: list[Remark]
 
     @property
@@ -58,7 +59,8 @@ def read_report(
     names = chosen_metrics(lanes, metrics)
     comparison = compare(store, [lane.run.id for lane in lanes])
     plans = {lane.run.id: _plan(store, lane) for lane in lanes}
-    prompts, more = read_prompts(store, lanes)
+    plots, more_plots = read_plots(store, lanes, names)
+    prompts, more_prompts = read_prompts(store, lanes)
     return Report(
         lanes,
         against,
@@ -70,9 +72,10 @@ def read_report(
         settings_table(lanes, against),
         took_table(lanes),
         origin_table(store, lanes, plans),
-        read_plots(store, lanes, names),
+        plots,
+        more_plots,
         prompts,
-        more,
+        more_prompts,
         read_remarks(store, lanes),
     )
 

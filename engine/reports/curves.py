@@ -14,6 +14,8 @@ from store.records import Series
 MOST_POINTS = 2000
 """Of one curve: more than a screen has columns."""
 LEAST_POINTS = 120
+MOST_PLOTS = 60
+"""Of a page: some log hundreds of metrics."""
 BUDGET_POINTS = 50_000
 """Of all curves together: a page of eight runs with twenty metrics stays well below 2 MB."""
 KNOTS = 240
@@ -61,15 +63,16 @@ def chosen_metrics(lanes: Sequence[Lane], metrics: Sequence[str] | None) -> list
     return list(dict.fromkeys(metrics))
 
 
-def read_plots(store: Store, lanes: Sequence[Lane], metrics: Sequence[str], most: int | None = None) -> list[Plot]:
-    """The plots of these metrics; families without a single finite point are left out. Call it in a thread.
+def read_plots(store: Store, lanes: Sequence[Lane], metrics: Sequence[str]) -> tuple[list[Plot], int]:
+    """The plots of these metrics, and how many more there would be. Call it in a thread.
 
-    `most` is the number of points of a curve; left out, all curves share a budget.
+    All curves share a budget of points. Families without a single finite point are left out.
     """
-    count = sum(name in lane.run.metrics for lane in lanes for name in metrics)
-    most = most or max(LEAST_POINTS, min(MOST_POINTS, BUDGET_POINTS // max(1, count)))
+    found = families(metrics)
+    count = sum(name in lane.run.metrics for lane in lanes for one in found[:MOST_PLOTS] for name in one.members)
+    most = max(LEAST_POINTS, min(MOST_POINTS, BUDGET_POINTS // max(1, count)))
     plots = []
-    for family in families(metrics):
+    for family in found[:MOST_PLOTS]:
         curves = [
             curve
             for lane in lanes
@@ -79,7 +82,7 @@ def read_plots(store: Store, lanes: Sequence[Lane], metrics: Sequence[str], most
         ]
         if any(math.isfinite(value) for curve in curves for value in curve.values):
             plots.append(Plot(family, curves))
-    return plots
+    return plots, max(0, len(found) - MOST_PLOTS)
 
 
 def scales_of(store: Store, lane: Lane) -> dict[str, Scale]:

@@ -78,7 +78,7 @@ def picture(report: Report) -> bytes:
             wspace=0.26,
             hspace=0.42,
         )
-        figure.text(0.2 / width, 1 - 0.32 / height, textwrap.shorten(report.title, 48 * columns, placeholder="…"))
+        figure.text(0.2 / width, 1 - 0.32 / height, _short(report.title, 48 * columns))
         figure.texts[0].set(fontsize=13, fontweight="bold", va="center")
         figure.text(0.2 / width, 1 - 0.52 / height, "\n".join(heading), fontsize=9.5, va="top", linespacing=1.45)
         for index, plot in enumerate(shown):
@@ -192,5 +192,5 @@ def _legend(figure: Any, rows: list[list[Lane]], width: float, height: float) ->
             figure.text(x + 0.2 / width, y, _short(lane.name), fontsize=9, va="center")
 
 
-def _short(name: str) -> str:
-    return textwrap.shorten(name, 48, placeholder="…") if " " in name else name if len(name) <= 48 else f"{name[:47]}…"
+def _short(text: str, most: int = 48) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"

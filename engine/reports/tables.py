@@ -71,7 +71,8 @@ def metric_table(comparison: Comparison, names: Sequence[str], baseline: int) ->
             tone = "" if not gap or lower is None else "good" if (gap < 0) is lower else "bad"
             shown = fmt_rate(value) if name.endswith("tokens_per_s") else fmt_number(value)
             cells.append(Cell(shown, comparison.best.get(name) == index, fmt_change(gap), tone))
-        lines[metric_words(name)] = cells
+        words = metric_words(name)
+        lines[clean_line(name) if words in lines else words] = cells
     return Table(lines)
 
 

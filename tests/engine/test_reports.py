@@ -125,6 +125,12 @@ def test_matplotlib_is_imported_for_pictures_alone() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_names_of_any_kind_are_drawn(store: Store) -> None:
+    add_run(store, "odd", r"_$\frac{1}{0$ 日本語 " + "x" * 300, steps=30, metrics=["$\\bad$"])
+    (content,) = render_report(store, ["odd", "r3"], kind="png")
+    assert content.startswith(b"\x89PNG")
+
+
 # What is left out
 
 

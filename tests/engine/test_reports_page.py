@@ -117,6 +117,14 @@ def test_eight_runs_of_twenty_metrics_are_below_two_megabytes(store: Store, tmp_
     assert [a["scope"] for _, a in page.tags if "scope" in a].count("row") > 8  # a line a run
 
 
+def test_of_hundreds_of_metrics_the_first_are_drawn(store: Store, tmp_path: Path) -> None:
+    names = [f"<!--<script>{number:03d}" for number in range(100)]
+    add_run(store, "wide", "long" * 100, steps=30, metrics=["training loss", *names])
+    page = Page(write_report(store, ["wide"], tmp_path / "wide.html", kind="html").read_text(encoding="utf-8"))
+    assert len(page.data["plots"]) == 60 and "45 more metrics are not drawn" in page.text
+    assert "<!--<script>007" in page.text and "training loss" in page.text and len(page.scripts) == 3
+
+
 # In a browser
 
 DARK = "--blink-settings=preferredColorScheme=0"

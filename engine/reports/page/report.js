@@ -304,6 +304,7 @@
       padding: [8, data.runs.length > 1 ? 26 : 20, 0, 0],
       legend: { show: false },
       cursor: {
+        y: false,
         sync: { key: "report", scales: ["x", null], setSeries: false },
         drag: { x: true, y: false, setScale: true },
         points: { size: 6 },
