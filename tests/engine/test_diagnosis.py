@@ -1,5 +1,6 @@
 """Rules, each on curves that it is for and on curves that look like it and are not."""
 
+import random
 from collections.abc import Callable
 from math import inf, nan, sin
 from typing import Any
@@ -144,14 +145,23 @@ def test_full_training_starts_anew_for_there_is_no_adapter_to_go_on_from() -> No
 
 
 def test_a_loss_that_leaps() -> None:
+    usual = points(falling(), noise=0.02)
     leaps = {30, 45, 60, 75, 90}
-    train = [(step, value * (2.0 if step in leaps else 1.0)) for step, value in points(falling(), noise=0.02)]
+    train = [(step, value * (2.0 if {step, step - 1, step - 2} & leaps else 1.0)) for step, value in usual]
     gradients = [(step, 9.0 if step in leaps else 0.8) for step in range(1, 101)]
     finding = found(run(train, train__grad_norm=gradients, recipe={"learning_rate": 5e-3}))["learning_rate_high"]
     assert finding.title == "Unsteady: the loss leapt up 5 times"
     assert finding.evidence[0].steps == tuple(sorted(leaps))
-    once = [(step, value * (2.0 if step == 60 else 1.0)) for step, value in points(falling(), noise=0.02)]
-    assert "learning_rate_high" not in found(run(once)), "one odd batch"
+    odd = [(step, value * (3.0 if step in leaps else 1.0)) for step, value in usual]
+    assert "learning_rate_high" not in found(run(odd, train__grad_norm=gradients)), "odd batches: it is back at once"
+
+
+def test_a_loss_that_rises_for_the_rows_are_harder_now() -> None:
+    train = points(lambda share: 1.0 - share if share < 0.5 else 2.0 - share, noise=0.02)
+    better = [(step, 2.0 - step / 100) for step in range(10, 101, 10)]
+    assert "divergence" in found(run(train))
+    assert "divergence" in found(run(train, eval=[*better[:5], (60, 3.0), (80, 3.2), (100, 3.1)]))
+    assert "divergence" not in found(run(train, eval=better)), "it answers better than ever"
 
 
 def test_a_loss_that_hardly_falls_at_a_tiny_learning_rate() -> None:
@@ -335,15 +345,19 @@ def test_no_curves_are_too_odd(
     start=st.floats(0.8, 12.0),
     share=st.floats(0.2, 0.8),
     noise=st.floats(0.0, 0.08),
+    tail=st.floats(0.0, 0.5),
     count=st.integers(5, 300),
     power=st.sampled_from([1, 2, 4]),
 )
 def test_noise_around_a_falling_loss_is_no_alarm(
-    seed: int, start: float, share: float, noise: float, count: int, power: int
+    seed: int, start: float, share: float, noise: float, tail: float, count: int, power: int
 ) -> None:
+    """Also where single batches are far off, as those of few and short rows are."""
     end = start * share
     line: Callable[[float], float] = lambda at: end + (start - end) * (1 - at) ** power  # noqa: E731
-    train = points(line, count, noise=noise * start, seed=seed)
+    odd = random.Random(seed + 3)
+    smooth = points(line, count, noise=noise * start, seed=seed)
+    train = [(step, value * (1 + tail * odd.expovariate(1) * (odd.random() < 0.1))) for step, value in smooth]
     every = max(1, count // 10)
     unseen = points(lambda at: 1.05 * line(at), count // every, every=every, noise=0.005 * end, seed=seed + 1)
     gradients = points(lambda at: 1.0, count, noise=0.2, seed=seed + 2)

@@ -52,6 +52,11 @@ def divergence(curves: Curves) -> Detected | None:
     if not (lost or beyond) or above < 0.1 * train.lowest + 4 * train.error:
         return None
     since = train.lowest_step
+    evaluations = finite(curves.metrics.get(EVAL, []))
+    if len(evaluations) > 1 and evaluations[-1][0] > since:
+        best = min(value for _, value in evaluations)
+        if evaluations[-1][1] < best + 0.1 * abs(best):
+            return None  # harder rows have come, as with stages: the model is no worse for it
     _, worst = max(train.points, key=lambda point: point[1])
     shown = _spread([point for point in train.points if point[0] >= since], 8)
     return Detected(
@@ -63,7 +68,7 @@ def divergence(curves: Curves) -> Detected | None:
 
 
 def learning_rate_high(curves: Curves) -> Detected | None:
-    """The loss leaps: it jumps well above the level it had, again and again or for long, and gradients burst with it."""
+    """The loss leaps: it jumps well above its level, again and again or for long, and gradients burst with it."""
     train = shape_of(curves.metrics[TRAIN], least=2 * ENOUGH)
     if train is None or train.lowest <= 0:
         return None
@@ -73,7 +78,7 @@ def learning_rate_high(curves: Curves) -> Detected | None:
     bursts = _bursts(curves.metrics.get(GRADIENT, []))
     rate, usual = peak_rate(curves), usual_rate(curves)
     high = min(2.0, max(0.0, log(rate / usual, 10))) if rate else 0.0
-    confidence = 0.35 + 0.1 * (min(3, len(leaps)) + min(2, len(bursts)) + high) + (0.2 if _hump(train) else 0.0)
+    confidence = 0.25 + 0.1 * (min(4, len(leaps)) + min(2, len(bursts)) + high) + (0.2 if _hump(train) else 0.0)
     if confidence < 0.6:
         return None
     found = [evidence(TRAIN, leaps[:8], "well above the level before")]
@@ -275,14 +280,19 @@ def _rate_words(curves: Curves) -> str:
 
 
 def _leaps(train: Shape) -> Points:
-    """Points that lie well above the level of those before them, one of each leap."""
+    """Points that lie well above the level of those before them, and those after them too: one of each leap.
+
+    A point that stands alone is an odd batch, not a step too far.
+    """
     found: Points = []
     back = max(5, train.stretch)
     values = [value for _, value in train.points]
     quiet = 0
-    for at in range(2, len(values)):
+    for at in range(2, len(values) - 2):
         before = median(values[max(0, at - back) : at])
+        after = min(values[at : at + 3])
         leap = values[at] > before + max(0.15 * before, 5 * train.noise)
+        leap = leap and after > before + max(0.1 * before, 3 * train.noise)
         if leap and not quiet:
             found.append(train.points[at])
         quiet = back // 2 if leap else max(0, quiet - 1)
@@ -292,7 +302,8 @@ def _leaps(train: Shape) -> Points:
 def _hump(train: Shape) -> bool:
     """Whether the loss stood well above a level that it had reached, for more than a moment."""
     values = [value for _, value in train.points]
-    levels = [median(values[at : at + HUMP]) for at in range(len(values) - HUMP + 1)]
+    # all but one of the points in a window are above its level
+    levels = [sorted(values[at : at + HUMP])[1] for at in range(len(values) - HUMP + 1)]
     lowest = levels[0]
     for now in levels:
         if now > lowest + max(0.2 * lowest, 5 * train.noise):
