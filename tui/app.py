@@ -105,8 +105,9 @@ class FinetuiApp(App[None]):
 
     @work(group="start")
     async def _start(self) -> None:
-        """Build the services in a thread, then let everybody know who waits for them."""
+        """Open the store in a thread, then let everybody know who waits for it."""
         from tui.errors import show_error
+        from tui.notices import RunTeller
         from tui.services import open_services
 
         try:
@@ -119,7 +120,9 @@ class FinetuiApp(App[None]):
             callback()
         if self.settings.problem:
             show_error(self, BadInput("The settings are not used.", why=self.settings.problem, fix=MEND), "Settings")
-        self.run_worker(self.tracker.run(self._services.manager), group="tracker")
+        teller = RunTeller(self, self._services.store, self.home.root / "settings.toml")
+        self.tracker.changed.subscribe(self, teller.look)
+        self.run_worker(self.tracker.run(self._services), group="tracker")
         self.run_worker(self._watch_figures(), group="figures")
         if self.open_run:
             self.post_message(messages.OpenRun(self.open_run))

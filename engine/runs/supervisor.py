@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from engine.notices.starting import start_watching
 from engine.runs.allot import CPU, Request
 from engine.runs.identity import Identity, boot_id, host, identity_of
 from engine.runs.job import go_on_later, keep_records, latest_step
@@ -90,6 +91,7 @@ class Supervisor:
         if self._job:
             keep_records(self._dir, self._attempt)
         self._record_processes(None)
+        start_watching(self._dir, self._attempt)
         try:
             self._work()
         except Exception:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from tui.cli import (
+    alerts,
     chat,
     costs,
     datasets,
@@ -48,6 +49,7 @@ for name, module in {
     "presets": presets,
     "runs": runs,
     "queue": queue,
+    "alerts": alerts,
     "sweeps": sweeps,
     "store": storage,
 }.items():
