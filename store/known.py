@@ -14,7 +14,8 @@ Value = tuple[str, str]
 MOST = 200
 """So many values of one key are looked at, the most frequent ones."""
 
-_FACETS = ("model", "dataset", "method", "source", "failure")
+NEWEST = 2000
+"""So many runs are looked at for where runs stand with a metric, the newest ones."""
 
 T = TypeVar("T")
 
@@ -53,7 +54,10 @@ class KnownRuns:
             case "id":
                 sql = "SELECT id, name FROM runs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY created DESC LIMIT ?2"
                 return [(run_id, name) for run_id, name in self._database.all(sql, (part.lower(), MOST))]
-        return self._once("facets", self._facets).get(key, [])
+            case "model" | "dataset" | "method" | "source" | "failure":
+                sql = f"SELECT {key}, count(*) FROM runs WHERE {key} <> '' GROUP BY {key}"
+                return self._once(key, lambda: self._counted(sql))
+        return []
 
     def setting(self, name: str) -> list[Value]:
         """The values of a setting, the items of lists each for itself, the most frequent first."""
@@ -85,15 +89,6 @@ class KnownRuns:
     def _counted(self, sql: str) -> list[Value]:
         return _most(Counter(dict(self._database.all(sql))))
 
-    def _facets(self) -> dict[str, list[Value]]:
-        counts: dict[str, Counter[str]] = {column: Counter() for column in _FACETS}
-        columns = ", ".join(_FACETS)
-        for *values, count in self._database.all(f"SELECT {columns}, count(*) FROM runs GROUP BY {columns}"):
-            for column, value in zip(_FACETS, values, strict=True):
-                if value:
-                    counts[column][value] += count
-        return {column: _most(found) for column, found in counts.items()}
-
     def _setting(self, name: str) -> list[Value]:
         counts: Counter[str] = Counter()
         rows = self._database.all(
@@ -120,15 +115,17 @@ class KnownRuns:
         values = sorted(
             value
             for (value,) in self._database.all(
-                f"SELECT {column} FROM runs r CROSS JOIN latest l ON l.run = r.key AND l.step >= 0 "
+                f"SELECT {column} FROM (SELECT r.key FROM runs r ORDER BY r.created DESC LIMIT ?) r "
+                "CROSS JOIN latest l ON l.run = r.key AND l.step >= 0 "
                 "AND l.metric = (SELECT key FROM metric_names WHERE name = ?)",
-                (metric,),
+                (NEWEST, metric),
             )
             if value is not None
         )
         if not values:
             return []
         last = len(values) - 1
+        of_which = f" of the newest {NEWEST:,}" if len(values) == NEWEST else ""
         places = (
             ("the lowest", 0),
             ("a quarter of the runs is below", last // 4),
@@ -138,7 +135,7 @@ class KnownRuns:
         )
         found: dict[str, str] = {}
         for words, place in places:
-            found.setdefault(f"{values[place]:.4g}", words)
+            found.setdefault(f"{values[place]:.4g}", words + of_which)
         return list(found.items())
 
 

@@ -20,6 +20,8 @@ QUERIES: dict[str, Callable[[Store], object]] = {
     "filtered by findings and parents": lambda store: store.runs.order("finding:over has:finding parent:x sweep:x"),
     "values of a metric": lambda store: store.runs.complete("train/loss.min<"),
     "values of a setting": lambda store: store.runs.complete("cfg.lora_r="),
+    "values of columns": lambda store: [store.runs.complete(f"{key}:") for key in ("model", "dataset", "method")],
+    "values of what few runs have": lambda store: [store.runs.complete(f"{key}:") for key in ("source", "failure")],
     "a deleted run": lambda store: store.runs.delete("r1"),
     "live runs": lambda store: store.runs.live(),
     "one run": lambda store: store.runs.get("r1"),
@@ -62,7 +64,7 @@ def full_scans(store: Store, sql: str) -> list[str]:
         and not step.startswith(
             ("SCAN json_each", "SCAN (subquery", "SCAN CONSTANT ROW", "SCAN (join", "SCAN v", "SCAN j VIRTUAL")
         )
-        and not step.startswith(("SCAN metric_names", "SCAN setting_names"))
+        and not step.startswith(("SCAN metric_names", "SCAN setting_names", "SCAN runs USING"))
         and not (runs and (step.startswith("SCAN r") or step == "SCAN o"))
     ]
 
