@@ -18,6 +18,9 @@ _PAIRS = frozenset({"apikey", "accesskey", "privatekey", "secretkey", "authkey",
 _SPECIAL_TOKENS = frozenset({"bos", "eos", "pad", "unk", "sep", "cls", "mask", "image", "special"})
 """`eos_token` and its like are words of a tokenizer. Counts are told apart by their plural: `max_new_tokens`."""
 
+_BY_CONTEXT = frozenset({"secret", "password", "URL with a password"})
+"""Rules that go by the words around: what they find counts only where it looks like the real thing."""
+
 
 def is_secret_name(name: str) -> bool:
     """Whether a setting of that name holds a secret: `hf_token`, `wandb.apiKey`, `DB_PASSWORD`; not `eos_token`."""
@@ -35,10 +38,18 @@ def without_secrets(text: str) -> str:
     from engine.datasets.screening.secrets import RULES  # patterns that only a report needs
 
     text = clean(text)
-    hits = [hit for rule in RULES for hit in rule.hits(text)]
-    for hit in sorted(hits, key=lambda hit: hit.start, reverse=True):
-        text = text[: hit.start] + WITHHELD + text[hit.end :]
-    return text
+    spans: list[tuple[int, int]] = []
+    for rule in RULES:
+        if rule.name in _BY_CONTEXT:
+            spans += [(hit.start, hit.end) for hit in rule.hits(text)]
+        else:  # even if it looks like an example: nobody misses one
+            spans += [match.span() for match in rule.pattern.finditer(text)]
+    kept, at = [], 0
+    for start, end in sorted(spans):
+        if start >= at:
+            kept += [text[at:start], WITHHELD]
+        at = max(at, end)
+    return "".join([*kept, text[at:]])
 
 
 def open_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

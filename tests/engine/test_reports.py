@@ -16,7 +16,7 @@ from engine.figures import fmt_change, fmt_energy, fmt_setting
 from engine.reports import KINDS, render_report, write_report
 from engine.reports.families import families
 from engine.reports.lanes import lanes_of
-from engine.reports.withheld import is_secret_name, open_settings, without_secrets
+from engine.reports.withheld import WITHHELD, is_secret_name, open_settings, without_secrets
 from store import Store, open_store
 from store.records import Status
 from tests.engine.reported import NASTY, TOKEN, add_run, finding
@@ -154,6 +154,9 @@ def test_secrets_are_left_out_at_any_depth() -> None:
     assert shown["lr"] == 1 and shown["hub"] == {"user": "me"} and shown["args"][1] == {}
     assert TOKEN not in shown["args"][0]
     assert without_secrets("nothing to hide at step 12") == "nothing to hide at step 12"
+    example = "hf_abcdefghijABCDEFGHIJ0123456789example"
+    left_out = without_secrets(f"api_key={TOKEN} and {example}, then https://me:s3cret-pw@host/x")
+    assert left_out == f"api_key={WITHHELD} and {WITHHELD}, then https://me:{WITHHELD}@host/x"
 
 
 @pytest.mark.parametrize("kind", ["html", "csv", "md"])
