@@ -11,7 +11,6 @@ from tui.format import fmt_bytes, fmt_delta, fmt_duration, fmt_number, fmt_perce
 from tui.text import clean, clean_line, shorten
 from tui.themes import default_theme, load_themes, series_colors
 from tui.widgets.gauge import bar
-from tui.widgets.log_tail import MOST_LINES, LogReader
 from tui.widgets.run_columns import fit, gap_of
 
 
@@ -77,58 +76,6 @@ class TestFormat:
         assert bar(1.0, 10).count("━") == 10
         assert bar(0.001, 10).count("━") == 1
         assert bar(None, 4) == bar(math.nan, 4) == "────"
-
-
-class TestLogReader:
-    def test_reads_what_is_new_and_keeps_the_rest_of_a_line(self, tmp_path: Path) -> None:
-        log = tmp_path / "log.txt"
-        reader = LogReader(log)
-        assert not reader.read()
-        log.write_bytes(b"one\ntw")
-        assert reader.read()
-        assert (reader.lines, reader.partial) == (["one"], "tw")
-        with log.open("ab") as file:
-            file.write(b"o\nthree\n")
-        assert reader.read()
-        assert (reader.lines, reader.partial) == (["one", "two", "three"], "")
-        assert not reader.read()
-
-    def test_a_progress_bar_is_one_line(self, tmp_path: Path) -> None:
-        log = tmp_path / "log.txt"
-        log.write_bytes(b"\r 10%\r 20%\r 30%\n\r 1/2")
-        reader = LogReader(log)
-        reader.read()
-        assert (reader.lines, reader.partial) == ([" 30%"], " 1/2")
-
-    def test_escapes_and_bytes_that_are_no_text(self, tmp_path: Path) -> None:
-        log = tmp_path / "log.txt"
-        log.write_bytes(b"\x1b[31mred\x1b[0m \xff\xfe\n")
-        reader = LogReader(log)
-        reader.read()
-        assert reader.lines == ["red \ufffd\ufffd"]
-
-    def test_a_character_cut_in_two_is_put_together(self, tmp_path: Path) -> None:
-        log = tmp_path / "log.txt"
-        data = "ä\n".encode()
-        log.write_bytes(data[:1])
-        reader = LogReader(log)
-        reader.read()
-        with log.open("ab") as file:
-            file.write(data[1:])
-        reader.read()
-        assert reader.lines == ["ä"]
-
-    def test_a_large_file_is_read_from_near_its_end_and_a_shorter_one_anew(self, tmp_path: Path) -> None:
-        log = tmp_path / "log.txt"
-        log.write_text("".join(f"line {number}\n" for number in range(200_000)), encoding="utf-8")
-        reader = LogReader(log)
-        reader.read()
-        assert reader.lines[-1] == "line 199999"
-        assert len(reader.lines) <= MOST_LINES
-        assert all(line.startswith("line ") for line in reader.lines)
-        log.write_text("new\n", encoding="utf-8")
-        reader.read()
-        assert reader.lines == ["new"]
 
 
 class TestColumns:
