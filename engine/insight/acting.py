@@ -37,6 +37,7 @@ def apply_act(manager: RunManager, store: Store, run: Run, act: Act) -> str:
     if act.code == "branch":
         changes["continue_from"] = f"{run.id}@{act.from_step}"
     launched = manager.launch(changed_recipe(run, changes), name=variant_of(store, run.name), tags=run.tags)
+    run = store.runs.get(run.id) or run  # it may have ended meanwhile
     if run.status.live:
         manager.stop(run.id)
     return launched.id

@@ -75,6 +75,18 @@ def ended(manager: RunManager, store: Store, run_id: str) -> Run:
     return found
 
 
+def test_what_a_run_shows_is_kept_while_it_is_followed(home: Home, store: Store) -> None:
+    manager = RunManager(home, store, worker=stand_in("--steps", "3", "--losses", "2,1,nan"))
+    run = manager.launch(make_recipe({"dataset": "support"}))
+    assert ended(manager, store, run.id).finding == "not_finite"
+    found = [(row.code, row.level, row.step) for row in store.findings.of(run.id)]
+    assert found == [("not_finite", "error", 3)]
+    store.findings.replace(run.id, [])
+    assert manager.rebuild() == 1
+    assert [row.code for row in store.findings.of(run.id)] == ["not_finite"]
+    manager.close()
+
+
 def test_stop_and_keep(home: Home, store: Store, manager: RunManager) -> None:
     run, _ = at_step_3(home, manager)
     assert apply_act(manager, store, run, Act("stop", "stop and keep step 3", from_step=3)) == run.id
