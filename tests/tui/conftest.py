@@ -105,12 +105,17 @@ def make_app(home: Home, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
 
     @asynccontextmanager
     async def start(
-        size: tuple[int, int] = (120, 36), *, ready: bool = True, open_run: str | None = None, theme: str = ""
+        size: tuple[int, int] = (120, 36),
+        *,
+        ready: bool = True,
+        open_run: str | None = None,
+        theme: str = "",
+        notifications: bool = False,
     ) -> AsyncIterator[Driver]:
         app = FinetuiApp(home, open_run=open_run)
         if theme:
             app.theme = theme
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=notifications) as pilot:
             driver = Driver(app, pilot)
             if ready:
                 await driver.wait(lambda: app.is_ready)

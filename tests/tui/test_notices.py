@@ -16,10 +16,9 @@ async def test_the_end_of_a_live_run_rings_and_shows_a_line(
 ) -> None:
     runs.add("r1000000000", "quiet", status="succeeded")
     runs.add("r2000000000", "emoji", status="training", steps=20)
-    async with make_app() as driver:
+    async with make_app(notifications=True) as driver:
         rung: list[bool] = []
         monkeypatch.setattr(driver.app, "bell", lambda: rung.append(True))
-        driver.app._disable_notifications = False
         await driver.sees("2 runs", "emoji", "training")
         runs.train("r2000000000", 21, 25, total_steps=60)
         await driver.sees("41%")  # by then the app has learnt how things stand
@@ -32,8 +31,7 @@ async def test_the_end_of_a_live_run_rings_and_shows_a_line(
 async def test_what_is_not_wanted_is_not_told(make_app: MakeApp, runs: SampleRuns, home: Home) -> None:
     (home.root / "settings.toml").write_text('[alerts]\non = ["stalled"]\n')
     runs.add("r2000000000", "emoji", status="training", steps=20)
-    async with make_app() as driver:
-        driver.app._disable_notifications = False
+    async with make_app(notifications=True) as driver:
         await driver.sees("training")
         runs.train("r2000000000", 21, 25, total_steps=60)
         await driver.sees("41%")
