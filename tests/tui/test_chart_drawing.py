@@ -65,6 +65,8 @@ class TestAxes:
         assert axes.labels([0.0, 50_000.0, 100_000.0]) == ["0", "50k", "100k"]
         assert axes.labels([1e6, 1.5e6, 2e6]) == ["1.0M", "1.5M", "2.0M"]
         assert axes.labels([100_002.0, 100_004.0]) == ["100,002", "100,004"]
+        assert axes.labels([1.5]) == ["1.5"]
+        assert axes.labels([0.0]) == ["0"]
         assert axes.labels([5e-5, 1e-4]) == ["5e-5", "1e-4"]
         assert axes.labels([2e15, 4e15]) == ["2e15", "4e15"]
         assert axes.time_labels(axes.time_ticks(0, 3600, 5)) == ["0", "15 m", "30 m", "45 m", "1 h"]
@@ -352,6 +354,17 @@ class TestPlot:
         assert "only NaN so far" in "".join(drawn([ChartSeries("a", [1, 2], [math.nan, math.inf])]))
         assert "values above 0" in "".join(drawn([ChartSeries("a", [1, 2], [-1.0, 0.0])], Look(log=True)))
         assert "0 shows the whole" in "".join(drawn([ChartSeries("a", [1], [1.0])], Look(view=(50, 60))))
+
+    @given(st.integers(16, 60), st.floats(0, 1))
+    def test_a_marker_anywhere_has_its_column(self, width: int, share: float) -> None:
+        lines = drawn(
+            [ChartSeries("a", STEPS, FALLING)],
+            Look(view=(0, 50.4)),
+            width=width,
+            markers=[Marker(share * 51, "◆", "x")],
+        )
+        shown = sum(line.count("◆") for line in lines[1:])
+        assert shown == 1 if share * 51 <= 50.4 else shown <= 1
 
     def test_hostile_names_stay_on_their_line(self) -> None:
         lines = drawn([ChartSeries("[red]a\x1b[31m\nb", STEPS, FALLING)], markers=[Marker(5, "◆", "x\x1b]0;y\x07\n")])

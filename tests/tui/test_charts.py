@@ -1,7 +1,8 @@
 """Charts as one uses them: by key and by mouse, one of them and many."""
 
 import math
-from collections.abc import AsyncIterator, Mapping
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -176,6 +177,19 @@ async def test_an_axis_that_a_chart_does_not_know_leaves_it_with_steps() -> None
         assert app.chart("grad_norm").crosshair == app.grid.crosshair_step
 
 
+async def test_a_chart_that_is_not_read_yet_does_not_lead_the_range_astray() -> None:
+    app = GridApp(1)
+    async with running(app) as pilot:
+        await pilot.press("x", "x", "plus")
+        steps = app.grid.view
+        app.contents["grad_norm"] = ChartContent([])
+        await pilot.press("j")
+        assert app.wanted[-1] == (["grad_norm"], steps)
+        await pilot.press("j")
+        assert app.wanted[-1] == (["learning_rate"], steps)
+        assert app.chart("learning_rate").step_view == pytest.approx(steps)
+
+
 async def test_an_axis_that_no_chart_knows_is_passed_over() -> None:
     app = GridApp(1)
     app.contents["loss"] = ChartContent([ChartSeries("x", STEPS, FALLING, scales={"tokens": SCALES["tokens"]})])
@@ -193,7 +207,8 @@ async def test_the_crosshair_goes_from_point_to_point_in_all_charts() -> None:
         assert app.grid.crosshair_step == 100
         await pilot.press("shift+left", "shift+left")
         step = app.grid.crosshair_step
-        assert step is not None and 40 < step < 80
+        assert step
+        assert 40 < step < 80
         assert {chart.crosshair for chart in app.all_charts} == {step}
         for name in app.grid.shown:
             assert f"step {step:.0f}" in app.lines(name)[0]
@@ -445,3 +460,60 @@ async def test_what_is_on_the_terminal_is_what_is_drawn() -> None:
             for chart in app.all_charts:
                 chart.refresh()
             assert painted() == before, keys
+
+
+async def test_keys_that_come_faster_than_messages() -> None:
+    app = GridApp()
+    async with running(app) as pilot:
+        app.grid.action_zoom(0.5)
+        app.grid.action_cross(-1)
+        steps = app.grid.view
+        app.grid.action_x_axis()
+        app.grid.action_move(1)
+        await pilot.pause()
+        assert steps is not None
+        assert app.grid.view == pytest.approx(steps)
+        assert app.chart("grad_norm").step_view == pytest.approx(steps)
+        app.grid.action_reset()
+        await pilot.pause()
+        assert {(chart.view, chart.crosshair) for chart in app.all_charts} == {(None, None)}
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_whatever_is_done_all_charts_show_the_same_range(seed: int) -> None:
+    """Any acts in any order, also while charts come, go and grow."""
+    dice = random.Random(seed)
+    app = GridApp()
+    async with running(app, (100, 30)) as pilot:
+        grid = app.grid
+        acts: list[Callable[[], object]] = [
+            lambda: grid.action_zoom(dice.choice([0.5, 2.0])),
+            lambda: grid.action_pan(dice.choice([-1, 1])),
+            lambda: grid.action_cross(dice.choice([-10, -1, 1, 10])),
+            lambda: grid.action_extreme(dice.random() < 0.5),
+            lambda: grid.action_move(dice.choice([-1, 1, 5])),
+            lambda: grid.action_turn(dice.choice([-1, 1])),
+            lambda: grid.action_more(dice.choice([-1, 1])),
+            lambda: grid.set_charts({name: name for name in CHARTS if dice.random() < 0.8}),
+            lambda: grid.show({name: random_content(dice) for name in grid.shown}),
+            *(grid.action_x_axis, grid.action_log, grid.action_smooth, grid.action_pin, grid.action_full),
+            *([grid.action_reset] if dice.random() < 0.5 else []),
+        ]
+        for _ in range(20):
+            for act in dice.choices(acts, k=4):
+                act()
+            await pilot.pause()
+            alike = [chart for chart in app.all_charts if chart.axis == grid.x_axis]
+            assert len({(chart.view, chart.whole, chart.crosshair) for chart in alike}) <= 1
+            assert grid.cursor in grid.shown or not grid.shown
+            view = grid.view
+            assert view is None or view[0] < view[1]
+        assert app.is_running
+
+
+def random_content(dice: random.Random) -> ChartContent:
+    count = dice.choice([0, 1, 2, 30, 300])
+    values = [dice.choice([math.nan, math.inf, dice.gauss(0, 10), dice.gauss(0, 1e-9)]) for _ in range(count)]
+    scales = {name: SCALES[name] for name in SCALES if dice.random() < 0.5}
+    series = ChartSeries("x", range(1, count + 1), values, times=[1e9 + step for step in range(count)], scales=scales)
+    return ChartContent([series][: dice.randint(0, 3)], [Marker(dice.randint(0, 400), "◆", "checkpoint")])

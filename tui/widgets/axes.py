@@ -58,7 +58,9 @@ def labels(values: list[float]) -> list[str]:
     if not values:
         return []
     size = max(abs(value) for value in values)
-    gap = min((b - a for a, b in pairwise(values)), default=size)
+    if len(values) == 1 and 1e-3 <= size < 10_000:
+        return [f"{values[0]:.4g}"]
+    gap = min((b - a for a, b in pairwise(values)), default=size or 1.0)
     if size >= 1e15:
         return ["0" if value == 0 else _short_exponent(value) for value in values]
     if size >= 10_000:

@@ -132,17 +132,19 @@ class ChartGrid(Widget, can_focus=True):
             super().__init__()
             self.grid = grid
 
-    def __init__(
-        self, *, id: str | None = None, classes: str | None = None, count: int = 4, pinned: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, *, id: str | None = None, classes: str | None = None, count: int = 4) -> None:
         super().__init__(id=id, classes=classes)
         self.set_reactive(ChartGrid.count, count)
-        self._order = ChartOrder(pinned=list(pinned))
+        self._order = ChartOrder()
         self._contents: dict[str, ChartContent] = {}
         self._logs: set[str] = set()
         self._charts = [LineChart() for _ in range(MOST)]
+        self._steps: tuple[float, float] | None = None
+        self._cross: float | None = None
         self._view: tuple[float, float] | None = None
+        """`_steps` as it is on the x-axis."""
         self._crosshair: float | None = None
+        """`_cross` as it is on the x-axis."""
         self._wanted: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -172,8 +174,14 @@ class ChartGrid(Widget, can_focus=True):
 
     @property
     def pinned(self) -> list[str]:
-        """The ids of the pinned charts, in the order in which they were."""
+        """The ids of the pinned charts, in the order in which they were; may be set. Those that are not there wait."""
         return list(self._order.pinned)
+
+    @pinned.setter
+    def pinned(self, names: Sequence[str]) -> None:
+        self._order.pinned = list(dict.fromkeys(names))
+        self._order.follow(self._room)
+        self._arrange()
 
     @property
     def pattern(self) -> str:
@@ -189,12 +197,12 @@ class ChartGrid(Widget, can_focus=True):
     @property
     def view(self) -> tuple[float, float] | None:
         """The range of steps on the screen; `None` is all of them."""
-        return self._chart.step_view
+        return self._steps
 
     @property
     def crosshair_step(self) -> float | None:
-        """The step that the crosshair is on, in the chart with the cursor."""
-        return self._chart.crosshair_step
+        """The step that the crosshair is on."""
+        return self._cross
 
     @property
     def log_scale(self) -> bool:
@@ -249,7 +257,7 @@ class ChartGrid(Widget, can_focus=True):
             chart.styles.column_span = across * down - place if last else 1
         self._fill()
         self._say()
-        wanted = (tuple(shown), self.columns, self._view)
+        wanted = (tuple(shown), self.columns, self._steps)
         if shown and self.size and wanted != self._wanted:
             self._wanted = wanted
             self.post_message(self.Wanted(self))
@@ -272,16 +280,27 @@ class ChartGrid(Widget, can_focus=True):
         charts = self._charts[: len(self.shown)]
         alike = [chart for chart in charts if chart.axis == self.x_axis]
         ranges = [end for chart in alike for end in chart.own_range or ()]
-        whole, view, cross = finite_range(ranges), self._view, self._crosshair
-        leader = self._chart
+        whole = finite_range(ranges)
         for chart in charts:
             if chart in alike:
-                chart.whole, chart.view, chart.crosshair = whole, view, cross
+                chart.whole, chart.view, chart.crosshair = whole, self._view, self._crosshair
             else:
-                known = leader in alike
-                chart.whole = None
-                chart.view = leader.step_view if known else view
-                chart.crosshair = leader.crosshair_step if known else cross
+                chart.whole, chart.view, chart.crosshair = None, self._steps, self._cross
+
+    def _take(self, chart: LineChart) -> None:
+        """Look at all charts as at this one. Range and crosshair together, for keys come faster than messages."""
+        self._steps, self._cross = chart.step_view, chart.crosshair_step
+        if chart.axis == self.x_axis:
+            self._view, self._crosshair = chart.view, chart.crosshair
+        else:
+            self._place_look()
+        self._share()
+
+    def _place_look(self) -> None:
+        """Work out where the range and the crosshair are on the x-axis, by a chart that knows it."""
+        chart = next((chart for chart in self._charts[: len(self.shown)] if chart.axis == self.x_axis), self._chart)
+        self._view = None if self._steps is None else (chart.x_at(self._steps[0]), chart.x_at(self._steps[1]))
+        self._crosshair = None if self._cross is None else chart.x_at(self._cross)
 
     def _say(self) -> None:
         """Say what there is beside the charts on the screen, and why there is none."""
@@ -340,34 +359,21 @@ class ChartGrid(Widget, can_focus=True):
         """Show another axis; what is seen of the curves stays the same."""
         if not self.is_mounted:
             return
-        leader = self._chart
-        leader.show_axis(axis)
-        self._view, self._crosshair = leader.view, leader.crosshair
         for chart in self._charts:
-            if chart is not leader:
-                chart.view = chart.crosshair = None
-                chart.show_axis(axis)
+            chart.x_axis = axis
+        self._place_look()
         self._share()
 
     @on(LineChart.ViewChanged)
     def _view_changed(self, event: LineChart.ViewChanged) -> None:
         event.stop()
-        if event.chart.axis == self.x_axis:
-            # Both: of keys that come faster than their messages, the chart knows the outcome.
-            self._view, self._crosshair = event.chart.view, event.chart.crosshair
-        elif event.chart.view is None:
-            self._view = None
-        self._share()
+        self._take(event.chart)
         self._arrange()
 
     @on(LineChart.CrossMoved)
     def _cross_moved(self, event: LineChart.CrossMoved) -> None:
         event.stop()
-        if event.chart.axis == self.x_axis:
-            self._view, self._crosshair = event.chart.view, event.chart.crosshair
-        else:
-            self._crosshair = None
-        self._share()
+        self._take(event.chart)
         self.post_message(self.CrossMoved(self))
 
     @on(LineChart.Picked)
@@ -396,18 +402,23 @@ class ChartGrid(Widget, can_focus=True):
 
     def action_pan(self, direction: int) -> None:
         self._chart.action_pan(direction)
+        self._take(self._chart)
 
     def action_zoom(self, factor: float) -> None:
         self._chart.action_zoom(factor)
+        self._take(self._chart)
 
     def action_reset(self) -> None:
         self._chart.action_reset()
+        self._take(self._chart)
 
     def action_cross(self, columns: int) -> None:
         self._chart.action_cross(columns)
+        self._take(self._chart)
 
     def action_extreme(self, highest: bool) -> None:
         self._chart.action_extreme(highest)
+        self._take(self._chart)
 
     def action_x_axis(self) -> None:
         """The next axis that any chart on the screen knows."""

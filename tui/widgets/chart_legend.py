@@ -124,7 +124,7 @@ def _notes(series: Sequence[ChartSeries], look: Look, level: int) -> list[str]:
 
 def x_labels(axis: str, first: float, last: float, left: int, columns: int) -> list[Span]:
     """The line below the curves, which begin at column `left`."""
-    most = max(2, columns // 12)
+    most = max(3, columns // 12)
     unit = ""
     if axis == "time":
         values = axes.time_ticks(first, last, most)

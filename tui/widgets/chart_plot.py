@@ -91,7 +91,7 @@ class Plot:
         if heights is None:
             return False
         self.y_range = low, high = self._bounds(*heights)
-        values = (axes.log_ticks if look.log else axes.ticks)(low, high, max(2, min(8, rows // 3)))
+        values = (axes.log_ticks if look.log else axes.ticks)(low, high, min(8, 3 + rows // 6))
         texts = axes.labels(values)
         self.left = min(9, max((len(text) for text in texts), default=0)) + 1
         self.columns = max(1, self.width - self.left)
@@ -176,7 +176,7 @@ class Plot:
         if not finite(x):
             return None
         across = (x - self._first) * self._scale_x
-        return round(across) // 2 if -0.5 <= across < self.columns * 2 else None
+        return round(across) // 2 if -0.5 <= across < self.columns * 2 - 0.5 else None
 
     def _on_axis(self, marker: Marker) -> Marker:
         scale = reference(self.series, self.look.axis)

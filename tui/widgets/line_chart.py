@@ -141,6 +141,7 @@ class LineChart(Widget):
         self._due = False
         self._version = 0
         self._extent: tuple[float, float] | None = None
+        """The steps that were seen since all of them were."""
         self._inks: dict[str, Style] = {}
         self._dragged_from: tuple[int, tuple[float, float]] | None = None
         self._dragged = False
@@ -159,9 +160,8 @@ class LineChart(Widget):
         self.series, self.markers = styled, list(markers)
         self._axes = axes_of(styled)
         self._version += 1
-        seen = whole_range(self.series, self.look)
-        known = [*(self._extent or ()), *(seen or ())] if self.view is not None else seen or ()
-        self._extent = finite_range(known)
+        known = self._extent if self.view is not None else None
+        self._extent = finite_range([*(known or ()), *(step for item in styled for step in item.steps)])
         self._changed()
 
     @property
@@ -193,7 +193,13 @@ class LineChart(Widget):
     @property
     def own_range(self) -> tuple[float, float] | None:
         """The range of x that these series take; while zoomed in, with what was seen before."""
-        return self._extent
+        seen = whole_range(self.series, self.look)
+        known = [self.x_at(step) for step in self._extent or ()] if self.view is not None else []
+        return finite_range([*known, *(seen or ())])
+
+    def x_at(self, step: float) -> float:
+        """Where a step is on the axis."""
+        return x_at(reference(self.series, self.axis), step)
 
     @property
     def step_view(self) -> tuple[float, float] | None:
@@ -249,10 +255,8 @@ class LineChart(Widget):
         """Show an axis; the visible steps and the crosshair stay where they are."""
         view, step = self.step_view, self.crosshair_step
         self.x_axis = axis
-        scale = reference(self.series, self.axis)
-        self.view = None if view is None else (x_at(scale, view[0]), x_at(scale, view[1]))
-        self.crosshair = None if step is None else x_at(scale, step)
-        self._extent = whole_range(self.series, self.look)
+        self.view = None if view is None else (self.x_at(view[0]), self.x_at(view[1]))
+        self.crosshair = None if step is None else self.x_at(step)
 
     def action_log(self) -> None:
         """A logarithmic y-axis, on and off."""
@@ -312,7 +316,7 @@ class LineChart(Widget):
 
     def _whole(self) -> tuple[float, float] | None:
         """What is visible without a view."""
-        return x_range(self.series, replace(self.look, view=None, whole=self.whole or self._extent))
+        return x_range(self.series, replace(self.look, view=None, whole=self.whole or self.own_range))
 
     def _show_range(self, first: float, last: float) -> None:
         whole = self._whole()
