@@ -1,4 +1,4 @@
-"""The report as one self-contained web page: nothing is fetched, nothing in it is executed but its own two scripts."""
+"""The report as one self-contained web page: nothing is fetched, nothing in it is executed but its own scripts."""
 
 import base64
 import hashlib
@@ -28,12 +28,14 @@ _MOST_CHECKPOINTS = 100
 _CARDS = 8
 """With more runs than that, tables alone say what they came to."""
 
+_SCRIPTS = ("page/curves.js", "page/marks.js", "page/report.js")
+"""In this order: each stands on those before it."""
 _AXES = ("step", "epoch", "time", "tokens")
 
 
 def page(store: Store, report: Report) -> str:
     """The whole page as text."""
-    scripts = [_asset("uplot/uPlot.iife.min.js"), _asset("page/report.js")]
+    scripts = [_asset(name) for name in ("uplot/uPlot.iife.min.js", *_SCRIPTS)]
     styles = [_asset("uplot/uPlot.min.css"), _asset("page/report.css")]
     learning = [(index, plot) for index, plot in enumerate(report.plots) if not plot.family.machine]
     text: str = _template().render(

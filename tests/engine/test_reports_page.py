@@ -43,7 +43,7 @@ def test_nothing_is_fetched_and_nothing_but_its_own_scripts_may_run(report: Path
     text = report.read_text(encoding="utf-8")
     page = Page(text)
     executed = [content for kind, content in page.scripts if kind != "application/json"]
-    assert len(executed) == 2 and "uPlot" in executed[0]
+    assert len(executed) == 4 and "uPlot" in executed[0]
     allowed = dict(part.split(" ", 1) for part in page.policy.split("; "))
     assert allowed["default-src"] == "'none'" and allowed["base-uri"] == "'none'"
     assert allowed["script-src"].split() == [hashed(content) for content in executed]
@@ -122,7 +122,7 @@ def test_of_hundreds_of_metrics_the_first_are_drawn(store: Store, tmp_path: Path
     add_run(store, "wide", "long" * 100, steps=30, metrics=["training loss", *names])
     page = Page(write_report(store, ["wide"], tmp_path / "wide.html", kind="html").read_text(encoding="utf-8"))
     assert len(page.data["plots"]) == 60 and "45 more metrics are not drawn" in page.text
-    assert "<!--<script>007" in page.text and "training loss" in page.text and len(page.scripts) == 3
+    assert "<!--<script>007" in page.text and "training loss" in page.text and len(page.scripts) == 5
 
 
 # In a browser
