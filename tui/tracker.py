@@ -9,13 +9,21 @@ from textual.signal import Signal
 if TYPE_CHECKING:
     from textual.app import App
 
-    from engine.runs.manager import RunManager
+    from tui.services import Services
 
 POLL_S = 0.5
+IDLE_POLL_S = 1.0
+"""Between two polls while nothing has changed for `IDLE_AFTER`: what another process launches shows by then."""
+IDLE_AFTER = 20
+FIRST_POLL_S = 0.2
+"""The list of runs is read first: what the manager imports takes longer, and threads share the processor."""
 
 
 class RunTracker:
-    """Asks the manager twice a second which runs changed, in a thread of its own, and publishes their ids."""
+    """Asks the manager twice a second which runs changed, in a thread of its own, and publishes their ids.
+
+    However many runs write however much, screens hear of it as often as that, and once for all of them.
+    """
 
     def __init__(self, app: "App[Any]") -> None:
         self.changed: Signal[set[str]] = Signal(app, "runs-changed")
@@ -24,14 +32,16 @@ class RunTracker:
         """Why the last poll failed, in one line; empty when it did not."""
         self._now = asyncio.Event()
 
-    async def run(self, manager: "RunManager") -> None:
+    async def run(self, services: "Services") -> None:
         """Poll until cancelled."""
         loop = asyncio.get_running_loop()
         executor = ThreadPoolExecutor(1, thread_name_prefix="tracker")
+        quiet = 0
         try:
+            await asyncio.sleep(FIRST_POLL_S)
             while True:
                 try:
-                    changed = await loop.run_in_executor(executor, manager.refresh)
+                    changed = await loop.run_in_executor(executor, _poll, services)
                 except Exception as error:  # whatever it was, the next poll may work: say it and go on
                     changed, problem = set(), f"{type(error).__name__}: {error}"
                 else:
@@ -39,8 +49,9 @@ class RunTracker:
                 if changed or problem != self.problem:
                     self.problem = problem
                     self.changed.publish(changed)
+                quiet = 0 if changed else quiet + 1
                 try:
-                    await asyncio.wait_for(self._now.wait(), POLL_S)
+                    await asyncio.wait_for(self._now.wait(), IDLE_POLL_S if quiet > IDLE_AFTER else POLL_S)
                 except TimeoutError:
                     continue
                 self._now.clear()
@@ -54,3 +65,8 @@ class RunTracker:
     def announce(self, *run_ids: str) -> None:
         """Tell every screen that these runs changed by the user's own hand: a rename, a tag, a removal."""
         self.changed.publish(set(run_ids))
+
+
+def _poll(services: "Services") -> set[str]:
+    services.build()
+    return services.manager.refresh()

@@ -85,6 +85,7 @@ does what is suggested, `w` shows the evidence.
         self._filter: FilterLine | None = None
         self._view = ""
         """The name of the view that is shown; empty once its filter or order was changed."""
+        self._is_whole = False
 
     def compose_body(self) -> ComposeResult:
         """No more than the first frame shows; `_start` adds the rest."""
@@ -97,17 +98,22 @@ does what is suggested, `w` shows the evidence.
 
     def _start(self) -> None:
         from tui.widgets.filter_line import FilterLine
-        from tui.widgets.run_preview import RunPreview
 
         self._filter = FilterLine(PLACEHOLDER, pause_s=0, completes=True)
-        self._preview = RunPreview()
-        self._preview.set_class(self.has_class("-side"), "-side")
         body = self.query_one("#body")
         self.mount(self._filter, before=body)
-        body.mount(self._preview)
         self.mount(Static(Content(EMPTY), id="empty"), after=body)
         self.on_runs_changed(self._changed)
         self.call_after_refresh(self._reload)
+
+    def _add_preview(self) -> None:
+        """After the list is shown: it imports more than the list does."""
+        from tui.widgets.run_preview import RunPreview
+
+        self._preview = RunPreview()
+        self._preview.set_class(self.has_class("-side"), "-side")
+        self.query_one("#body").mount(self._preview)
+        self.call_after_refresh(self._highlighted)
 
     # What the list shows
 
@@ -124,6 +130,9 @@ does what is suggested, `w` shows the evidence.
             self._filter.show_hint(found.hint)
             view = f"{clean_line(self._view)} · " if self._view else ""
             self._filter.show_count(f"{view}{count} · by {self._order.title}")
+        if not self._is_whole:
+            self._is_whole = True
+            self.call_after_refresh(self._add_preview)
 
     def _fit_table(self) -> None:
         """As high as all runs need, filtered or not, so that the preview stays where it is while one types."""
