@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _WITH_UNIT = re.compile(rf"({NUMBER})(?:[eE][+-]?$)?\s*([A-Za-z%]*)")
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)")
+_SPAN = re.compile(r"(?:(?:\d+\.?\d*|\.\d+)\s*[a-z]+\s*)*(?:\d+\.?\d*|\.\d+)\s*[a-z]*")
+"""Parts with a unit; the last may do without."""
 _DATE = re.compile(
     r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:[T ](\d{1,2})(?::(\d{2})(?::(\d{2}))?)?)?)?)?[-T: ]?", re.IGNORECASE
 )
@@ -95,9 +97,7 @@ def span(text: str, bare: str = "s") -> float | None:
     """Seconds: `90s`, `1h30m`, `2d`, `1w`. A number alone is in units of `bare`."""
     text = text.strip().lower()
     parts = _PART.findall(text)
-    if not parts or "".join(re.split(r"\s+", text)) != "".join(figure + unit for figure, unit in parts):
-        return None
-    if any(unit and unit not in SECONDS for _, unit in parts) or any(not unit for _, unit in parts[:-1]):
+    if not parts or not _SPAN.fullmatch(text) or any(unit and unit not in SECONDS for _, unit in parts):
         return None
     total = 0.0
     unit_before = ""

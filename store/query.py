@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -134,6 +133,8 @@ def unknown_key(term: Compare, language: Language, names: Names) -> QueryError:
 
 def close_to(name: str, there: Collection[str]) -> list[str]:
     """Those that somebody may have meant by `name`, at most three: one with that last part, or one like it."""
+    from difflib import get_close_matches  # for mistakes only: the way to the first screen does without
+
     lowered = name.lower()
     ends = [one for one in there if one.lower().replace(".", "/").split("/")[-1] == lowered]
     by_case = {one.lower(): one for one in there}
