@@ -39,7 +39,6 @@ class RunScreen(RunActions):
     MODE = "runs"
     TITLE = "Run"
     CSS_PATH = "run.tcss"
-    ESCAPE_TO_MINIMIZE = False  # the charts take their full screen back themselves
     HELP = """
 **Is it learning, will it finish, should I act?** Everything here follows the run while it trains.
 
@@ -57,7 +56,7 @@ The time left is what the steps and evaluations so far would make of it, ± one 
 what its devices do, and whose memory it is; of a run on another machine, what it last said of them.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "fix_run", "act", id="run.fix", tooltip="Do what is suggested: a fix, or what a finding offers"),
+        Binding("a", "fix_run", "fix", id="run.fix", tooltip="Do what is suggested: a fix, or what a finding offers"),
         Binding("s", "stop_run", "stop", id="run.stop", tooltip="Stop the run; it saves a checkpoint"),
         Binding("w", "why_run", "why", id="run.why", tooltip="Why it ended or what was found out, with the evidence"),
         Binding("i", "ignore_finding", "ignore", id="run.ignore", show=False, tooltip="Ignore the finding shown"),

@@ -1,5 +1,6 @@
 """Panels of a run's devices: memory and by whom, how busy and how warm, over time; and of the machine under them."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual.containers import VerticalScroll
@@ -111,6 +112,7 @@ class DevicePanels(VerticalScroll, can_focus=False):
         made = [DevicePanel() for _ in devices[len(panels) :]]
         if made:
             self.mount(*made, before=0 if not panels else None, after=panels[-1] if panels else None)
+        self.display = bool(devices or host)
         short = self._short(len(devices))
         for panel, device in zip([*panels, *made], devices, strict=False):
             panel.short = short
@@ -139,9 +141,7 @@ def device_lines(device: Device, width: int, *, short: bool = False) -> list[Con
         return [Content(_NOT_YET).stylize(MUTED)]
     amounts, state = _amounts(device, "reserved", "peak", "planned"), _state(device)
     if short:
-        return [*lines, _memory(device, width, " · ".join(amounts[-2:])), _busy(device, width, " · ".join(state[:3]))][
-            :2
-        ]
+        return [*lines, _memory(device, width, amounts[-2:]), _busy(device, width, state[:3])][:2]
     lines += [_memory(device, width), *_details(amounts, width), _busy(device, width), *_details(state, width)]
     lines += _strips(device, width)
     if device.owners:
@@ -165,21 +165,21 @@ def host_lines(host: "HostNow", width: int) -> list[Content]:
     return lines
 
 
-def _memory(device: Device, width: int, beside: str = "") -> Content:
+def _memory(device: Device, width: int, beside: Sequence[str] = ()) -> Content:
     if device.used is None:
-        return _labelled("memory", " · ".join(filter(None, (f"peak {fmt_bytes(device.peak)}", beside))))
+        return _labelled("memory", " · ".join(beside) or f"peak {fmt_bytes(device.peak)}")
     share = device.used / device.total if device.total else None
     words = _pair(device.used, device.total) if device.total else fmt_bytes(device.used)
     return _gauge("memory", share, words, width, beside=beside)
 
 
-def _busy(device: Device, width: int, beside: str = "") -> Content:
+def _busy(device: Device, width: int, beside: Sequence[str] = ()) -> Content:
     if device.name == PROCESS:
         if device.busy is None:
             return _labelled("CPU", NONE)
         return _labelled("CPU", f"{device.busy:.0%} of a core" if device.busy < 1 else f"{device.busy:.1f} cores")
     if device.busy is None:
-        return _labelled("busy", "  ".join(filter(None, ("not told", beside))))
+        return _gauge("busy", None, "not told", width, beside=beside)
     return _gauge("busy", device.busy, f"{device.busy:.0%}", width, warm=False, beside=beside)
 
 
@@ -239,10 +239,16 @@ def _owner(name: str, used: float | None, kind: str, width: int) -> Content:
     return Content.assemble((name, style), " " * max(1, width - len(name) - len(figure)), figure)
 
 
-def _gauge(label: str, share: float | None, words: str, width: int, *, warm: bool = True, beside: str = "") -> Content:
-    """Label, bar and figures; what stands `beside` them only where there is room for the bar as well."""
-    if beside and LABEL + 10 + len(words) + len(beside) <= width:
-        words = f"{words.ljust(14)}  {beside}"
+def _gauge(
+    label: str, share: float | None, words: str, width: int, *, warm: bool = True, beside: Sequence[str] = ()
+) -> Content:
+    """Label, bar and figures; `beside` them as much as there is room for beside a bar of ten cells."""
+    if beside:
+        words = words.ljust(14)
+        room = width - LABEL - 12 - len(words) - 2
+        while beside and len(" · ".join(beside)) > room:
+            beside = beside[:-1]
+        words = f"{words}  {' · '.join(beside)}".rstrip()
     room = max(4, min(30, width - LABEL - len(words) - 2))
     bars = gauge_bar(share, room, warm=warm) if share is not None else Content("")
     return Content.assemble((label.ljust(LABEL), MUTED), bars, "  " if share is not None else "", words)

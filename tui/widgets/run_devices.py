@@ -79,7 +79,10 @@ class Machine:
 def read_devices(
     store: "Store", run: "Run", plan: Mapping[str, Any], planned: float | None, cells: int
 ) -> list[Device]:
-    """The devices that the run has told of, `cells` being the width of their strips. Reads the store: use a thread."""
+    """The devices that the run has told of, `cells` being the width of their strips. Reads the store: use a thread.
+
+    Its process where it has no GPU; none where it ended without having measured anything.
+    """
     names = sorted(
         {name.partition("/")[0] for name in run.metrics if name.startswith("gpu") and "/" in name},
         key=lambda name: (len(name), name),
@@ -87,7 +90,9 @@ def read_devices(
     cards = {f"gpu{card.get('index')}": card for card in plan.get("gpus") or () if isinstance(card, dict)}
     first_step, first, last = _window(run)
     found = []
-    for name in names or [PROCESS]:
+    if not names and (run.status.live or "system/rss_bytes" in run.metrics):
+        names = [PROCESS]
+    for name in names:
         card = cards.get(name, {})
         device = _device(run, name, card, str(plan.get("device_title") or ""), planned)
         total = device.total or device.peak or 0.0

@@ -130,7 +130,9 @@ def _figures_line(run: "Run", width: int) -> Content:
             break
         parts += [(f"{label} ", "$text-muted"), (f"{figure}   ", style)]
     recipe = " · ".join(
-        part for part in (clean_line(run.model), recipe_line(run.recipe), clean_line(run.dataset)) if part
+        part
+        for part in (clean_line(run.model), recipe_line(run.recipe) if run.recipe else "", clean_line(run.dataset))
+        if part
     )
     parts.append((recipe, "$text-muted"))
     return Content.assemble(*parts)
