@@ -78,9 +78,12 @@ def picture(report: Report) -> bytes:
             wspace=0.26,
             hspace=0.42,
         )
-        figure.text(0.2 / width, 1 - 0.32 / height, _short(report.title, 48 * columns))
+        figure.text(0.2 / width, 1 - 0.32 / height, _short(report.title, 60 * columns - 36))
         figure.texts[0].set(fontsize=13, fontweight="bold", va="center")
         figure.text(0.2 / width, 1 - 0.52 / height, "\n".join(heading), fontsize=9.5, va="top", linespacing=1.45)
+        if any(len({curve.part for curve in plot.curves}) > 1 for plot in shown):
+            key = "thick: validation · thin: training · ★ best step"
+            figure.text(1 - 0.35 / width, 1 - 0.32 / height, key, fontsize=8, color=_QUIET, ha="right", va="center")
         for index, plot in enumerate(shown):
             _draw(figure.add_subplot(grid[divmod(index, columns)]), plot, report.lanes)
         _legend(figure, names, width, height)
