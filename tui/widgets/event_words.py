@@ -45,7 +45,7 @@ def entries_of(
     problems: Iterable[tuple[int, str]],
 ) -> list[Entry]:
     """The timeline, the newest first; damaged lines of the log, which have no time, come last."""
-    told = [*_event_entries(events), *(_finding(row) for row in findings)]
+    told = [*(_finding(row) for row in findings), *[*_event_entries(events)][::-1]]
     told.sort(key=lambda one: one.t or 0.0, reverse=True)
     return [*told, *_damage(run, list(problems))]
 

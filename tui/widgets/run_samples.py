@@ -214,20 +214,20 @@ class SamplesPane(RunPane):
         notes = [one.note] if one.note else []
         alike = like_reference(answers.reference, answer)
         if alike is not None:
-            notes.append(f"{alike:.0%} as the reference")
+            notes.append(f"{alike:.0%} as reference")
         return Content.assemble(*parts, "\n", (" · ".join(notes), MUTED), "\n", one.content)
 
     def _compared(self, answers: Answers, step: int, answer: str, way: str) -> Compared:
         steps = [one for one in self._samples.steps if one in answers.by_step]
         if way == "reference":
-            return compared(answers.reference, answer, "the reference")
+            return compared(answers.reference, answer)
         if way == "none":
             return plain(answer)
         place = steps.index(step)
         other = {"before": steps[place - 1] if place else None, "base": steps[0], "chosen": self._chosen}[way]
         if other is None or other == step or other not in answers.by_step:
             return plain(answer)
-        return compared(answers.by_step[other], answer, "the base model" if other == 0 else f"step {other:,}")
+        return compared(answers.by_step[other], answer)
 
     # Keys
 

@@ -99,17 +99,17 @@ class Compared:
 
 
 @lru_cache(maxsize=256)
-def compared(before: str, after: str, name: str) -> Compared:
-    """`after` with what differs from `before`, which is called `name`: what went is struck, what came is marked."""
+def compared(before: str, after: str) -> Compared:
+    """`after` with what differs from `before`: what went is struck, what came is marked."""
     if before == after:
-        return Compared(_shown(after), f"same as {name}")
+        return Compared(_shown(after), "the same")
     if not after.strip():
-        return Compared(_shown(after), f"differs from {name}")
+        return Compared(_shown(after), "changed")
     if len(before) + len(after) > MOST_COMPARED:
-        return Compared(_shown(after), f"too long to compare with {name}")
+        return Compared(_shown(after), "changed, too long to compare")
     if likeness(before, after) < REWRITTEN:
-        return Compared(_shown(after), f"nothing like {name}")
-    return Compared(word_diff(before, after), f"differs from {name}")
+        return Compared(_shown(after), "all new")
+    return Compared(word_diff(before, after), "changed")
 
 
 def plain(answer: str) -> Compared:

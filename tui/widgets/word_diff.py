@@ -59,7 +59,7 @@ def _changes(old: list[str], new: list[str]) -> Iterator[tuple[str, str, str]]:
     word around its blanks.
     """
     gone = came = ""
-    blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    blocks = SequenceMatcher(str.isspace, old, new, autojunk=False).get_opcodes()
     for place, (kind, old_from, old_to, new_from, new_to) in enumerate(blocks):
         before, after = "".join(old[old_from:old_to]), "".join(new[new_from:new_to])
         between = kind == "equal" and (gone or came) and place + 1 < len(blocks) and not _SPOKEN.search(before)
