@@ -299,7 +299,7 @@ class ChartGrid(Widget, can_focus=True):
     def _place_look(self) -> None:
         """Work out where the range and the crosshair are on the x-axis, by a chart that knows it."""
         chart = next((chart for chart in self._charts[: len(self.shown)] if chart.axis == self.x_axis), self._chart)
-        self._view = None if self._steps is None else (chart.x_at(self._steps[0]), chart.x_at(self._steps[1]))
+        self._view = chart.view_of(self._steps)
         self._crosshair = None if self._cross is None else chart.x_at(self._cross)
 
     def _say(self) -> None:

@@ -201,10 +201,16 @@ class LineChart(Widget):
         """Where a step is on the axis."""
         return x_at(reference(self.series, self.axis), step)
 
+    def view_of(self, steps: tuple[float, float] | None) -> tuple[float, float] | None:
+        """Where a range of steps is on the axis; `None` where it is all, or no more than a point."""
+        first, last = (0.0, 0.0) if steps is None else (self.x_at(steps[0]), self.x_at(steps[1]))
+        return (first, last) if first < last else None
+
     @property
     def step_view(self) -> tuple[float, float] | None:
-        """The visible range of steps; `None` is all of them."""
-        return None if self.view is None else steps_of(self.series, self.axis, self.view)
+        """The visible range of steps; `None` is all of them, also where the points do not tell steps apart."""
+        first, last = (0.0, 0.0) if self.view is None else steps_of(self.series, self.axis, self.view)
+        return (first, last) if first < last else None
 
     @property
     def crosshair_step(self) -> float | None:
@@ -255,7 +261,7 @@ class LineChart(Widget):
         """Show an axis; the visible steps and the crosshair stay where they are."""
         view, step = self.step_view, self.crosshair_step
         self.x_axis = axis
-        self.view = None if view is None else (self.x_at(view[0]), self.x_at(view[1]))
+        self.view = self.view_of(view)
         self.crosshair = None if step is None else self.x_at(step)
 
     def action_log(self) -> None:
