@@ -42,29 +42,57 @@ def not_finite(curves: Curves) -> Detected | None:
 
 
 def divergence(curves: Curves) -> Detected | None:
-    """Training loss has left its lowest level, or its first one, upwards, and stays there."""
+    """Training loss has left its lowest level, or its first one, upwards, and stays there.
+
+    Where there is validation loss, it decides: it has to have risen, too.
+    """
     train = shape_of(curves.metrics[TRAIN], least=ENOUGH)
     if train is None or train.lowest <= 0:
         return None
-    above = train.last - train.lowest
-    lost = above > 0.4 * max(train.first - train.lowest, 0.1 * train.first)
-    beyond = train.last > 1.1 * train.first
-    if not (lost or beyond) or above < 0.1 * train.lowest + 4 * train.error:
-        return None
-    since = train.lowest_step
-    evaluations = finite(curves.metrics.get(EVAL, []))
-    if len(evaluations) > 1 and evaluations[-1][0] > since:
-        best = min(value for _, value in evaluations)
-        if evaluations[-1][1] < best + 0.1 * abs(best):
-            return None  # harder rows have come, as with stages: the model is no worse for it
+    unseen = _risen(train, finite(curves.metrics.get(EVAL, [])))
+    if unseen is None:
+        above = train.last - train.lowest
+        lost = above > 0.4 * max(train.first - train.lowest, 0.1 * train.first)
+        since, lowest, beyond = train.lowest_step, train.lowest, train.last > 1.1 * train.first
+        if not (lost or beyond) or above < 0.1 * train.lowest + 4 * train.error:
+            return None
+        if not _worse_after(finite(curves.metrics.get(EVAL, [])), since):
+            return None
+    else:
+        since, lowest = unseen
+        beyond = train.last > 1.1 * train.first
     _, worst = max(train.points, key=lambda point: point[1])
     shown = _spread([point for point in train.points if point[0] >= since], 8)
     return Detected(
         since,
         0.95 if beyond else 0.8,
-        (evidence(TRAIN, shown, f"from {figure(train.lowest)} up to {figure(worst)}, now {figure(train.last)}"),),
-        {"lowest": figure(train.lowest), "last": figure(train.last), "rate": _rate_words(curves)},
+        (evidence(TRAIN, shown, f"from {figure(lowest)} up to {figure(worst)}, now {figure(train.last)}"),),
+        {"lowest": figure(lowest), "last": figure(train.last), "rate": _rate_words(curves)},
     )
+
+
+def _risen(train: Shape, evaluations: Points) -> tuple[int, float] | None:
+    """The step since when both losses are well above what they were, and training loss then; `None` where not both."""
+    if len(evaluations) < 2:
+        return None
+    best_at = min(range(len(evaluations)), key=lambda at: evaluations[at][1])
+    step, best = evaluations[best_at]
+    near = [point for point in train.points if point[0] >= step][:3]
+    if best <= 0 or evaluations[-1][1] < 1.25 * best or best_at == len(evaluations) - 1 or not near:
+        return None
+    before = median(value for _, value in near)
+    return (step, before) if train.last > max(1.15 * before, before + 2 * train.error) else None
+
+
+def _worse_after(evaluations: Points, since: int) -> bool:
+    """Whether validation loss is worse than before `since`, as far as is known.
+
+    Where it is not, harder rows have come, as with stages: the model is no worse for it.
+    """
+    if len(evaluations) < 2 or evaluations[-1][0] <= since:
+        return True
+    best = min(value for _, value in evaluations)
+    return evaluations[-1][1] >= best + 0.1 * abs(best)
 
 
 def learning_rate_high(curves: Curves) -> Detected | None:
