@@ -69,7 +69,7 @@ FIRST_LOOK_S = 0.1
 """How long the processor is watched for its first figure."""
 
 _AGAIN_S = 10.0
-"""So long after a failure NVML is left alone before it is opened anew."""
+"""So long after NVML could not be opened it is left alone. Where one GPU fails, it is opened anew at the next look."""
 
 
 class DeviceWatch:
@@ -78,7 +78,7 @@ class DeviceWatch:
     def __init__(self) -> None:
         self._nvml: Any = None
         self._problem = ""
-        self._failed = 0.0
+        self._failed: float | None = None
         self._handles: list[Any] = []
         self._uuids: list[str] = []
         self._looked = False
@@ -94,7 +94,8 @@ class DeviceWatch:
         `tenants` also asks whose processes are on them.
         """
         if not self._open():
-            return tuple(GpuNow(number, uuid, problem=self._problem) for number, uuid in enumerate(uuids or ()))
+            problem = self._problem or "there is no NVML here to ask"
+            return tuple(GpuNow(number, uuid, problem=problem) for number, uuid in enumerate(uuids or ()))
         found = []
         for uuid in self._uuids if uuids is None else uuids:
             if uuid in self._uuids:
@@ -104,6 +105,7 @@ class DeviceWatch:
                 found.append(GpuNow(-1, uuid, problem="this GPU is not in the machine any more"))
         if any(gpu.problem for gpu in found):
             self._close("")
+            self._failed = None
         return tuple(found)
 
     def host(self, folder: Path) -> HostNow:
@@ -131,7 +133,7 @@ class DeviceWatch:
         """Whether NVML can be asked."""
         if self._nvml is not None:
             return True
-        if self._failed and time.monotonic() - self._failed < _AGAIN_S:
+        if self._failed is not None and time.monotonic() - self._failed < _AGAIN_S:
             return False
         try:
             import pynvml
