@@ -85,6 +85,8 @@ def test_rows_learnt_by_heart() -> None:
     alone = run(points(learnt), epoch=40.0, train_rows=20, eval_rows=0, total_steps=100, status="succeeded")
     assert found(alone).keys() == {"memorisation", "no_validation"}
     assert "memorisation" not in found(run(points(learnt), epoch=1.0)), "one pass: the rows are easy"
+    still = [(step, 2.0 - step / 60) for step in range(20, 101, 10)]
+    assert "memorisation" not in found(run(points(learnt), epoch=40.0, eval=still)), "validation loss still falls"
     preferring = run(points(learnt), epoch=40.0, recipe={"objective": "dpo"})
     assert "memorisation" not in found(preferring), "the loss of a preference goes to 0 where it is learnt"
 

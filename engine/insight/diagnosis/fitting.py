@@ -56,7 +56,8 @@ def after_overfitting(curves: Curves, seen: Detected) -> tuple[Act, ...]:
 
 
 def memorisation(curves: Curves) -> Detected | None:
-    """Training loss near 0 after many passes over the rows, and validation loss, where there is one, far above."""
+    """Training loss near 0 after many passes over the rows; validation loss, where there is one, far above and no
+    longer falling."""
     train = shape_of(curves.metrics[TRAIN], least=10)
     if train is None or curves.recipe.get("objective") == "dpo":
         return None
@@ -68,8 +69,9 @@ def memorisation(curves: Curves) -> Detected | None:
     found = [evidence(TRAIN, [train.points[0], (train.points[-1][0], train.last)], f"down to {figure(train.last)}")]
     if evaluations:
         unseen = evaluations[-1][1]
-        if unseen < 3 * train.last + 0.1:
-            return None  # it knows the others as well
+        then = at_step(evaluations, since)
+        if unseen < 3 * train.last + 0.1 or (then is not None and unseen < 0.97 * then):
+            return None  # it knows the others as well, or still learns something about them
         found.append(evidence(EVAL, evaluations[-3:], f"still {figure(unseen)} on rows it has not seen"))
     rows = f"{curves.train_rows:,} rows" if curves.train_rows else "the rows"
     return Detected(
