@@ -7,7 +7,7 @@ from store import Store
 from tests.engine.test_manager import Managers, ended, recipe
 from tests.tui.conftest import Driver
 from tui.app import FinetuiApp
-from tui.widgets.line_chart import LineChart
+from tui.widgets.chart_grid import ChartGrid
 
 
 async def test_row_12_the_chart_survives_a_broken_loss(home: Home, store: Store, managers: Managers) -> None:
@@ -20,7 +20,9 @@ async def test_row_12_the_chart_survives_a_broken_loss(home: Home, store: Store,
     async with app.run_test(size=(80, 24)) as pilot:
         driver = Driver(app, pilot)
         await driver.sees("train 1.000")
-        [shown] = driver.app.screen.query_one("#loss", LineChart).series
+        chart = driver.app.screen.query_one(ChartGrid).chart_of("loss")
+        assert chart is not None
+        [shown] = chart.series
         assert shown.steps == [1, 2, 3, 4, 5]
         assert isnan(shown.values[1]) and inf in shown.values
         for size in ((20, 6), (200, 60), (80, 24)):
