@@ -7,15 +7,16 @@ https://www.tensorflow.org/tutorials/load_data/tfrecord
 """
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from struct import Struct, unpack
+from struct import Struct, unpack_from
 from typing import BinaryIO
 
 from engine.history.items import Damage
 
 _LENGTH = Struct("<Q")
 _CHECK = Struct("<I")
+_BOTH = Struct("<QI")
 _HEAD = _LENGTH.size + _CHECK.size
 _READ = 1 << 20
 LONGEST = 256 << 20
@@ -32,6 +33,9 @@ def read_event_records(path: Path) -> Iterator[tuple[int, bytes] | Damage]:
     with path.open("rb") as file:
         window = _Window(file)
         while window.reach(_HEAD):
+            yield from window.sound_records()
+            if not window.reach(_HEAD):
+                break
             length = _length_at(window.bytes, window.at)
             if length is None:
                 lost, blank = window.place, window.skip_to_record()
@@ -80,6 +84,21 @@ class _Window:
             self.bytes = rest + self._file.read(max(_READ, size - len(rest)))
         return len(self.bytes) - self.at >= size
 
+    def sound_records(self) -> Iterator[tuple[int, bytes]]:
+        """The records in memory, up to the first that is not wholly there or not sound: most of them, quickly."""
+        buffer, at, start = self.bytes, self.at, self._start
+        limit = len(buffer) - _HEAD - _CHECK.size
+        while at <= limit:
+            length, length_check = _BOTH.unpack_from(buffer, at)
+            end = at + _HEAD + length
+            if length > _CHECKED or end + _CHECK.size > len(buffer) or length_check != _check_of_length(length):
+                break
+            data = buffer[at + _HEAD : end]
+            if _CHECK.unpack_from(buffer, end)[0] != masked_crc32c(data):
+                break
+            at = self.at = end + _CHECK.size
+            yield start + at, data
+
     def seek(self, place: int) -> None:
         self._file.seek(place)
         self._start, self.at, self.bytes = place, 0, self._file.read(_READ)
@@ -108,9 +127,13 @@ def begins_like_events(head: bytes) -> bool:
 
 def _length_at(buffer: bytes, at: int) -> int | None:
     """The length of the record that begins there, where it fits its check."""
-    if _CHECK.unpack_from(buffer, at + _LENGTH.size)[0] != masked_crc32c(buffer[at : at + _LENGTH.size]):
-        return None
-    return int(_LENGTH.unpack_from(buffer, at)[0])
+    length, check = _BOTH.unpack_from(buffer, at)
+    return int(length) if check == _check_of_length(length) else None
+
+
+@lru_cache(4096)
+def _check_of_length(length: int) -> int:
+    return masked_crc32c(_LENGTH.pack(length))
 
 
 @cache
@@ -138,7 +161,7 @@ def masked_crc32c(data: bytes) -> int:
     """
     crc, pairs = 0xFFFFFFFF, _pairs()
     even = len(data) & ~1
-    for pair in unpack(f"<{even >> 1}H", data[:even]):
+    for pair in unpack_from(f"<{even >> 1}H", data):
         crc = crc >> 16 ^ pairs[crc & 0xFFFF ^ pair]
     if even != len(data):
         crc = crc >> 8 ^ _bytes()[crc & 255 ^ data[-1]]

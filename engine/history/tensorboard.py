@@ -25,6 +25,7 @@ _PLUGINS = {"text": "texts", "pr_curves": "curves", "custom_scalars": "layouts"}
 _NUMBERS = {1: "f", 2: "d", 3: "i", 4: "B", 5: "h", 6: "b", 9: "q", 10: "?", 17: "H", 19: "e", 22: "I", 23: "Q"}
 """How a tensor's elements lie in it, by the number of their type."""
 _ENDINGS = {1: Status.SUCCEEDED, 2: Status.FAILED}
+_SINGLE, _DOUBLE = struct.Struct("<f"), struct.Struct("<d")
 NOT_TOLD = "event files do not tell how a run ended"
 
 
@@ -76,7 +77,8 @@ def read_tensorboard(run: FoundRun, at: At) -> Iterator[Item]:
                     yield Damage(f"{path.name}: {record.message}")
                     continue
                 try:
-                    yield from reading.event(record[1])
+                    if items := reading.event(record[1]):
+                        yield from items
                 except Malformed as error:
                     yield Damage(f"{path.name}: the record before byte {record[0]:,} is damaged: {error}")
                 at(before + record[0])
@@ -111,28 +113,33 @@ class _Reading:
         self._t: float | None = None
         self._values: dict[str, Any] = {}
 
-    def event(self, data: bytes) -> Iterator[Item]:
-        step, t, summary = 0, None, None
+    def event(self, data: bytes) -> list[Item]:
+        """What an event comes to; mostly nothing, because its value joins the row of its step."""
+        step, t = 0, None
+        told: list[Item] = []
+        if (scalar := _plain_scalar(data)) is not None:
+            self._figure(*scalar, told)
+            return told
         for number, value in fields_of(data):
             if number == 1:
                 t = double(value)
             elif number == 2:
                 step = whole(value)
             elif number == 5:
-                summary = message(value)
-        if summary is None:
-            return
-        for number, value in fields_of(summary):
-            if number == 1:
-                yield from self._value(fields_of(message(value)), step, t)
+                for inner, one in fields_of(message(value)):
+                    if inner == 1:
+                        self._value(fields_of(message(one)), step, t, told)
+        return told
 
-    def flush(self) -> Iterator[Item]:
+    def flush(self) -> list[Item]:
         """The row that was collected."""
-        if self._values:
-            yield Row(self._values, self._step, self._t)
-            self._values = {}
+        if not self._values:
+            return []
+        row = Row(self._values, self._step, self._t)
+        self._values = {}
+        return [row]
 
-    def _value(self, fields: Iterable[Field], step: int, t: float | None) -> Iterator[Item]:
+    def _value(self, fields: Iterable[Field], step: int, t: float | None, told: list[Item]) -> None:
         tag, figure, tensor, other = "", None, None, 0
         for number, value in fields:
             if number == 1:
@@ -142,24 +149,28 @@ class _Reading:
             elif number == 8:
                 tensor = message(value)
             elif number == 9:
-                yield from self._metadata(tag, message(value), t)
+                told += self._metadata(tag, message(value), t)
             elif number in _MEDIA:
                 other = number
         if tensor is not None:
             plugin = self._plugins.get(tag, "")
             if tag in SETTINGS:
-                yield from _settings(tensor)
+                told += _settings(tensor)
                 return
             if plugin in ("", "scalars"):
                 figure = _scalar(tensor)
             if figure is None and plugin != "_hparams_":
-                yield Skipped(_PLUGINS.get(plugin, plugin or "tensors"))
+                told.append(Skipped(_PLUGINS.get(plugin, plugin or "tensors")))
         if figure is None:
             if other:
-                yield Skipped(_MEDIA[other])
+                told.append(Skipped(_MEDIA[other]))
             return
+        self._figure(tag, figure, step, t, told)
+
+    def _figure(self, tag: str, figure: float, step: int, t: float | None, told: list[Item]) -> None:
         name = self.head + tag
-        self.summed_up = self.summed_up or name == "train/train_runtime"
+        if name == "train/train_runtime":
+            self.summed_up = True
         if step == 0:
             # Nobody gave it a step as long as all its values are at 0: then they count up.
             step = self._counts.get(name, 0)
@@ -170,7 +181,7 @@ class _Reading:
         else:
             self._counts[name] = -1
         if step != self._step or name in self._values:
-            yield from self.flush()
+            told += self.flush()
         self._step, self._t = step, t
         self._values[name] = figure
 
@@ -198,6 +209,47 @@ class _Reading:
                 ended = double(end[2]) if 2 in end else t
                 reason = "" if status is Status.SUCCEEDED else "its session was ended as a failure"
                 self.ending = Facts(status=status, reason=reason, ended=ended)
+
+
+def _plain_scalar(data: bytes) -> tuple[str, float, int, float] | None:
+    """Tag, value, step and time of an event that is one number and nothing else, as almost all of them are.
+
+    The same as field by field, in a fifth of the time; `None` for every other event.
+    """
+    try:
+        if data[0] != 9:  # the time
+            return None
+        at = 9
+        step = 0
+        if data[at] == 16:
+            shift = 0
+            while True:
+                at += 1
+                step |= (data[at] & 127) << shift
+                if data[at] < 128:
+                    break
+                shift += 7
+            at += 1
+        end = len(data)
+        tag_at = at + 6
+        tag_end = tag_at + data[at + 5]
+        # a summary of one value, of a tag and a number, each of less than 128 bytes, up to the end
+        if (
+            data[at] == 42
+            and at + 2 + data[at + 1] == end
+            and data[at + 1] < 128
+            and data[at + 2] == 10
+            and at + 4 + data[at + 3] == end
+            and data[at + 4] == 10
+            and tag_end + 5 == end
+            and data[tag_end] == 21
+            and step < 1 << 62
+        ):
+            tag, figure = data[tag_at:tag_end], _SINGLE.unpack_from(data, tag_end + 1)[0]
+            return tag.decode("utf-8", "replace"), figure, step, _DOUBLE.unpack_from(data, 1)[0]
+    except IndexError:
+        pass
+    return None
 
 
 def _value(data: int | bytes) -> Any:
