@@ -100,20 +100,20 @@ def learning_rate_high(curves: Curves) -> Detected | None:
     train = shape_of(curves.metrics[TRAIN], least=2 * ENOUGH)
     if train is None or train.lowest <= 0:
         return None
-    leaps = _leaps(train)
-    if not leaps:
+    leaps, hump = _leaps(train), _hump(train)
+    if not leaps and not hump:
         return None
     bursts = _bursts(curves.metrics.get(GRADIENT, []))
     rate, usual = peak_rate(curves), usual_rate(curves)
     high = min(2.0, max(0.0, log(rate / usual, 10))) if rate else 0.0
-    confidence = 0.25 + 0.1 * (min(4, len(leaps)) + min(2, len(bursts)) + high) + (0.2 if _hump(train) else 0.0)
+    confidence = 0.25 + 0.1 * (min(4, len(leaps)) + min(2, len(bursts)) + high) + (0.2 if hump else 0.0)
     if confidence < 0.6:
         return None
-    found = [evidence(TRAIN, leaps[:8], "well above the level before")]
+    found = [evidence(TRAIN, leaps[:8] or hump[:8], "well above the level before")]
     if bursts:
         found.append(evidence(GRADIENT, bursts[:8], "several times as long as usual"))
-    times = "once" if len(leaps) == 1 else f"{len(leaps)} times"
-    return Detected(leaps[0][0], confidence, tuple(found), {"times": times, "rate": _rate_words(curves)})
+    times = "once" if len(leaps) < 2 else f"{len(leaps)} times"
+    return Detected((leaps or hump)[0][0], confidence, tuple(found), {"times": times, "rate": _rate_words(curves)})
 
 
 def slower(curves: Curves, seen: Detected) -> tuple[Act, ...]:
@@ -327,17 +327,17 @@ def _leaps(train: Shape) -> Points:
     return found
 
 
-def _hump(train: Shape) -> bool:
-    """Whether the loss stood well above a level that it had reached, for more than a moment."""
+def _hump(train: Shape) -> Points:
+    """The points with which the loss first stood, for more than a moment, well above a level that it had reached."""
     values = [value for _, value in train.points]
     # all but one of the points in a window are above its level
     levels = [sorted(values[at : at + HUMP])[1] for at in range(len(values) - HUMP + 1)]
     lowest = levels[0]
-    for now in levels:
+    for at, now in enumerate(levels):
         if now > lowest + max(0.2 * lowest, 5 * train.noise):
-            return True
+            return train.points[at : at + HUMP]
         lowest = min(lowest, now)
-    return False
+    return []
 
 
 def _bursts(gradients: Points) -> Points:
