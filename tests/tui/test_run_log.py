@@ -360,6 +360,7 @@ async def test_the_end_of_a_long_log_is_there_while_the_rest_is_counted(
             count(log, data)
 
     monkeypatch.setattr(LogLines, "_count", waiting)
+    monkeypatch.setattr("tui.widgets.log_reading.SPELL_S", 0.01)
     runs.add(RUN, log="".join(f"line {number:06d}\n" for number in range(20_000)))
     async with showing(LogPane(), runs, RUN) as driver:
         await driver.sees("line 019999", "the rest is being counted")

@@ -33,14 +33,13 @@ class LogTail(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     LogTail {
         height: 1fr;
-        scrollbar-size-vertical: 1;
-        .log-tail--muted { color: $text-muted; }
+        scrollbar-size: 0 1;
         .log-tail--error { color: $text-error; }
         .log-tail--warning { color: $text-warning; }
         .log-tail--match { color: $text-accent; text-style: bold; }
     }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"log-tail--{name}" for name in ("muted", "error", "warning", "match")}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"log-tail--{name}" for name in ("error", "warning", "match")}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "down", id="log.down", show=False),
         Binding("k", "scroll_up", "up", id="log.up", show=False),

@@ -170,7 +170,7 @@ def _quality(found: RunData, dataset: "Dataset", width: int) -> Content:
     if report is None:
         words = "Not checked yet. Open it (o) and press V for a report: duplicates, leaks between splits, empty turns …"
         return Content(words).stylize(MUTED)
-    lines = [grade_content(report, width, MOST_REASONS), Content("")]
+    lines = [grade_content(report, width, MOST_REASONS)]
     checks = [check for check in report.checks if check.count and check.level != "info"]
     checks.sort(key=lambda one: (one.level != "error", -one.count))
     for check in checks[:MOST_FAULTS]:

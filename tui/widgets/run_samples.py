@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tui.services import Services
 
 MOST_EVALUATIONS = 500
-COLUMN, MOST_COLUMNS = 36, 6
+COLUMN, MOST_COLUMNS = 28, 6
 """Cells that an answer needs beside others, and how many stand side by side."""
 PROMPTS = 33
 """Cells of the list of prompts, with what is between it and the answers."""
@@ -96,7 +96,9 @@ class SamplesPane(RunPane):
         Binding("left,h", "step(-1)", "earlier step", id="samples.earlier", key_display="←", show=False),
         Binding("right,l", "step(1)", "steps", id="samples.later", key_display="← →", tooltip="The next step"),
         Binding("D", "way", "compare with", id="samples.way", tooltip="Step before, base model, reference, nothing"),
-        Binding("space", "choose", "choose step", id="samples.choose", tooltip="Compare all steps with this one"),
+        Binding(
+            "space", "choose", "choose step", id="samples.choose", show=False, tooltip="Compare all steps with this one"
+        ),
         Binding("pagedown,ctrl+d", "scroll_answers(1)", "page down", id="samples.page_down", show=False),
         Binding("pageup,ctrl+u", "scroll_answers(-1)", "page up", id="samples.page_up", show=False),
     ]
@@ -139,6 +141,7 @@ class SamplesPane(RunPane):
         self._stamp, self._samples, run = found
         self._live = run.status.live
         self.set_class(not self._samples.prompts, "-none")
+        self.refresh_bindings()
         if not self._samples.prompts:
             self.query_one("#none", Static).update(nothing_content(run))
             self.query_one("#about", Static).update("")
@@ -167,6 +170,8 @@ class SamplesPane(RunPane):
             asked.append(Content.assemble(("reference  ", "$text-success"), answers.reference))
         self.query_one("#asked", Static).update(Content("\n").join(asked))
         shown = self._shown_steps(cursor, way)
+        if self.has_class("-narrow"):
+            shown.reverse()  # what it says now is not to be scrolled to
         for place, column in enumerate(self.query("#columns Static").results(Static)):
             column.display = place < len(shown)
             if place < len(shown):

@@ -45,8 +45,8 @@ def word_diff(before: str, after: str) -> Content:
 
 
 def likeness(before: str, after: str) -> float:
-    """How much two texts share, word by word and in order: 0 to 1. Blanks do not count."""
-    old, new = (_SPOKEN.findall(text) for text in (before, after))
+    """How much two texts share, word by word and in order: 0 to 1. Blanks, signs and case do not count."""
+    old, new = (_SPOKEN.findall(text.casefold()) for text in (before, after))
     if not old and not new:
         return 1.0
     return SequenceMatcher(None, old[:MOST_WORDS], new[:MOST_WORDS], autojunk=False).ratio()
