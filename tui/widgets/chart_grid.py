@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Grid
 from textual.content import Content
 from textual.message import Message
@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from tui.widgets.chart_data import ChartSeries, Marker, finite_range
 from tui.widgets.chart_filter import ChartFilter
+from tui.widgets.chart_grid_keys import GRID_KEYS
 from tui.widgets.chart_order import MOST, STEPS, ChartOrder, layout, room_for
 from tui.widgets.chart_scales import AXES, axes_of
 from tui.widgets.line_chart import LineChart
@@ -50,54 +51,7 @@ class ChartGrid(Widget, can_focus=True):
         & > .none { height: 1fr; content-align: center middle; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("h", "pan(-1)", "pan left", id="chart.left", show=False),
-        Binding("l", "pan(1)", "pan right", id="chart.right", show=False),
-        Binding("plus,equals_sign", "zoom(0.5)", "zoom in", id="chart.in", show=False, key_display="+"),
-        Binding("minus", "zoom(2.0)", "zoom out", id="chart.out", show=False, key_display="-"),
-        Binding("0", "reset", "whole range", id="chart.reset", show=False, tooltip="The whole range, no crosshair"),
-        Binding(
-            "x", "x_axis", "x-axis", id="chart.x", show=False, tooltip="Steps, epochs, time or tokens on the x-axis"
-        ),
-        Binding(
-            "y", "log", "log axis", id="chart.log", show=False, tooltip="Logarithmic y-axis of this chart, on and off"
-        ),
-        Binding("m", "smooth", "smoothing", id="chart.smooth", show=False, tooltip="Smoothing: none, 0.6, 0.9, 0.97"),
-        Binding("left", "cross(-1)", "crosshair left", id="chart.cross_left", show=False),
-        Binding("right", "cross(1)", "crosshair right", id="chart.cross_right", show=False),
-        Binding("shift+left", "cross(-10)", "crosshair far left", id="chart.cross_far_left", show=False),
-        Binding("shift+right", "cross(10)", "crosshair far right", id="chart.cross_far_right", show=False),
-        Binding(
-            "less_than_sign",
-            "extreme(False)",
-            "lowest point",
-            id="chart.lowest",
-            show=False,
-            key_display="<",
-            tooltip="Crosshair to the lowest point; again: of the next curve",
-        ),
-        Binding(
-            "greater_than_sign",
-            "extreme(True)",
-            "highest point",
-            id="chart.highest",
-            show=False,
-            key_display=">",
-            tooltip="Crosshair to the highest point; again: of the next curve",
-        ),
-        Binding("up,k", "move(-1)", "previous chart", id="chart.previous", show=False),
-        Binding("down,j", "move(1)", "next chart", id="chart.next", show=False),
-        Binding("pageup", "turn(-1)", "page of charts back", id="chart.page_back", show=False),
-        Binding("pagedown", "turn(1)", "next page of charts", id="chart.page_on", show=False),
-        Binding("g", "more(-1)", "fewer charts", id="chart.fewer", show=False, tooltip="Fewer charts, each larger"),
-        Binding("G", "more(1)", "more charts", id="chart.more", show=False, tooltip="More charts, up to nine"),
-        Binding("p", "pin", "pin", id="chart.pin", show=False, tooltip="Keep this chart on every page, or let it go"),
-        Binding("slash", "filter", "filter charts", id="chart.filter", show=False, key_display="/"),
-        Binding(
-            "f", "full", "full screen", id="chart.full", show=False, tooltip="This chart alone; again, or esc: back"
-        ),
-        Binding("escape", "leave", "all charts", id="chart.leave", show=False, key_display="esc"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = GRID_KEYS
     ALLOW_MAXIMIZE = True
 
     count: reactive[int] = reactive(4)
