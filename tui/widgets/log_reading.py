@@ -13,8 +13,8 @@ MARGIN = 400
 """Lines that are read before and after those on the screen, so that scrolling finds them there."""
 PREVIEW = 1000
 """Lines of the end that are shown while a long file is still being counted."""
-SPELL_S = 0.08
-"""How long the file is looked through before the view gets what there is."""
+SPELL_S = 0.05
+"""How long the file is looked through before the view gets what there is; not at all where lines are waited for."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,10 @@ NOTHING = Reading(Page(), 0, 0, 0, 0, None, 1.0, 1.0, (), True, False)
 def look(log: LogLines, search: LogSearch | None, wanted: Wanted, before: Reading) -> Reading:
     """Take in what is new, for a moment, and read the page that is wanted. Raises `OSError`."""
     size, ended = log.size, log.count
-    log.advance(SPELL_S)
+    top = max(0, before.rows - wanted.rows) if wanted.follows else min(wanted.first, before.rows)
+    waited_for = not before.page.covers(top, min(before.rows, top + wanted.rows))
+    spell_s = 0.0 if waited_for else SPELL_S
+    log.advance(spell_s)
     errors, warnings = log.levels[ERROR], log.levels[WARNING]
     if not log.complete and not before.lines:
         return _preview(log, before)
@@ -95,7 +98,7 @@ def look(log: LogLines, search: LogSearch | None, wanted: Wanted, before: Readin
     same = (before.numbers is None) == (numbers is None) and before.counted >= 1 and log.size >= size
     if grown or not same or numbers is not None or not page.covers(first, min(rows, first + wanted.rows)):
         page = _page(log, numbers, max(0, first - MARGIN), min(rows, first + wanted.rows + MARGIN))
-    searching = search.advance(log.counted, SPELL_S) if search else False
+    searching = search.advance(log.counted, spell_s) if search else False
     return Reading(
         page,
         rows,
