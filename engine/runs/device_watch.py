@@ -79,8 +79,8 @@ class DeviceWatch:
         self._nvml: Any = None
         self._problem = ""
         self._failed: float | None = None
-        self._handles: list[Any] = []
-        self._uuids: list[str] = []
+        self._known: dict[str, tuple[int, Any]] = {}
+        """UUID → NVML's number and handle."""
         self._looked = False
 
     @property
@@ -89,7 +89,7 @@ class DeviceWatch:
         return self._problem
 
     def gpus(self, uuids: Sequence[str] | None = None, *, tenants: bool = False) -> tuple[GpuNow, ...]:
-        """These GPUs, or all of this machine. One that is gone has a `problem`; none where NVML is missing.
+        """These GPUs, or all of this machine that answer. One that is gone has a `problem`; none where NVML is missing.
 
         `tenants` also asks whose processes are on them.
         """
@@ -97,12 +97,12 @@ class DeviceWatch:
             problem = self._problem or "there is no NVML here to ask"
             return tuple(GpuNow(number, uuid, problem=problem) for number, uuid in enumerate(uuids or ()))
         found = []
-        for uuid in self._uuids if uuids is None else uuids:
-            if uuid in self._uuids:
-                number = self._uuids.index(uuid)
-                found.append(self._gpu(number, uuid, self._handles[number], tenants))
+        for uuid in self._known if uuids is None else uuids:
+            if uuid in self._known:
+                number, handle = self._known[uuid]
+                found.append(self._gpu(number, uuid, handle, tenants))
             else:
-                found.append(GpuNow(-1, uuid, problem="this GPU is not in the machine any more"))
+                found.append(GpuNow(-1, uuid, problem="the driver does not know this GPU any more"))
         if any(gpu.problem for gpu in found):
             self._close("")
             self._failed = None
@@ -142,12 +142,16 @@ class DeviceWatch:
             return False
         try:
             pynvml.nvmlInit()
-            self._handles = [pynvml.nvmlDeviceGetHandleByIndex(n) for n in range(pynvml.nvmlDeviceGetCount())]
-            self._uuids = [str(pynvml.nvmlDeviceGetUUID(handle)) for handle in self._handles]
+            count = pynvml.nvmlDeviceGetCount()
         except pynvml.NVMLError as error:
             self._close(f"the driver cannot be asked: {error}")
             return False
         self._nvml, self._problem = pynvml, ""
+        self._known = {}
+        for number in range(count):
+            with suppress(pynvml.NVMLError):  # a lost one does not take the others along
+                handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+                self._known[str(pynvml.nvmlDeviceGetUUID(handle))] = number, handle
         return True
 
     def _close(self, problem: str) -> None:
@@ -155,7 +159,7 @@ class DeviceWatch:
         if self._nvml is not None:
             with suppress(self._nvml.NVMLError):
                 self._nvml.nvmlShutdown()
-        self._nvml, self._handles, self._uuids = None, [], []
+        self._nvml, self._known = None, {}
         self._problem, self._failed = problem, time.monotonic()
 
     def _gpu(self, index: int, uuid: str, handle: Any, tenants: bool) -> GpuNow:
