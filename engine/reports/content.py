@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.errors import BadInput
@@ -12,7 +12,9 @@ from engine.reports.curves import Plot, chosen_metrics, read_plots
 from engine.reports.lanes import Lane, lanes_of
 from engine.reports.remarks import Remark, read_remarks
 from engine.reports.tables import Table, differing_table, metric_table, origin_table, settings_table, took_table
+from engine.reports.withheld import open_settings
 from engine.runs.compare import EVAL_LOSS, TRAIN_LOSS, Comparison, compare
+from engine.runs.compare_words import sentence
 from engine.text import clean_line
 from store import Store
 
@@ -58,6 +60,7 @@ def read_report(
     against = baseline_index(lanes, baseline)
     names = chosen_metrics(lanes, metrics)
     comparison = compare(store, [lane.run.id for lane in lanes])
+    shown = replace(comparison, differing=open_settings(comparison.differing))  # the sentence has their values
     plans = {lane.run.id: _plan(store, lane) for lane in lanes}
     plots, more_plots = read_plots(store, lanes, names)
     prompts, more_prompts = read_prompts(store, lanes)
@@ -65,7 +68,7 @@ def read_report(
         lanes,
         against,
         comparison,
-        clean_line(comparison.sentence) if len(lanes) > 1 else _of_one(lanes[0]),
+        clean_line(sentence(shown, against)) if len(lanes) > 1 else _of_one(lanes[0]),
         time.time(),
         metric_table(comparison, names, against),
         differing_table(comparison, against),

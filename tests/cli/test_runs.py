@@ -115,7 +115,9 @@ def test_compare(cli: Cli, make_run: MakeRun) -> None:
     assert document["differing"] == {"lora_r": [8, 16], "learning_rate": [1e-4, 2e-4]}
     assert document["metrics"]["eval/loss"] == [1.2, 1.09] and document["best"]["eval/loss"] == 1
     assert document["best"]["train/loss"] is None, "a tie has no winner"
-    assert document["sentence"] == "second is better by 0.11 eval loss; it differs in lora_r and learning_rate."
+    assert document["sentence"] == (
+        "first → second: lora_r 8 → 16 and learning_rate 1e-4 → 2e-4; eval loss 1.200 → 1.090, better by 0.11 (9.2 %)."
+    )
     text = cli("runs", "compare", "first", "second").stdout
     assert "★ 1.09" in text and document["sentence"] in text
     assert cli("runs", "compare", "first", "first").status == 2
