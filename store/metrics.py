@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import isfinite, nan
 from typing import Any
 
@@ -119,13 +119,24 @@ def _one_a_step(rows: list[_PointRow]) -> list[_PointRow]:
 
 
 def _thin(rows: list[_PointRow], most: int) -> list[_PointRow]:
-    """Neighbours merged into groups of one size, the last of each kept with the extremes of all."""
-    size = -(-len(rows) // most)
+    """Neighbours merged, the last of each group kept with the extremes of all.
+
+    A group is a stretch of steps that begins at a multiple of its length, a power of two: as a run grows, what was
+    merged stays as it was until the length doubles, and a live curve does not flicker.
+    """
+    width = 1
+    while _stretches(rows, width) > most:
+        width *= 2
     thinned = []
-    for start in range(0, len(rows), size):
-        group = rows[start : start + size]
+    for _, members in groupby(rows, key=lambda row: row[0] // width):
+        group = list(members)
         step, value, t, _, _ = group[-1]
         lows = [row[3] for row in group if isfinite(row[3])]
         highs = [row[4] for row in group if isfinite(row[4])]
         thinned.append((step, value, t, min(lows, default=value), max(highs, default=value)))
     return thinned
+
+
+def _stretches(rows: list[_PointRow], width: int) -> int:
+    """How many stretches of `width` steps the rows lie in."""
+    return len({row[0] // width for row in rows})

@@ -235,3 +235,16 @@ def test_a_chart_reads_few_rows(store: Store) -> None:
         connection.set_trace_callback(None)
         rows = [len(connection.execute(statement).fetchall()) for statement in sql if "BETWEEN" in statement]
         assert 0 < sum(rows) <= 2 * max_points + 1
+
+
+def test_what_was_thinned_stays_as_a_run_grows(store: Store) -> None:
+    """Each further point changes the last group alone, but for the moments when the groups double."""
+    changed = []
+    before: list[tuple[float, ...]] = []
+    for step in range(1, 400):
+        add_points(store, "r1", {"train/loss": [(step, 1 / step, float(step))]})
+        got = series(store, max_points=40)
+        now = list(zip(got.steps, got.values, got.low, got.high, strict=True))
+        changed.append(sum(one not in now for one in before))
+        before = now
+    assert sum(count > 1 for count in changed) <= 5
