@@ -17,6 +17,8 @@ from engine.runs.rundir import RunDir, read_json
 from store.records import TERMINAL, Status
 
 ID = re.compile(r"r[0-9a-z]{11}")
+IMPORTED = "imported:"
+"""How the stamp begins of a run that had been imported there: it is the stamp of what it was imported from."""
 _KEPT = ("asked", "plan", "versions", "template_hash", "needs_bytes", "parent")
 _LONGEST_RECIPE = 1 << 20
 _LONGEST_LOG = 256 << 20
@@ -34,6 +36,7 @@ def find_copied(folder: Path) -> FoundRun | None:
         return None
     events = RunDir(folder).events.stat()
     own = inputs.get("source_id")  # imported there: what it was then is what it is here
+    stamp = inputs.get("source_stamp")
     created = inputs.get("created")
     return FoundRun(
         source=str(inputs.get("source") or "finetui"),
@@ -41,7 +44,7 @@ def find_copied(folder: Path) -> FoundRun | None:
         name=str(inputs.get("name") or folder.name),
         path=folder,
         files=(RunDir(folder).events,),
-        stamp=f"{events.st_size}:{events.st_mtime_ns}",
+        stamp=f"{IMPORTED}{stamp}" if own and stamp else f"{events.st_size}:{events.st_mtime_ns}",
         size=events.st_size,
         key=str(inputs.get("id") or ""),
         created=float(created) if isinstance(created, (int, float)) else None,

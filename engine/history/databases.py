@@ -10,7 +10,6 @@ from urllib.parse import quote
 from engine.history.items import Damage
 
 MAGIC = b"SQLite format 3\0"
-_READ_ROWS = 2_000
 _WIDEST_GAP = 1 << 16
 
 
@@ -48,39 +47,53 @@ def columns(connection: sqlite3.Connection, table: str) -> set[str]:
 
 
 def rows(
-    connection: sqlite3.Connection, table: str, wanted: str, where: str, parameters: tuple[Any, ...]
+    connection: sqlite3.Connection, table: str, wanted: str, column: str = "", key: str = ""
 ) -> Iterator[tuple[Any, ...] | Damage]:
     """`rowid` and the `wanted` columns of a table's rows, in the order in which they were written.
 
-    Pages that are damaged are gone around: the rows on them are lost, and said to be; those after them are read.
+    Of those alone whose `column` is `key`, where one is named. Pages that are damaged are gone around: the rows on them
+    are lost, and said to be; those after them are read.
     """
+    where = f"{column} = ?" if column else "1"
+    last = 0
+    try:
+        cursor = connection.execute(
+            f"SELECT rowid, {wanted} FROM {table} WHERE {where} ORDER BY rowid", (key,) if column else ()
+        )
+        for row in cursor:
+            yield row
+            last = row[0]
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR):
+            yield Damage(f"{table}: {error}")
+            return
+        yield from _around_damage(connection, table, wanted, f"+{where}", (key,) if column else (), last)
+
+
+def _around_damage(
+    connection: sqlite3.Connection, table: str, wanted: str, where: str, parameters: tuple[Any, ...], last: int
+) -> Iterator[tuple[Any, ...] | Damage]:
+    """The rows after `last`, read in the order of the table itself, whose indexes may be damaged."""
     sql = f"SELECT rowid, {wanted} FROM {table} WHERE {where} AND rowid > ? ORDER BY rowid"
-    last, gap, lost_from = 0, 1, -1
-    highest: int | None = None
+    highest = _highest(connection, table)
+    lost_from, gap = 0, 1
     while True:
         try:
-            cursor = connection.execute(sql, (*parameters, last))
-            while found := cursor.fetchmany(_READ_ROWS):
-                if lost_from >= 0:
-                    yield Damage(f"{table}: rows {lost_from + 1} to {found[0][0] - 1} cannot be read")
-                    lost_from, gap = -1, 1
-                yield from found
-                last = found[-1][0]
+            for row in connection.execute(sql, (*parameters, last)):
+                if lost_from:
+                    yield Damage(f"{table}: rows {lost_from} to {row[0] - 1} cannot be read")
+                    lost_from, gap = 0, 1
+                yield row
+                last = row[0]
         except sqlite3.DatabaseError as error:
-            if highest is None:
-                highest = _highest(connection, table)
-            if lost_from < 0:
-                lost_from = last
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                yield Damage(f"{table}: {error}")
-                return
+            lost_from = lost_from or last + 1
             last, gap = last + gap, min(2 * gap, _WIDEST_GAP)
             if last >= highest:
-                yield Damage(f"{table}: rows from {lost_from + 1} on cannot be read ({error})")
+                yield Damage(f"{table}: rows from {lost_from} on cannot be read ({error})")
                 return
         else:
-            if lost_from >= 0:
-                yield Damage(f"{table}: rows from {lost_from + 1} on cannot be read")
+            if lost_from:
+                yield Damage(f"{table}: rows from {lost_from} on cannot be read")
             return
 
 

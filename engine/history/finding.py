@@ -194,7 +194,7 @@ class _Search:
         known = self._runs.get(run.source_id)
         if known is None:
             self._runs[run.source_id] = run
-        elif run.source == "wandb" and run.path != known.path:
+        elif known.path.suffix == run.path.suffix == ".wandb" and run.path != known.path:
             # The same run, started again: W&B made a file for each start.
             first, second = sorted((known, run), key=lambda one: one.created or 0.0)
             self._runs[run.source_id] = replace(

@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.errors import FinetuiError
 from engine.history.config import dataset_of, flattened, method_of, model_of
-from engine.history.copied import ID, copy_run
+from engine.history.copied import ID, IMPORTED, copy_run
 from engine.history.items import Damage, FoundRun, Reader
 from engine.history.mlflow import read_mlflow, read_mlruns
 from engine.history.tensorboard import read_tensorboard
@@ -23,6 +23,7 @@ from engine.history.trainer import read_trainer
 from engine.history.wandb import read_wandb
 from engine.history.writing import HistoryWriter
 from engine.home import Home
+from engine.insight.diagnosis import FindingKeeper
 from engine.runs.fields import text
 from engine.runs.ingest import ingest_run
 from engine.runs.launcher import LONGEST_NAME, clean_name, new_run, unique_name
@@ -115,18 +116,22 @@ def run_id_of(run: FoundRun) -> str:
 
 def state_of(home: Home, run: FoundRun) -> str:
     """What an import would do with a run: it is `new`, has `more` than was imported, or is `here` already."""
-    inputs = read_json(RunDir(home.runs / run_id_of(run)).inputs)
+    rundir = RunDir(home.runs / run_id_of(run))
+    inputs = read_json(rundir.inputs)
     if not isinstance(inputs, dict):
         return "new"
-    return "here" if _is_here(inputs, run) else "more"
+    return "here" if _is_here(rundir, inputs, run) else "more"
 
 
-def _is_here(inputs: dict[str, Any], run: FoundRun) -> bool:
+def _is_here(rundir: RunDir, inputs: dict[str, Any], run: FoundRun) -> bool:
     """Whether a folder holds what was found: imported as it is now, or not imported at all but this home's own."""
-    return "source_id" not in inputs or inputs.get("source_stamp") == _stamp(run)
+    own = "source_id" not in inputs or run.path == rundir.path.resolve()
+    return own or inputs.get("source_stamp") == _stamp(run)
 
 
 def _stamp(run: FoundRun) -> str:
+    if run.stamp.startswith(IMPORTED):
+        return run.stamp.removeprefix(IMPORTED)
     return hashlib.sha256(f"{FORMAT}|{run.stamp}".encode()).hexdigest()[:20]
 
 
@@ -137,7 +142,7 @@ def _import(
     rundir = RunDir(home.runs / run_id)
     before = read_json(rundir.inputs)
     before = before if isinstance(before, dict) else None
-    if before is not None and _is_here(before, run):
+    if before is not None and _is_here(rundir, before, run):
         known = store.runs.get(run_id)
         if known is None:
             _register(store, rundir, before, [], told)
@@ -171,6 +176,7 @@ def _import(
     finally:
         shutil.rmtree(draft.path, ignore_errors=True)
     _register(store, rundir, inputs, tags, told)
+    FindingKeeper(store).look(run_id)
     told(1.0)
     return replace(result, id=run_id, name=wanted, outcome="updated" if before else "imported")
 

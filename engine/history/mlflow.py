@@ -38,8 +38,8 @@ def find_mlflow(path: Path, connection: sqlite3.Connection) -> Iterator[FoundRun
     except sqlite3.DatabaseError as error:
         yield Damage(f"{path.name}: metrics cannot be counted: {error}")
     known = columns(connection, "runs")
-    alive = "lifecycle_stage = 'active'" if "lifecycle_stage" in known else "1"
-    for row in rows(connection, "runs", "run_uuid, name, start_time, end_time, status", alive, ()):
+    alive = ("lifecycle_stage", "active") if "lifecycle_stage" in known else ()
+    for row in rows(connection, "runs", "run_uuid, name, start_time, end_time, status", *alive):
         if isinstance(row, Damage):
             yield Damage(f"{path.name}: {row.message}")
             continue
@@ -72,7 +72,7 @@ def _about(run: FoundRun, connection: sqlite3.Connection) -> Iterator[Item]:
     pairs: dict[str, dict[str, str]] = {"params": {}, "tags": {}}
     for table, found in pairs.items():
         if {"key", "value", "run_uuid"} <= columns(connection, table):
-            for row in rows(connection, table, "key, value", "run_uuid = ?", (run.key,)):
+            for row in rows(connection, table, "key, value", "run_uuid", run.key):
                 if isinstance(row, Damage):
                     yield Damage(f"{run.path.name}: {row.message}")
                 else:
@@ -89,7 +89,7 @@ def _about(run: FoundRun, connection: sqlite3.Connection) -> Iterator[Item]:
 def _from_database(run: FoundRun, connection: sqlite3.Connection, at: At) -> Iterator[Point | Damage]:
     has_nan = "is_nan" in columns(connection, "metrics")
     wanted = f"key, value, timestamp, step, {'is_nan' if has_nan else '0'}"
-    for done, row in enumerate(rows(connection, "metrics", wanted, "run_uuid = ?", (run.key,))):
+    for done, row in enumerate(rows(connection, "metrics", wanted, "run_uuid", run.key)):
         if isinstance(row, Damage):
             yield Damage(f"{run.path.name}: {row.message}")
             continue

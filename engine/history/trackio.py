@@ -57,7 +57,7 @@ def find_trackio(path: Path, connection: sqlite3.Connection) -> Iterator[FoundRu
 def _runs_seen(connection: sqlite3.Connection, table: str, key: str) -> dict[str, list[Any]]:
     """The runs of which rows of a damaged table tell."""
     found: dict[str, list[Any]] = {}
-    for row in rows(connection, table, f"{key}, run_name, timestamp", "1", ()):
+    for row in rows(connection, table, f"{key}, run_name, timestamp"):
         if not isinstance(row, Damage):
             known = found.setdefault(str(row[1]), [row[2] or str(row[1]), 0, "", row[3]])
             known[1] += 1
@@ -117,7 +117,7 @@ def _rows(
     if not key:
         return
     t = 0.0
-    for row in rows(connection, table, wanted, f"{key} = ?", (run.key,)):
+    for row in rows(connection, table, wanted, key, run.key):
         if isinstance(row, Damage):
             yield t, Damage(f"{run.path.name}: {row.message}")
             continue
@@ -135,7 +135,7 @@ def _rows(
 def _alerts(run: FoundRun, connection: sqlite3.Connection) -> Iterator[tuple[float, Item]]:
     key = _key(connection, "alerts")
     if key:
-        for row in rows(connection, "alerts", "timestamp, level, title, text", f"{key} = ?", (run.key,)):
+        for row in rows(connection, "alerts", "timestamp, level, title, text", key, run.key):
             if not isinstance(row, Damage):
                 t = _time(row[1]) or 0.0
                 yield t, Alert(str(row[2]), str(row[3]), str(row[4] or ""), t)

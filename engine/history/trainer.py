@@ -82,11 +82,12 @@ def read_trainer(run: FoundRun, at: At) -> Iterator[Item]:
                 elif isinstance(entry, Damage):
                     yield Damage(f"{state.name}: {entry.message}")
                 else:
-                    step = whole_step(entry.pop("step", None))
+                    said = entry.pop("step", None)
+                    step = whole_step(said)
                     last = last if step is None else max(last, step)
                     if "train_runtime" in entry:
                         facts["finished"] = True
-                    yield Row(entry, step, times.of(step))
+                    yield Row(entry, said, times.of(step))
                     at(min(run.size, raw.tell()))
             facts |= _facts(tail)
     except OSError as error:
@@ -162,11 +163,12 @@ class _Times:
                 continue
             if item.step < before:  # started again from there: what came after it counts no more
                 self._beyond = [row for row in self._beyond if row.step < item.step]
+                self._at = {step: t for step, t in self._at.items() if step < item.step}
             before = item.step
             if item.step > saved:
                 self._beyond.append(item)
             elif len(self._at) < _MOST_TIMES:
-                self._at[item.step] = item.t
+                self._at.setdefault(item.step, item.t)
 
     def of(self, step: int | None) -> float | None:
         """When the step was logged; else, where nothing tells, when the file was written."""
