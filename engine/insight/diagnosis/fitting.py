@@ -6,7 +6,7 @@ from engine.insight.diagnosis import acts
 from engine.insight.diagnosis.curves import Curves, Points
 from engine.insight.diagnosis.records import Act
 from engine.insight.diagnosis.rule import Detected, evidence, figure
-from engine.insight.diagnosis.shape import at_step, between, finite, level, noise_of, shape_of
+from engine.insight.diagnosis.shape import Shape, at_step, between, finite, level, noise_of, shape_of
 
 TRAIN, EVAL = "train/loss", "eval/loss"
 
@@ -18,6 +18,9 @@ BY_HEART = 0.12
 
 FEW_EPOCHS = 4.0
 """Passes over the rows below which a low loss shows easy rows rather than rows learnt by heart."""
+
+FEW_STEPS = 10
+"""Steps in which nothing much can be learnt."""
 
 
 def overfitting(curves: Curves) -> Detected | None:
@@ -110,7 +113,7 @@ def leak(curves: Curves) -> Detected | None:
     late = evaluations[len(evaluations) // 2 :]
     beside = [(step, level(between(train.points, *_around(evaluations, step)))) for step, _ in late]
     gaps = [(value - near) / near for (_, value), (_, near) in zip(late, beside, strict=True) if near > 0]
-    seen = bool(gaps) and median(gaps) <= 0 and epochs >= FEW_EPOCHS and _fell_by_repetition(evaluations, curves)
+    seen = bool(gaps) and median(gaps) <= 0 and epochs >= FEW_EPOCHS and _fell_by_repetition(train, evaluations, curves)
     if not (reported or (seen and told != 0)):
         return None
     said = f"The dataset's report counts {told:,} such rows." if told else "The dataset's report would say which."
@@ -131,12 +134,17 @@ def _around(evaluations: Points, step: int) -> tuple[float, float]:
     return step - half, step + half
 
 
-def _fell_by_repetition(evaluations: Points, curves: Curves) -> bool:
-    """Whether validation loss fell to less than half, and for the most part after the second pass over the rows."""
+def _fell_by_repetition(train: Shape, evaluations: Points, curves: Curves) -> bool:
+    """Whether validation loss fell to less than half, and for the most part after the second pass over the rows.
+
+    Where two passes are a few steps only, nobody could learn anything in them: then rows have to be known by heart.
+    """
     first, last = evaluations[0][1], evaluations[-1][1]
     twice = curves.step * 2 / curves.epoch if curves.epoch else 0.0
     then = at_step(evaluations, int(twice))
-    return then is not None and last < 0.5 * first and then - last > 0.5 * (first - last)
+    if then is None or last > 0.5 * first or then - last < 0.5 * (first - last):
+        return False
+    return twice >= FEW_STEPS or train.last < 2 * BY_HEART
 
 
 def after_leak(curves: Curves, seen: Detected) -> tuple[Act, ...]:
