@@ -176,6 +176,21 @@ async def test_it_follows_a_live_run(make_app: MakeApp, filled: SampleRuns) -> N
         await driver.wait(lambda: len(chart(driver).series[0].values) == 48)
 
 
+async def test_the_list_under_it_rests_and_is_up_to_date_again_afterwards(
+    make_app: MakeApp, filled: SampleRuns
+) -> None:
+    async with make_app() as driver:
+        await driver.sees("emoji-next")
+        listing = driver.app.screen
+        await driver.press("down", "down", "enter")
+        await driver.sees("step 42/60")
+        assert driver.app.screen.is_current and not listing.is_current
+        filled.train(LIVE, 43, 57, total_steps=60)
+        await driver.sees("step 57/60")
+        await driver.press("escape")
+        await driver.sees("6 runs", "95%")
+
+
 async def test_a_run_that_cannot_be_read_is_said_once(
     make_app: MakeApp, filled: SampleRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:

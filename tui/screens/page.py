@@ -42,6 +42,18 @@ class Page(Screen[None]):
         yield from ()
 
     @property
+    def is_current(self) -> bool:
+        """Whether any of it can be seen. Pages are opaque: one under another is drawn again once that is left.
+
+        Textual takes the screen under the topmost for visible, whatever lies on it, and would paint the whole terminal
+        at each of its changes.
+        """
+        if not super().is_current:
+            return False
+        stack = self.app.screen_stack
+        return not any(isinstance(screen, Page) for screen in stack[stack.index(self) + 1 :])
+
+    @property
     def finetui(self) -> "FinetuiApp":
         """The app, by its own type."""
         return cast("FinetuiApp", self.app)

@@ -66,12 +66,15 @@ class DevicePanel(LinesPanel):
     def __init__(self) -> None:
         super().__init__()
         self.device: Device | None = None
+        self._title = ""
 
     def show(self, device: Device) -> None:
         self.device = device
         name = "this run's process" if device.name == PROCESS else device.name
         title = f"{name} {device.title}" if device.title else name
-        self.border_title = Content(title)
+        if title != self._title:
+            self._title = title
+            self.border_title = Content(title)
         self.renew()
 
     def lines(self, width: int) -> list[Content]:
