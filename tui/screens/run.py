@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from store.records import Run
     from tui.services import Services
 
-NARROW = 100
 TABS = {
     "charts": "Charts",
     "samples": "Samples",
@@ -164,9 +163,6 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         self.pane.focus()
         self.refresh_bindings()
         self.read_again()
-
-    def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width < NARROW, "-narrow")
 
 
 def _read(services: "Services", run_id: str, pane: RunPane) -> tuple[Detail | None, Any]:

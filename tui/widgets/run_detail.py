@@ -28,21 +28,35 @@ class Detail:
 
 def read_detail(store: "Store", run_id: str) -> Detail | None:
     """The detail of a run, `None` where it is gone."""
-    from engine.insight.failures import failure_of
-    from engine.insight.stalled import suspended_pid
-    from engine.runs.rundir import RunDir
-
     run = store.runs.get(run_id)
     if run is None:
         return None
     alerts = store.runs.events(run_id, ["alert"], limit=1) if run.alerts else []
     return Detail(
         run,
-        None if run.source else failure_of(store, run),
-        suspended_pid(RunDir(Path(run.dir))) if run.stalled is not None else None,
+        _failure(store, run),
+        _suspended(run),
         read_findings(store, run),
         alerts[-1] if alerts else None,
     )
+
+
+def _failure(store: "Store", run: "Run") -> "Failure | None":
+    """Imports what it needs (pydantic among it) only where there is something to explain: most runs are well."""
+    if run.source or run.status.live or run.status == "succeeded":
+        return None
+    from engine.insight.failures import failure_of
+
+    return failure_of(store, run)
+
+
+def _suspended(run: "Run") -> int | None:
+    if run.stalled is None:
+        return None
+    from engine.insight.stalled import suspended_pid
+    from engine.runs.rundir import RunDir
+
+    return suspended_pid(RunDir(Path(run.dir)))
 
 
 def read_findings(store: "Store", run: "Run") -> "list[Finding]":
