@@ -1,12 +1,12 @@
 """How well diagnosis tells what is wrong with a run: `python -m benchmarks.diagnosis`.
 
 Judges the curves in `tests/engine/curves`, which real training of the starter model left with a fault provoked, or
-with none (`benchmarks.diagnosis_cases`), and reports precision and recall of every rule: over all runs, and over those alone
-that were left out when the rules were tuned. Every run is also judged as it stood while it went on, at each tenth of
-it: a healthy one must not raise an alarm at any time, and what is found in the others is found so early.
+with none (`benchmarks.diagnosis_cases`), and reports precision and recall of every rule: over all runs, and over those
+alone that were left out when the rules were tuned. Every run is also judged as it stood while it went on, at each tenth
+of it: a healthy one must not raise an alarm at any time, and what is found in the others is found so early.
 
-`--train MODEL WORK` trains first, with the starter model's folder and a folder for the runs, and writes the curves anew;
-that takes half an hour and more.
+`--train MODEL WORK` trains first, with the starter model's folder and a folder for the runs, and writes the curves
+anew; that takes half an hour and more.
 """
 
 import argparse

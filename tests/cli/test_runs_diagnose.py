@@ -30,7 +30,7 @@ def test_findings_with_their_evidence_and_what_can_be_done(cli: Cli, make_run: M
     make_run(train=TRAIN, evals=RISING, lora_dropout=0.05)
     text = cli("runs", "diagnose", "first").stdout
     assert "Overfitting since step 30: best 1.52, now 2.2" in text
-    assert "eval/loss from 1.52 up to 2.2: 1.520 at 30, 1.700 at 40, 1.900 at 50, 2.200 at 60" in text
+    assert "eval/loss risen from 1.52 to 2.2: 1.520 at 30, 1.700 at 40, 1.900 at 50, 2.200 at 60" in text
     assert "train again with dropout 0.1 and rank 8: finetui runs diagnose r0aaa --do overfitting" in text
     assert "look at the rows: finetui datasets validate d0123456789" in text
     document = cli("runs", "diagnose", "first", "--json").json

@@ -3,13 +3,14 @@
 import random
 from collections.abc import Callable
 from math import inf, nan, sin
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.insight.diagnosis import LEVELS, Curves, Finding, curves_from, diagnose
+from engine.insight.diagnosis import HEALTHY, LEVELS, Curves, Finding, curves_from, diagnose
 from engine.insight.diagnosis.curves import MOST_POINTS
 from engine.insight.diagnosis.rules import EXPLAINS, RULES
 from engine.recipe import Recipe, recipe_problems
@@ -60,6 +61,13 @@ def test_validation_loss_that_rises_while_training_loss_falls() -> None:
 )
 def test_validation_loss_that_has_not_risen(evaluations: list[tuple[int, float]]) -> None:
     assert "overfitting" not in found(run(points(falling(2.0, 0.5), 60), eval=evaluations))
+
+
+def test_validation_loss_that_stands_while_training_loss_falls_far_below_it() -> None:
+    stands = [(10, 1.5), (20, 1.2), (30, 1.1), (40, 1.105), (50, 1.102), (60, 1.104)]
+    finding = found(run(points(falling(2.0, 0.1), 60), eval=stands))["overfitting"]
+    assert "has not fallen below 1.1 since" in finding.why and finding.step == 30 and finding.confidence < 0.7
+    assert "overfitting" not in found(run(points(falling(2.0, 0.9), 60), eval=stands)), "they are not far apart"
 
 
 def test_validation_loss_that_rises_with_training_loss_is_no_overfitting() -> None:
@@ -288,11 +296,19 @@ def test_an_empty_run_shows_nothing() -> None:
     assert diagnose(run([])) == []
 
 
+def test_figures_too_large_to_be_added_are_none() -> None:
+    huge = [(step, 1.7e308) for step in range(1, 40)]
+    names = ("train__tokens_per_s", "train__grad_norm", "gpu0__utilization_percent", "gpu0__memory_used_bytes")
+    assert only(run(huge, eval=huge, recipe={"max_grad_norm": 1e-300}, **dict.fromkeys(names, huge))) == []
+
+
 def test_every_rule_says_something_of_its_own() -> None:
     codes = [rule.code for rule in RULES]
     assert len(set(codes)) == len(codes) >= 15
     assert EXPLAINS.keys() <= set(codes) and set().union(*EXPLAINS.values()) <= set(codes)
     assert len({rule.why for rule in RULES}) == len(RULES)
+    guide = (Path(__file__).parents[2] / "docs" / "diagnosis.md").read_text(encoding="utf-8")
+    assert [code for code in [*codes, HEALTHY] if f"| `{code}` | " not in guide] == []
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True, width=64)

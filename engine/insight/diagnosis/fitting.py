@@ -24,7 +24,8 @@ FEW_STEPS = 10
 
 
 def overfitting(curves: Curves) -> Detected | None:
-    """Validation loss rises from its best, evaluation after evaluation, while training loss is below it and falls."""
+    """Validation loss rises from its best, evaluation after evaluation, while training loss is below it and falls; or
+    it has been at its best for long, while training loss went on to fall far below it."""
     evaluations = finite(curves.metrics[EVAL])
     train = shape_of(curves.metrics[TRAIN])
     if len(evaluations) < 3 or train is None:
@@ -38,18 +39,23 @@ def overfitting(curves: Curves) -> Detected | None:
     rise = min(last, after[-2][1]) / best - 1
     noise = noise_of([value for _, value in evaluations])
     at_best = at_step(train.points, best_step)
-    if rise < RISE or last - best < 3 * noise or at_best is None:
-        return None
-    if train.last > 0.97 * best or train.last > at_best + train.noise:
+    if at_best is None or train.last > 0.97 * best or train.last > at_best + train.noise:
         return None  # training has not gone on to fall: that is something else
+    rises = rise >= RISE and last - best >= 3 * noise
+    apart = len(after) >= max(3, len(evaluations) // 3) and last > best
+    if not rises and not (apart and train.last < min(0.7 * at_best, 0.5 * best)):
+        return None
+    course = f"has risen from {figure(best)} to {figure(last)}"
+    if not rises:
+        course = f"has not fallen below {figure(best)} since"
     return Detected(
         best_step,
-        0.6 + min(0.35, rise),
+        0.6 + min(0.35, max(0.0, rise)),
         (
-            evidence(EVAL, [evaluations[best_at], *after], f"from {figure(best)} up to {figure(last)}"),
+            evidence(EVAL, [evaluations[best_at], *after], course.removeprefix("has ")),
             evidence(TRAIN, [(best_step, at_best), (train.points[-1][0], train.last)], f"down to {figure(train.last)}"),
         ),
-        {"best": figure(best), "last": figure(last), "train": figure(train.last)},
+        {"best": figure(best), "last": figure(last), "train": figure(train.last), "course": course},
     )
 
 

@@ -42,9 +42,9 @@ RULES: tuple[Rule, ...] = (
         "warning",
         (TRAIN, EVAL),
         "Overfitting since step {step}: best {best}, now {last}",
-        "Training loss goes on falling, to {train}, while validation loss has risen from {best} to {last}: the model "
-        "learns its rows by heart rather than what they have in common. Stop early and keep step {step}; more "
-        "dropout, a lower rank or more rows help next time.",
+        "Training loss goes on falling, to {train}, while validation loss {course}: the model learns its rows by heart "
+        "rather than what they have in common. Stop early and keep step {step}; more dropout, a lower rank or more "
+        "rows help next time.",
         fitting.overfitting,
         fitting.after_overfitting,
     ),

@@ -10,6 +10,8 @@ from engine.insight.diagnosis.curves import Points
 _SIGMA = 1.4826
 """Median of absolute deviations → standard deviation, where errors are normal."""
 
+LARGEST = 1e100
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -60,7 +62,8 @@ def shape_of(points: Points, *, least: int = 3) -> Shape | None:
 
 
 def finite(points: Points) -> Points:
-    return [point for point in points if math.isfinite(point[1])]
+    """The points that are numbers, and small enough that sums of their squares are, too."""
+    return [point for point in points if abs(point[1]) < LARGEST]
 
 
 def noise_of(values: list[float]) -> float:
