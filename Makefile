@@ -39,6 +39,7 @@ bench: venv
 	$(BIN)/python -m benchmarks.telemetry
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.responsiveness
+	$(BIN)/python -m benchmarks.viewing
 
 pictures: venv
 	$(BIN)/python docs/make_pictures.py
