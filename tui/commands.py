@@ -13,9 +13,11 @@ from tui.text import clean_line
 from tui.widgets.header import MODE_TITLES
 
 if TYPE_CHECKING:
+    from store.records import Run
     from tui.app import FinetuiApp
 
-MOST_RUNS = 200
+MOST_RUNS = 100
+"""So many are read at once."""
 
 
 class ScreenCommands(Provider):
@@ -48,21 +50,26 @@ class ScreenCommands(Provider):
 
 
 class RunCommands(Provider):
-    """Opens a run by its name."""
+    """Opens a run by its name: the newest ones by a few of its letters, all others by a part of it."""
 
     async def startup(self) -> None:
-        app = cast("FinetuiApp", self.app)
-        self._runs = (
-            await asyncio.to_thread(partial(app.services.store.runs.list, limit=MOST_RUNS)) if app.is_ready else []
-        )
+        self._newest = await self._read("")
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for run in self._runs:
+        seen: set[str] = set()
+        for run in (*self._newest, *await self._read(f'name:"{query.replace(chr(34), " ")}"')):
             title = f"Open run {clean_line(run.name)}"
             score = matcher.match(title)
-            if score > 0:
+            if score > 0 and run.id not in seen:
+                seen.add(run.id)
                 command = partial(self.app.post_message, OpenRun(run.id))
                 yield Hit(
                     score, matcher.highlight(title), command, title, f"{run.status.value}, {clean_line(run.model)}"
                 )
+
+    async def _read(self, query: str) -> "list[Run]":
+        app = cast("FinetuiApp", self.app)
+        if not app.is_ready:
+            return []
+        return await asyncio.to_thread(partial(app.services.store.runs.list, query, limit=MOST_RUNS))

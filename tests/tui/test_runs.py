@@ -367,6 +367,16 @@ async def test_thousands_of_runs_are_read_as_they_come_into_sight(make_app: Make
         assert table(driver).highlighted_id == "many01234"
 
 
+async def test_the_palette_finds_a_run_among_thousands(make_app: MakeApp, runs: SampleRuns) -> None:
+    runs.add_many(1500)
+    async with make_app() as driver:
+        await driver.sees("1,500 runs")
+        await driver.press("ctrl+p")
+        await driver.wait(lambda: driver.app.screen.is_modal)
+        await driver.type("run-01234")
+        await driver.sees("Open run run-01234")
+
+
 async def test_rows_stay_where_they_are_while_runs_come(make_app: MakeApp, runs: SampleRuns) -> None:
     runs.add_many(300)
     async with make_app(size=(120, 36)) as driver:

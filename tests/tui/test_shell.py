@@ -89,9 +89,9 @@ async def test_the_palette_runs_an_action_of_the_screen(make_app: MakeApp, fille
         await driver.press("ctrl+p")
         await driver.wait(lambda: driver.app.screen.is_modal)
         await driver.type("order by")
-        await driver.sees("Order by the next column")
+        await driver.sees("Order by a column, a metric or a setting")
         await driver.press("enter")
-        await driver.sees("by name")
+        await driver.sees("Order the runs by")
 
 
 async def test_the_palette_opens_a_run_by_its_name(make_app: MakeApp, filled: SampleRuns) -> None:
@@ -143,8 +143,10 @@ async def test_a_key_can_be_another_one(make_app: MakeApp, home: Home, filled: S
     async with make_app() as driver:
         await driver.sees("by started")
         await driver.press("o")
+        await driver.pilot.pause()
+        assert not driver.app.screen.is_modal
         await driver.press("z")
-        await driver.sees("by name")
+        await driver.sees("Order the runs by")
 
 
 async def test_settings_that_cannot_be_read_are_said_and_not_written_over(make_app: MakeApp, home: Home) -> None:

@@ -1,5 +1,6 @@
 """Live: what is at work now, and which of it needs me?"""
 
+import time
 from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -8,6 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 
 from tui.format import fmt_rate
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from store import Store
     from store.records import Run
     from tui.widgets.spark_reader import SparkReader
+
+UPDATE_S = 1.0
+"""At least so long between two readings, however much the runs say: figures that change faster are not read."""
 
 EMPTY = """\
 Nothing is at work.
@@ -66,6 +71,8 @@ Enter opens a run; `a` does what is suggested for it, `w` says why, `i` ignores 
         self._reading = False
         self._again = False
         self._missed = False
+        self._timer: Timer | None = None
+        self._read_at = 0.0
         self._sparks: SparkReader | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -94,10 +101,11 @@ Enter opens a run; `a` does what is suggested for it, `w` says why, `i` ignores 
     def _changed(self, ids: set[str]) -> None:
         if not ids:
             return
-        if self.is_current:
-            self._reload()
-        else:
+        if not self.is_current:
             self._missed = True
+        elif self._timer is None:
+            wait = max(0.01, self._read_at + UPDATE_S - time.monotonic())
+            self._timer = self.set_timer(wait, self._reload)
 
     def on_screen_resume(self) -> None:
         """While another screen was in front, nothing was read."""
@@ -109,10 +117,12 @@ Enter opens a run; `a` does what is suggested for it, `w` says why, `i` ignores 
         """Read all of them anew; while a reading is under way, once more after it."""
         from tui.widgets.spark_reader import SparkReader
 
+        self._timer = None
         if self._reading:
             self._again = True
             return
         self._reading = True
+        self._read_at = time.monotonic()
         points = self._list.curve_points
         if self._sparks is None or self._sparks.points != points:
             self._sparks = SparkReader(self.services.store, points)

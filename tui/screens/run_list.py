@@ -1,5 +1,6 @@
 """A list of runs that follows what they do: its order read whole, the runs themselves as they come into sight."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from tui.widgets.spark_reader import SparkReader
 
 PREVIEW_S = 0.08
+"""How long the cursor rests on a run before its preview is read."""
+PREVIEW_AGAIN_S = 2.0
+"""Between two previews of one run, while it goes on."""
 FIRST_ROWS = 40
 """Rows read with the order itself, before the size of the screen is asked for more."""
 STEADY = ("created", "model", "dataset", "method")
@@ -55,6 +59,8 @@ class RunList(RunActions):
         self._missed = False
         self._from_top = False
         self._preview_timer: Timer | None = None
+        self._previewed = "", 0.0
+        """The run whose preview was read last, and when."""
         self._preview: RunPreview | None = None
         self._sparks: SparkReader | None = None
 
@@ -164,15 +170,20 @@ class RunList(RunActions):
 
     @on(RunTable.Highlighted)
     def _highlighted(self) -> None:
+        run_id = self._table.highlighted_id
+        wait = PREVIEW_S
+        if run_id and run_id == self._previewed[0]:
+            wait = max(wait, self._previewed[1] + PREVIEW_AGAIN_S - time.monotonic())
         if self._preview_timer is not None:
             self._preview_timer.stop()
-        self._preview_timer = self.set_timer(PREVIEW_S, self._read_preview)
+        self._preview_timer = self.set_timer(wait, self._read_preview)
         self.refresh_bindings()
 
     def _read_preview(self) -> None:
         run = self.current_run
         if run is None or self._preview is None or not self._preview.display or not self.is_current:
             return
+        self._previewed = run.id, time.monotonic()
         read = partial(_read_preview, self.services.store, run.id, self._preview.columns)
         self.in_thread(read, self._preview.show, group="preview")
 

@@ -11,13 +11,14 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.widgets.cells import changed_spans
 from tui.widgets.ink import ink
 from tui.widgets.live_card import MARK, LiveRun, Piece, card, card_height
 
 CURSOR = "▌"
 
 
-class LiveList(ScrollView, can_focus=True):
+class LiveList(ScrollView, can_focus=True, inherit_bindings=False):
     """A card a run. The cursor stays on its run; marks are kept by id, in order."""
 
     DEFAULT_CSS = """
@@ -95,11 +96,11 @@ class LiveList(ScrollView, can_focus=True):
             places = {live.run.id: place for place, live in enumerate(self.runs)}
             self.cursor = places.get(current.run.id, min(self.cursor, max(0, len(self.runs) - 1)))
         changed = [place for place, live in enumerate(self.runs) if place >= len(before) or live != before[place]]
-        if len(before) != len(self.runs) or height != self.card_height:
+        if [live.run.id for live in before] != [live.run.id for live in self.runs] or height != self.card_height:
             self._redraw()
         else:
             for place in changed:
-                self._refresh_card(place)
+                self._redraw_changes(place)
         if changed:
             self.post_message(self.Highlighted())
 
@@ -109,8 +110,19 @@ class LiveList(ScrollView, can_focus=True):
         self._show_cursor()
         self.refresh()
 
+    def _redraw_changes(self, place: int) -> None:
+        """Draw the figures of a card that are others than before."""
+        before, after = self._cards.pop(place, None), self._card(place)
+        top = place * self.card_height - int(self.scroll_offset.y)
+        for line, (old, new) in enumerate(zip(before or [], after, strict=False)):
+            if 0 <= top + line < self.size.height:
+                spans = changed_spans(old, new)
+                if spans:  # without a region, all of it is drawn
+                    self.refresh(*(Region(MARK + x, top + line, end - x, 1) for x, end in spans))
+        if before is None:
+            self._refresh_card(place)
+
     def _refresh_card(self, place: int) -> None:
-        self._cards.pop(place, None)
         top = place * self.card_height - int(self.scroll_offset.y)
         if -self.card_height < top < self.size.height:
             self.refresh(Region(0, max(0, top), self.size.width, self.card_height + min(0, top)))
@@ -179,15 +191,18 @@ class LiveList(ScrollView, can_focus=True):
 
     # Drawing
 
+    def _card(self, place: int) -> list[list[Piece]]:
+        if place not in self._cards:
+            self._cards[place] = card(self.runs[place], max(1, self.size.width - MARK), self.card_height)
+        return self._cards[place]
+
     def render_line(self, y: int) -> Strip:
         width, height = self.size.width, self.card_height
         base = self.rich_style
         place, line = divmod(y + int(self.scroll_offset.y), height)
         if place >= len(self.runs):
             return Strip.blank(width, base)
-        if place not in self._cards:
-            self._cards[place] = card(self.runs[place], max(1, width - MARK), height)
-        pieces = self._cards[place][line]
+        pieces = self._card(place)[line]
         under_cursor = place == self.cursor
         if under_cursor and pieces:
             base += self.get_component_rich_style("live-list--row")

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.widgets.cells import fitted
+from tui.widgets.cells import changed_spans, fitted
 from tui.widgets.ink import ink
 from tui.widgets.run_columns import Beside, fit, gap_of
 from tui.widgets.run_orders import NEWEST
@@ -20,13 +20,15 @@ from tui.widgets.run_orders import NEWEST
 if TYPE_CHECKING:
     from store.records import Run
 
+Piece = tuple[str, str]
+
 AHEAD = 50
 """Rows read above and below those on the screen, so that the next page is there before it is asked for."""
 HELD = 600
 """The most runs held at once. A run with its recipe and metrics takes some ten kilobytes."""
 
 
-class RunTable(ScrollView, can_focus=True):
+class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
     """One run a line. The cursor stays on its run when rows come and go; marks are kept by id, in order.
 
     `show` gives it the order; it asks for the runs themselves by `Wanted`, and `fill` gives it those.
@@ -160,6 +162,7 @@ class RunTable(ScrollView, can_focus=True):
     def fill(self, runs: "Iterable[Run]") -> None:
         """Hold these runs too, in the rows that are theirs; nothing moves."""
         newer = {run.id: run for run in runs if run.id in self._places}
+        drawn = self._pieces_of(newer)
         self._held |= newer
         if len(self._held) > HELD:
             seen = self.on_screen
@@ -168,20 +171,29 @@ class RunTable(ScrollView, can_focus=True):
         if next(iter(self.marked), "") in newer:
             self._find_baseline()
             self.refresh()
-        self._refresh_rows(newer)
+        self._refresh_changes(drawn)
         self._tell()
 
     def set_sparks(self, sparks: Mapping[str, Sequence[float]]) -> None:
         """Loss curves to show beside these runs, of two values a cell."""
         changed = {run_id: curve for run_id, curve in sparks.items() if self._sparks.get(run_id) != curve}
+        drawn = self._pieces_of(changed)
         self._sparks |= changed
-        self._refresh_rows(changed)
+        self._refresh_changes(drawn)
 
-    def _refresh_rows(self, run_ids: Iterable[str]) -> None:
+    def _pieces_of(self, run_ids: Iterable[str]) -> dict[str, list[Piece]]:
+        """What the rows of these runs show now, as far as they are on the screen."""
         seen = self.on_screen
-        for run_id in run_ids:
-            if (place := self._places.get(run_id, -1)) in seen:
-                self.refresh(Region(0, place + 1 - seen.start, self.size.width, 1))
+        return {run_id: self._pieces(run_id) for run_id in run_ids if self._places.get(run_id, -1) in seen}
+
+    def _refresh_changes(self, drawn: Mapping[str, list[Piece]]) -> None:
+        """Draw what is other than in `drawn` anew, and nothing else of its row."""
+        seen = self.on_screen
+        for run_id, before in drawn.items():
+            line = self._places[run_id] + 1 - seen.start
+            spans = changed_spans(before, self._pieces(run_id))
+            if spans:
+                self.refresh(*(Region(x, line, end - x, 1) for x, end in spans))
 
     def _after(self) -> None:
         """The order, the cursor or the scroll is another."""
@@ -289,23 +301,28 @@ class RunTable(ScrollView, can_focus=True):
         row = y - 1 + int(self.scroll_offset.y)
         if row >= len(self.ids):
             return Strip.blank(width, base)
-        run_id = self.ids[row]
-        run = self._held.get(run_id)
         under_cursor = row == self.cursor
         if under_cursor:
             base += self.get_component_rich_style("run-table--cursor")
-        mark_style = base if under_cursor else base + ink(self, "run-table--mark")
-        segments = [Segment("✱ " if run_id in self.marked else "  ", mark_style)]
+        segments = [
+            Segment(text, base + ink(self, f"run-table--{tone}") if tone and not under_cursor else base)
+            for text, tone in self._pieces(self.ids[row])
+        ]
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _pieces(self, run_id: str) -> list[Piece]:
+        """A row from the left: texts with their tones."""
+        width = self.size.width
+        pieces = [("✱ " if run_id in self.marked else "  ", "mark")]
+        run = self._held.get(run_id)
         if run is None:
-            segments.append(Segment("…", base if under_cursor else base + ink(self, "run-table--dim")))
-            return Strip(segments).adjust_cell_length(width, base)
+            return [*pieces, ("…", "dim")]
         beside = Beside(self._baseline, self._sparks)
         gap = " " * gap_of(width)
         for column, space in fit(width, self.sort):
             text, tone = column.cell(run, space, beside)
-            style = base + ink(self, f"run-table--{tone}") if tone and not under_cursor else base
-            segments += [Segment(fitted(text, space, right=column.right), style), Segment(gap, base)]
-        return Strip(segments).adjust_cell_length(width, base)
+            pieces += [(fitted(text, space, right=column.right), tone), (gap, "")]
+        return pieces
 
     def _header(self, width: int, base: Style) -> Strip:
         style = base + ink(self, "run-table--header")
