@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from engine.history.items import (
     Alert,
     At,
@@ -222,6 +224,8 @@ def _item(data: bytes) -> tuple[list[str], Any]:
     """Where an item of a history, of the settings or of the machine's figures belongs, and its value."""
     value: Any = None
     path: list[str] = []
+    if (plain := _plain_item(data)) is not None:
+        return plain
     for number, raw in fields_of(data):
         if number == 16:
             value = _json(raw)
@@ -238,6 +242,27 @@ def _item(data: bytes) -> tuple[list[str], Any]:
         elif number == 8:
             value = _json(raw)
     return path, value
+
+
+def _plain_item(data: bytes) -> tuple[list[str], Any] | None:
+    """The same of an item with one name and one value in JSON, as almost all are, in a third of the time.
+
+    `None` for every other item.
+    """
+    try:
+        at = 2 + data[1]
+        if (
+            data[0] in (10, 18)  # `key` or `nested_key`, and then `value_json`, each of less than 128 bytes
+            and data[1] < 128
+            and data[at] == 130
+            and data[at + 1] == 1
+            and data[at + 2] < 128
+            and at + 3 + data[at + 2] == len(data)
+        ):
+            return [data[2:at].decode("utf-8", "replace")], orjson.loads(data[at + 3 :])
+    except (IndexError, orjson.JSONDecodeError):
+        pass
+    return None
 
 
 def _json(raw: int | bytes) -> Any:

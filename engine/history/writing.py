@@ -231,8 +231,7 @@ class HistoryWriter:
         if self._begun:
             return
         self._begun = True
-        began = self.facts.started
-        t = self._t if began is None or (self._t is not None and self._t < began) else began
+        t = self._t if self.facts.started is None else self.facts.started
         self._write("state", {"status": Status.TRAINING, "from_step": 0}, t)
         if self._total is not None:
             self._write("plan", {"total_steps": self._total}, t)

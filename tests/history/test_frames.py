@@ -1,14 +1,16 @@
 """The frames and messages that the importers read themselves."""
 
+import random
 import struct
 import zlib
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.history.event_records import masked_crc32c, read_event_records
+from engine.history.event_records import _checks_of, masked_crc32c, read_event_records
 from engine.history.items import Damage
 from engine.history.log_blocks import BLOCK, MAGIC, read_records
 from engine.history.tensorboard import _plain_scalar
@@ -72,6 +74,15 @@ def test_a_plain_scalar_is_read_at_once(tag: str, value: float, step: int, t: fl
 def test_what_is_no_plain_scalar_is_left_to_the_long_way(data: bytes) -> None:
     _plain_scalar(data)
     _plain_scalar(b"\x09" + data)
+
+
+@given(st.lists(st.sampled_from([0, 1, 2, 7, 40]), min_size=1, max_size=700), st.randoms(use_true_random=False))
+@settings(max_examples=20)
+def test_checks_of_many_are_those_of_each(lengths: list[int], chance: random.Random) -> None:
+    parts = [chance.randbytes(length) for length in lengths * 3]
+    ends = list(accumulate(map(len, parts)))
+    places = [(end - len(part), end) for end, part in zip(ends, parts, strict=True)]
+    assert _checks_of(b"".join(parts), places) == [masked_crc32c(part) for part in parts]
 
 
 def event_file(path: Path, records: list[bytes]) -> None:
