@@ -17,7 +17,7 @@ from tui.themes import series_colors
 from tui.widgets.chart_data import ChartSeries, Marker
 from tui.widgets.chart_filter import ChartFilter
 from tui.widgets.chart_grid import ChartContent, ChartGrid
-from tui.widgets.line_chart import LineChart
+from tui.widgets.line_chart import LineChart, SoloChart
 
 STEPS = list(range(1, 101))
 FALLING = [3.0 - step / 50 for step in STEPS]
@@ -409,7 +409,7 @@ async def test_no_metrics_yet_says_what_comes() -> None:
         assert "charts appear with the first point" in app.words(".none")
 
 
-class Counting(LineChart):
+class Counting(SoloChart):
     """Counts the cells that it asks to be painted."""
 
     painted = 0

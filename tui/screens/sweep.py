@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from tui.messages import CompareRuns, NewRunLike, OpenRun
 from tui.screens.sweep_actions import SweepActions
-from tui.widgets.line_chart import ChartSeries, LineChart, Marker
+from tui.widgets.line_chart import ChartSeries, LineChart, Marker, SoloChart
 from tui.widgets.row_list import RowList
 from tui.widgets.sweep_table import TrialTable
 from tui.widgets.sweep_words import headline, importance_content, trial_sentence
@@ -64,7 +64,7 @@ hint.
                 with VerticalScroll(id="mattered", classes="panel", can_focus=False):
                     yield Static("", id="mattered-text", markup=False)
                 with Container(id="best", classes="panel"):
-                    yield LineChart(id="chart", interactive=False, empty="no trial has ended yet")
+                    yield SoloChart(id="chart", interactive=False, empty="no trial has ended yet")
 
     def on_mount(self) -> None:
         self.query_one("#mattered").border_title = "what mattered"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Grid
@@ -11,6 +12,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tui.widgets.chart_canvas import INKS, INKS_CSS
 from tui.widgets.chart_data import ChartSeries, Marker, finite_range
 from tui.widgets.chart_filter import ChartFilter
 from tui.widgets.chart_order import MOST, ChartOrder, layout, room_for
@@ -31,17 +33,31 @@ class ChartContent:
 READING = ChartContent((), (), "reading …")
 
 
+class BoardChart(LineChart):
+    """A chart with the colours of its board."""
+
+    def __init__(self, board: "ChartBoard") -> None:
+        super().__init__()
+        self._board = board
+
+    @property
+    def palette(self) -> Widget:
+        return self._board
+
+
 class ChartBoard(Widget):
     """Charts of which at most `count` are on the screen, and what they share: range, crosshair, axis, smoothing."""
 
-    DEFAULT_CSS = """
-    ChartBoard {
+    DEFAULT_CSS = f"""
+    ChartBoard {{
         height: 1fr; width: 1fr;
-        & > Grid { height: 1fr; grid-gutter: 0 1; }
-        & > Static { height: 1; color: $text-muted; padding: 0 1; display: none; }
-        & > .none { height: 1fr; content-align: center middle; }
-    }
+        & > Grid {{ height: 1fr; grid-gutter: 0 1; }}
+        & > Static {{ height: 1; color: $text-muted; padding: 0 1; display: none; }}
+        & > .none {{ height: 1fr; content-align: center middle; }}
+        {INKS_CSS}
+    }}
     """
+    COMPONENT_CLASSES: ClassVar[set[str]] = INKS
 
     count: reactive[int] = reactive(4)
     """How many charts are on the screen at most, 1 to 9; fewer where there is too little room."""
@@ -81,7 +97,7 @@ class ChartBoard(Widget):
         self._order = ChartOrder()
         self._contents: dict[str, ChartContent] = {}
         self._logs: set[str] = set()
-        self._charts = [LineChart() for _ in range(MOST)]
+        self._charts: list[LineChart] = [BoardChart(self)]
         self._steps: tuple[float, float] | None = None
         self._cross: float | None = None
         self._view: tuple[float, float] | None = None
@@ -192,6 +208,10 @@ class ChartBoard(Widget):
         grid = self.query_one(Grid)
         grid.styles.grid_size_columns, grid.styles.grid_size_rows = across, down
         grid.display = bool(shown)
+        lacking = [BoardChart(self) for _ in range(len(self._charts), len(shown))]
+        if lacking:
+            self._charts += lacking
+            grid.mount(*lacking)
         for place, chart in enumerate(self._charts):
             chart.display = place < len(shown)
             # The last one takes what is left of its row.

@@ -7,7 +7,6 @@ curve shows).
 
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -25,6 +24,34 @@ from tui.widgets.ink import ink, soft_ink
 STYLES = ("train", "eval", "memory", "dim", *(str(number) for number in range(1, 9)))
 
 
+INKS = {
+    f"line-chart--{name}"
+    for name in ("axis", "label", "text", "title", "picked", "marker", "best", "bad", "cross", *STYLES)
+}
+"""The component classes of whatever has the colours of charts: a chart of its own, or a board of them."""
+
+INKS_CSS = """
+.line-chart--axis { color: $border-blurred; }
+.line-chart--label { color: $text-muted; }
+.line-chart--text { color: $foreground; }
+.line-chart--title { color: $foreground; text-style: bold; }
+.line-chart--picked { color: $text-accent; text-style: bold; }
+.line-chart--marker { color: $text-warning; }
+.line-chart--best { color: $text-success; text-style: bold; }
+.line-chart--bad { color: $text-error; text-style: bold; }
+.line-chart--cross { color: $text-muted; }
+.line-chart--dim { color: $text-disabled; }
+.line-chart--train, .line-chart--1 { color: $series-1; }
+.line-chart--eval, .line-chart--2 { color: $series-2; }
+.line-chart--memory, .line-chart--3 { color: $series-3; }
+.line-chart--4 { color: $series-4; }
+.line-chart--5 { color: $series-5; }
+.line-chart--6 { color: $series-6; }
+.line-chart--7 { color: $series-7; }
+.line-chart--8 { color: $series-8; }
+"""
+
+
 class ChartCanvas(Widget):
     """Curves over steps, epochs, time or tokens. `set_series` replaces what is drawn; the look stays as it is.
 
@@ -32,32 +59,8 @@ class ChartCanvas(Widget):
     """
 
     DEFAULT_CSS = """
-    ChartCanvas {
-        height: 1fr; min-height: 3; width: 1fr;
-        .line-chart--axis { color: $border-blurred; }
-        .line-chart--label { color: $text-muted; }
-        .line-chart--text { color: $foreground; }
-        .line-chart--title { color: $foreground; text-style: bold; }
-        .line-chart--picked { color: $text-accent; text-style: bold; }
-        .line-chart--marker { color: $text-warning; }
-        .line-chart--best { color: $text-success; text-style: bold; }
-        .line-chart--bad { color: $text-error; text-style: bold; }
-        .line-chart--cross { color: $text-muted; }
-        .line-chart--dim { color: $text-disabled; }
-        .line-chart--train, .line-chart--1 { color: $series-1; }
-        .line-chart--eval, .line-chart--2 { color: $series-2; }
-        .line-chart--memory, .line-chart--3 { color: $series-3; }
-        .line-chart--4 { color: $series-4; }
-        .line-chart--5 { color: $series-5; }
-        .line-chart--6 { color: $series-6; }
-        .line-chart--7 { color: $series-7; }
-        .line-chart--8 { color: $series-8; }
-    }
+    ChartCanvas { height: 1fr; min-height: 3; width: 1fr; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"line-chart--{name}"
-        for name in ("axis", "label", "text", "title", "picked", "marker", "best", "bad", "cross", *STYLES)
-    }
     ALLOW_SELECT = False
 
     log_scale: reactive[bool] = reactive(False, repaint=False)
@@ -244,15 +247,20 @@ class ChartCanvas(Widget):
         segments = [Segment(text, self._ink(name)) for text, name in lines[y]]
         return Strip(segments).adjust_cell_length(width, self._ink(""))
 
+    @property
+    def palette(self) -> Widget:
+        """Whose component styles the colours are. Nine charts with styles of their own take most of a screen's time."""
+        raise NotImplementedError
+
     def _ink(self, name: str) -> Style:
         """A colour on the chart's background; without a name the background alone."""
         if name not in self._inks:
             component = f"line-chart--{name.removesuffix('-soft')}"
             found = Style()
             if name.endswith("-soft"):
-                found = soft_ink(self, component, "line-chart--dim")
+                found = soft_ink(self.palette, component, "line-chart--dim")
             elif name:
-                found = ink(self, component)
+                found = ink(self.palette, component)
             self._inks[name] = self.rich_style + found
         return self._inks[name]
 

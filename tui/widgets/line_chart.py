@@ -1,16 +1,18 @@
 """A line chart in braille: pan, zoom, axes, smoothing, a crosshair that reads values; by calls and by mouse."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 from textual import events
 from textual.message import Message
+from textual.widget import Widget
 
-from tui.widgets.chart_canvas import ChartCanvas
+from tui.widgets.chart_canvas import INKS, INKS_CSS, ChartCanvas
 from tui.widgets.chart_data import ChartSeries, Marker, points_of
 from tui.widgets.chart_look import SMOOTHING, x_range
 from tui.widgets.chart_scales import finite
 
-__all__ = ["ChartSeries", "LineChart", "Marker"]
+__all__ = ["ChartSeries", "LineChart", "Marker", "SoloChart"]
 
 NARROWEST = 1e-9
 """The smallest visible range, as a share of the numbers on the axis."""
@@ -207,3 +209,16 @@ class LineChart(ChartCanvas):
         if self.interactive:
             event.stop()
             self.action_zoom(2.0, self._plotted().x_of(event.x))
+
+
+class SoloChart(LineChart):
+    """A chart that is on no board, with colours of its own."""
+
+    DEFAULT_CSS = f"""
+    SoloChart {{ {INKS_CSS} }}
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = INKS
+
+    @property
+    def palette(self) -> Widget:
+        return self

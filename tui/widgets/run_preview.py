@@ -11,7 +11,7 @@ from textual.widgets import Static
 from tui.format import fmt_bytes, fmt_cost, fmt_duration, fmt_number, fmt_rate
 from tui.text import clean, clean_line, shorten
 from tui.widgets.chart_data import ChartSeries, Marker
-from tui.widgets.line_chart import LineChart
+from tui.widgets.line_chart import LineChart, SoloChart
 from tui.widgets.run_curves import last_sample, read_loss
 from tui.widgets.run_headline import failure_line
 from tui.widgets.run_words import EVAL_LOSS, TONES, TRAIN_LOSS, peak_of, phase_of, recipe_line, state_of, took_s
@@ -65,7 +65,7 @@ class RunPreview(Horizontal):
     """
 
     def compose(self) -> ComposeResult:
-        yield LineChart(empty="no loss yet", interactive=False)
+        yield SoloChart(empty="no loss yet", interactive=False)
         yield Static("", markup=False, id="facts")
 
     @property
