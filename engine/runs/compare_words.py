@@ -11,25 +11,28 @@ from engine.text import clean_line, shorten
 if TYPE_CHECKING:
     from engine.runs.compare import Comparison
 
-MOST_CHANGES = 4
-"""Named settings; with more, the rest is counted."""
+MOST = 4
+"""Settings that are named; with more, the rest is counted."""
 LONGEST = 40
 """Characters of a setting's value."""
 
 
-def sentence(comparison: "Comparison", baseline: int = 0) -> str:
-    """The whole comparison: of two runs what changed from the baseline to the other, of more which is best, and why."""
+def sentence(comparison: "Comparison", baseline: int = 0, *, most: int = MOST) -> str:
+    """The whole comparison: of two runs what changed from the baseline to the other, of more which is best, and why.
+
+    At most so many settings are named.
+    """
     if len(comparison.runs) < 2:
         return ""
     if len(comparison.runs) == 2:
-        return pair_sentence(comparison, baseline, 1 - baseline)
+        return pair_sentence(comparison, baseline, 1 - baseline, most=most)
     name = ranking(comparison)
     if name is None:
-        return f"There is no loss to compare yet; {_differ(list(comparison.differing))}."
+        return f"There is no loss to compare yet; {_differ(list(comparison.differing), most)}."
     values, words = comparison.metrics[name], metric_words(name)
     winner = comparison.best[name]
     if winner is None:
-        return f"The best of them come to the same {words}; {_differ(list(comparison.differing))}." + _of_all(
+        return f"The best of them come to the same {words}; {_differ(list(comparison.differing), most)}." + _of_all(
             comparison
         )
     order = sorted((value, index) for index, value in enumerate(values) if value is not None)
@@ -42,18 +45,16 @@ def sentence(comparison: "Comparison", baseline: int = 0) -> str:
     )
     trends = goes_with(comparison.differing, values)
     if trends:
-        text += f". {_trend_words(trends, words)}."
+        text += f". {_trend_words(trends, words, most)}."
     else:
-        text += f", {_instead(comparison, winner, second)}."
+        text += f", {_instead(comparison, winner, second, most)}."
     return text + _within_noise(comparison, name, second, winner) + _of_all(comparison)
 
 
-def pair_sentence(comparison: "Comparison", before: int, after: int) -> str:
+def pair_sentence(comparison: "Comparison", before: int, after: int, *, most: int = MOST) -> str:
     """What changed from one run of the comparison to another, and what it did. Both are indexes."""
-    changes = changed(comparison, before, after)
-    text = (
-        f"{_name(comparison, before)} → {_name(comparison, after)}: {_listed(changes) or 'their recipes are the same'}"
-    )
+    changes = _listed(changed(comparison, before, after), most) or "their recipes are the same"
+    text = f"{_name(comparison, before)} → {_name(comparison, after)}: {changes}"
     name = ranking(comparison, [before, after])
     if name is None:
         return f"{text}; there is no loss to compare yet." + _of_pair(comparison, before, after)
@@ -94,26 +95,26 @@ def _between(comparison: "Comparison", before: int, after: int) -> dict[str, lis
     return {name: values for name, values in comparison.differing.items() if values[before] != values[after]}
 
 
-def _instead(comparison: "Comparison", winner: int, other: int) -> str:
+def _instead(comparison: "Comparison", winner: int, other: int, most: int) -> str:
     """What the second has instead of what the best one has."""
     parts = [
         f"{clean_line(name)} {_setting(values[other])} instead of {_setting(values[winner])}"
         for name, values in _between(comparison, winner, other).items()
     ]
-    return f"which has {_listed(parts)}" if parts else "whose recipe is the same"
+    return f"which has {_listed(parts, most)}" if parts else "whose recipe is the same"
 
 
-def _trend_words(trends: Sequence[Trend], words: str) -> str:
+def _trend_words(trends: Sequence[Trend], words: str, most: int) -> str:
     """`Higher lora_r goes with lower eval loss (rank correlation -0.93)`."""
     parts = []
     falls = trends[0].correlation < 0
-    for trend in trends[:MOST_CHANGES]:
+    for trend in trends:
         if trend.value:
             verb = "" if (trend.correlation < 0) is falls else "not "
             parts.append(f"{verb}{clean_line(trend.setting)} {shorten(trend.value, LONGEST)}")
         else:
             parts.append(f"{'higher' if (trend.correlation < 0) is falls else 'lower'} {clean_line(trend.setting)}")
-    text = f"{_listed(parts)} {'go' if len(parts) > 1 else 'goes'} with {'lower' if falls else 'higher'} {words}"
+    text = f"{_listed(parts, most)} {'go' if len(parts) > 1 else 'goes'} with {'lower' if falls else 'higher'} {words}"
     return f"{text[0].upper()}{text[1:]} (rank correlation {trends[0].correlation:+.2f})"
 
 
@@ -164,15 +165,15 @@ def _name(comparison: "Comparison", index: int) -> str:
     return f"{name} ({run.id})" if alike or not name else name
 
 
-def _differ(names: Sequence[str]) -> str:
-    words = _listed([clean_line(name) for name in names])
+def _differ(names: Sequence[str], most: int) -> str:
+    words = _listed([clean_line(name) for name in names], most)
     return f"they differ in {words}" if words else "their recipes are the same"
 
 
-def _listed(words: Sequence[str]) -> str:
-    """`a, b and c`; beyond a few, how many more settings."""
-    if len(words) > MOST_CHANGES:
-        words = [*words[: MOST_CHANGES - 1], f"{len(words) - MOST_CHANGES + 1} more settings"]
+def _listed(words: Sequence[str], most: int) -> str:
+    """`a, b and c`; beyond so many, how many more settings."""
+    if len(words) > most:
+        words = [*words[: most - 1], f"{len(words) - most + 1} more settings"]
     return ", ".join(words[:-1]) + f" and {words[-1]}" if len(words) > 1 else "".join(words)
 
 

@@ -153,11 +153,15 @@ class PickDialog(Dialog[str | None]):
     def _take(self) -> None:
         highlighted = self.query_one(OptionList).highlighted
         if self.shown and highlighted is not None:
-            self.dismiss(self.shown[highlighted].id)
+            self.take(self.shown[highlighted].id)
 
     @on(OptionList.OptionSelected)
     def _clicked(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self.shown[event.option_index].id)
+        self.take(self.shown[event.option_index].id)
+
+    def take(self, choice: str) -> None:
+        """The choice is made."""
+        self.dismiss(choice)
 
     def action_cancel(self) -> None:
         self.dismiss(None)

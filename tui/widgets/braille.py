@@ -19,7 +19,7 @@ class Braille:
         self.width = width
         self.height = height
         self.masks = [bytearray(width) for _ in range(height)]
-        self.owners = [bytearray(width) for _ in range(height)]
+        self.owners = [[0] * width for _ in range(height)]
         """Whose the dots of a cell are: the number given to `dot` or `line`, 0 for nobody."""
 
     def dot(self, x: int, y: int, owner: int) -> None:

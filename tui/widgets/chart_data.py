@@ -30,7 +30,9 @@ class ChartSeries:
     smooth: bool = True
     """Whether the chart's smoothing applies to it; wrong for a few evaluations."""
     tag: str = ""
-    """A letter at the curve's end, for those who cannot tell its colour."""
+    """A letter or two at the curve's end, for those who cannot tell its colour."""
+    quiet: bool = False
+    """Whether the legend leaves it out."""
     scales: Mapping[str, Scale] = field(default_factory=dict)
     """Other x-axes: `epoch`, `tokens`; also `time` (seconds), where the steps between the points matter."""
     began: float | None = None

@@ -77,6 +77,8 @@ def _legend(
         spans.append((at + gap, "text"))
     alone = len(series) == 1 and bool(look.title)
     for item, reading in zip(series, readings, strict=True):
+        if item.quiet:
+            continue
         label = shorten(clean_line(item.label), 28 if level < 3 else 8)
         named = bool(label) and level < 4 and not (alone and (level > 1 or label == look.title))
         spans.append(("━ ", item.style))

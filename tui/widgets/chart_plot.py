@@ -220,9 +220,12 @@ class Plot:
             column = self._column(x)
             if y == y and column is not None:
                 row = min(max(round(self._place(x, y)[1]) // 4, 0), self._grid.height - 1)
-                while (row, column) in over and column > 0:
+                letters = item.tag[: self.columns]
+                column = max(column, len(letters) - 1)
+                while column >= len(letters) and any((row, column - back) in over for back in range(len(letters))):
                     column -= 1
-                over[row, column] = (item.tag, item.style)
+                for back, letter in enumerate(reversed(letters)):
+                    over[row, column - back] = (letter, item.style)
                 return
 
     def _labelled(self, texts: dict[float, str], rows: int) -> list[Line]:

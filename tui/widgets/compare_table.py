@@ -1,248 +1,212 @@
 """The runs of a comparison, one a line: what each came to, the best marked, and how far it is from the baseline."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
 
-from engine.runs.compare import lower_is_better
-from tui.format import NONE, fmt_bytes, fmt_delta, fmt_duration, fmt_number, fmt_rate
+from tui.format import NONE
 from tui.text import clean_line
-from tui.widgets.cells import fitted
-from tui.widgets.ink import ink
-from tui.widgets.lanes import ACCURACY, EVAL_LOSS, LETTERS, RATE, TRAIN_LOSS, Compared, Lane, delta_of
-from tui.widgets.run_words import peak_of, state_of, took_s
+from tui.widgets.compare_columns import Column, columns, figure_words, values_of
+from tui.widgets.lanes import COLORS, Compared, Eyes, Lane
+from tui.widgets.row_list import Cells, RowList, fitted
 
 GAP = 2
 NAME_WIDTH, WIDEST_NAME = 18, 44
-BASELINE = "baseline"
 
-Cell = tuple[str, str]
-"""A text and its tone: `best`, `live`, `good`, `look`, `act`, `dim`, or empty."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column beside the name; the highest `keep` goes first where there is no room. `metric` may be empty."""
-
-    title: str
-    width: int
-    keep: int
-    metrics: tuple[str, ...] = ()
-    delta: bool = False
+Crossed = Mapping[str, tuple[str, Mapping[str, float]]]
+"""What is under the crosshair, by metric: the column's title, and each run's value by id."""
 
 
-STATE, PEAK, TOOK = Column("state", 12, 4), Column("peak", 8, 7), Column("took", 9, 8)
-COLUMNS = (
-    STATE,
-    Column("eval loss", 9, 0, (EVAL_LOSS,)),
-    Column("Δ eval", 8, 0, (EVAL_LOSS,), delta=True),
-    Column("train loss", 10, 1, (TRAIN_LOSS,)),
-    Column("Δ train", 8, 5, (TRAIN_LOSS,), delta=True),
-    Column("accuracy", 8, 3, ACCURACY),
-    Column("Δ acc", 7, 6, ACCURACY, delta=True),
-    Column("tok/s", 8, 2, (RATE,)),
-    PEAK,
-    TOOK,
-)
-
-
-class CompareTable(Widget, can_focus=True):
-    """As high as it has runs. A column of its own shows the values under the chart's crosshair, where there is one."""
+class CompareTable(RowList, inherit_bindings=False):
+    """One run a line, as many as there are. Columns of their own show the values under the charts' crosshair."""
 
     DEFAULT_CSS = """
     CompareTable {
         height: auto;
-        .compare-table--header { color: $text-muted; }
-        .compare-table--cursor {
-            background: $block-cursor-blurred-background; color: $block-cursor-blurred-foreground;
-        }
-        .compare-table--live { color: $text-primary; }
-        .compare-table--best { color: $text-success; text-style: bold; }
-        .compare-table--good { color: $text-success; }
-        .compare-table--look { color: $text-warning; }
-        .compare-table--act { color: $text-error; }
-        .compare-table--dim { color: $text-muted; }
-        .compare-table--1 { color: $series-1; }
-        .compare-table--2 { color: $series-2; }
-        .compare-table--3 { color: $series-3; }
-        .compare-table--4 { color: $series-4; }
-        .compare-table--5 { color: $series-5; }
-        .compare-table--6 { color: $series-6; }
-        .compare-table--7 { color: $series-7; }
-        .compare-table--8 { color: $series-8; }
-        &:focus .compare-table--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
+        .row-list--best { color: $text-success; text-style: bold; }
+        .row-list--1 { color: $series-1; text-style: bold; }
+        .row-list--2 { color: $series-2; text-style: bold; }
+        .row-list--3 { color: $series-3; text-style: bold; }
+        .row-list--4 { color: $series-4; text-style: bold; }
+        .row-list--5 { color: $series-5; text-style: bold; }
+        .row-list--6 { color: $series-6; text-style: bold; }
+        .row-list--7 { color: $series-7; text-style: bold; }
+        .row-list--8 { color: $series-8; text-style: bold; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"compare-table--{name}"
-        for name in (
-            *("header", "cursor", "best", "live", "good", "look", "act", "dim"),
-            *(str(slot) for slot in range(1, len(LETTERS) + 1)),
-        )
+        f"row-list--{name}" for name in ("best", *(str(slot) for slot in range(1, COLORS + 1)))
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "down", id="compare.down", show=False),
         Binding("up,k", "move(-1)", "up", id="compare.up", show=False),
+        Binding("ctrl+d", "page(1)", "page down", id="compare.page_down", show=False),
+        Binding("ctrl+u", "page(-1)", "page up", id="compare.page_up", show=False),
+        Binding("home", "first", "first", id="compare.first", show=False),
+        Binding("end", "last", "last", id="compare.last", show=False),
         Binding("enter", "open", "open", id="compare.open", tooltip="Open the run"),
+        Binding(
+            "space", "mark", "mark", id="compare.mark", show=False, tooltip="Mark the run: its curve is not dimmed"
+        ),
     ]
-    ALLOW_SELECT = False
+    HEADER_ROWS = 1
 
-    class Highlighted(Message):
-        """The cursor is on another run, or on none."""
-
-    class Opened(Message):
-        """Enter or a double click on a run."""
-
-        def __init__(self, lane: Lane) -> None:
-            super().__init__()
-            self.lane = lane
+    class MarksChanged(Message):
+        """A run was marked or unmarked."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.compared: Compared | None = None
         self.baseline = ""
-        self.cursor = 0
-        self.crossed: tuple[str, dict[str, float]] | None = None
-        """Where the crosshair is (`step 40`), and the value there by run id."""
-
-    @property
-    def lanes(self) -> Sequence[Lane]:
-        """The runs that are shown."""
-        return self.compared.lanes if self.compared else ()
+        self.marked: dict[str, None] = {}
+        self.chosen: list[str] | None = None
+        """Keys of the columns that somebody chose."""
+        self.sort = ""
+        """What the rows are ordered by; empty is the order in which the runs were added."""
+        self.descending = False
+        self._order: list[int] = []
+        self._columns: list[Column] = []
+        self._crossed: list[Column] = []
 
     @property
     def highlighted(self) -> Lane | None:
         """The run under the cursor."""
-        return self.lanes[self.cursor] if self.cursor < len(self.lanes) else None
+        if self.compared is None or not 0 <= self.cursor < len(self._order):
+            return None
+        return self.compared.lanes[self._order[self.cursor]]
 
-    def show(self, compared: Compared | None, baseline: str) -> None:
+    @property
+    def eyes(self) -> Eyes:
+        """Which runs are looked at."""
+        lane = self.highlighted
+        return Eyes(self.baseline, lane.run.id if lane else "", frozenset(self.marked))
+
+    def show(self, compared: Compared, baseline: str) -> None:
         """Show these runs; the cursor stays on its run."""
         before = self.highlighted
-        rows = len(self.lanes)
+        rows = len(self._order)
         self.compared, self.baseline = compared, baseline
-        ids = [lane.run.id for lane in self.lanes]
-        if before is not None and before.run.id in ids:
-            self.cursor = ids.index(before.run.id)
-        else:
-            self.cursor = max(0, min(self.cursor, len(ids) - 1))
-        self.refresh(layout=len(ids) != rows)
+        self.marked = {run_id: None for run_id in self.marked if run_id in compared.places}
+        self._columns = columns(compared, self.chosen)
+        self._order = ordered(compared, self.sort, descending=self.descending)
+        if before is not None and before.run.id in compared.places:
+            self.cursor = self._order.index(compared.places[before.run.id])
+        self.set_count(len(self._order))
+        self.refresh(layout=rows != len(self._order))
 
-    def show_crossed(self, crossed: tuple[str, dict[str, float]] | None) -> None:
-        """Show the values under the crosshair, or none."""
-        self.crossed = crossed
+    def show_again(self) -> None:
+        """Order rows and choose columns anew, after `sort` or `chosen` changed."""
+        if self.compared is not None:
+            self.show(self.compared, self.baseline)
+
+    def go_to(self, run_id: str) -> None:
+        """Put the cursor on a run."""
+        if self.compared is not None and (place := self.compared.places.get(run_id)) is not None:
+            self.move_to(self._order.index(place))
+
+    def show_crossed(self, crossed: Crossed) -> None:
+        """Show the values under the crosshair; the first metric stays where there is no room for all."""
+        self._crossed = [
+            _crossed_column(name, title, self.compared, values, 0 if not number else 50 + number)
+            for number, (name, (title, values)) in enumerate(crossed.items())
+            if self.compared is not None
+        ]
         self.refresh()
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(self.lanes) + 1
+        return self.count + 1
 
-    def action_move(self, rows: int) -> None:
-        self._to(self.cursor + rows)
-
-    def _to(self, row: int) -> None:
-        self.cursor = max(0, min(row, len(self.lanes) - 1))
-        self.refresh()
-        self.post_message(self.Highlighted())
-
-    def action_open(self) -> None:
-        if self.highlighted is not None:
-            self.post_message(self.Opened(self.highlighted))
+    def action_mark(self) -> None:
+        """Mark or unmark the run under the cursor and go down a row."""
+        if (lane := self.highlighted) is None:
+            return
+        if lane.run.id in self.marked:
+            del self.marked[lane.run.id]
+        else:
+            self.marked[lane.run.id] = None
+        self.post_message(self.MarksChanged())
+        self.action_move(1)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return bool(self.lanes) if action == "open" else True
-
-    def on_click(self, event: events.Click) -> None:
-        if 0 < event.y <= len(self.lanes):
-            self._to(event.y - 1)
-            if event.chain == 2:
-                self.action_open()
+        if self.screen.maximized is not None:  # a chart has the whole screen, and the keys
+            return False
+        return self.count > 0 if action in ("open", "mark") else True
 
     # Drawing
 
-    def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
-        name_width, columns = self._fit(width)
-        if y == 0:
-            style = base + ink(self, "compare-table--header")
-            titles = [fitted("    run", name_width + 4)]
-            titles += [fitted(column.title, column.width, right=column is not STATE) for column in columns]
-            return Strip([Segment((" " * GAP).join(titles), style)]).adjust_cell_length(width, style)
-        if y > len(self.lanes):
-            return Strip.blank(width, base)
-        lane = self.lanes[y - 1]
-        under_cursor = y - 1 == self.cursor and len(self.lanes) > 1
-        if under_cursor:
-            base += self.get_component_rich_style("compare-table--cursor")
-        own = base + ink(self, f"compare-table--{lane.style}")
-        segments = [
-            Segment(f"{lane.letter} ━ ", own + Style(bold=True)),
-            Segment(fitted(clean_line(lane.run.name), name_width), base),
-        ]
-        for column in columns:
-            text, tone = self._cell(lane, y - 1, column)
-            style = base + ink(self, f"compare-table--{tone}") if tone else base
-            segments.append(Segment(" " * GAP + fitted(text, column.width, right=column is not STATE), style))
-        return Strip(segments).adjust_cell_length(width, base)
+    def header_cells(self, width: int) -> Cells:
+        letters, names, shown = self._fit(width)
+        cells = [(fitted(" " * (letters + 5) + "run", names + letters + 5), "")]
+        for column in shown:
+            arrow = ("↓" if self.descending else "↑") if column.key == self.sort else ""
+            width = max(column.width, min(len(arrow + column.title), column.width + 1))  # the arrow may take of the gap
+            gap = " " * (GAP + column.width - width)
+            cells.append((gap + fitted(arrow + column.title, width, right=column.right), ""))
+        return cells
 
-    def _fit(self, width: int) -> tuple[int, list[Column]]:
-        """The width of the names, and the columns that there is room for."""
-        shown = [column for column in COLUMNS if not column.metrics or column.keep == 0 or self._name_of(column)]
-        if self.crossed is not None:
-            shown.insert(1, Column(self.crossed[0], max(9, len(self.crossed[0])), 0))
-        longest = max((len(clean_line(lane.run.name)) for lane in self.lanes), default=0)
+    def cells(self, row: int, width: int) -> Cells:
+        assert self.compared is not None
+        place = self._order[row]
+        lane = self.compared.lanes[place]
+        letters, names, shown = self._fit(width)
+        baseline = self.compared.places.get(self.baseline)
+        cells = [
+            ("✱ " if lane.run.id in self.marked else "  ", "mark"),
+            (f"{lane.letter:>{letters}} ━ ", lane.style),
+            (fitted(clean_line(lane.run.name), names), ""),
+        ]
+        for column in shown:
+            text, tone = column.cell(place, baseline)
+            cells += [(" " * GAP, ""), (fitted(text, column.width, right=column.right), tone)]
+        return cells
+
+    def _fit(self, width: int) -> tuple[int, int, list[Column]]:
+        """The widths of letters and names, and the columns that there is room for."""
+        lanes = self.compared.lanes if self.compared else []
+        letters = max((len(lane.letter) for lane in lanes), default=1)
+        longest = max((len(clean_line(lane.run.name)) for lane in lanes), default=0)
         least = min(NAME_WIDTH, max(4, longest))
+        shown = [*self._columns[:1], *self._crossed, *self._columns[1:]]
 
         def room() -> int:
-            return width - 5 - sum(column.width + GAP for column in shown)
+            return width - letters - 5 - sum(column.width + GAP for column in shown)
 
         while room() < least and any(column.keep for column in shown):
             shown.remove(max(shown, key=lambda column: column.keep))
-        return max(6, min(room(), longest, WIDEST_NAME)), shown
+        return letters, max(6, min(room(), longest, WIDEST_NAME)), shown
 
-    def _cell(self, lane: Lane, index: int, column: Column) -> Cell:
-        run = lane.run
-        if column is STATE:
-            state = state_of(run)
-            return f"{state.symbol} {state.word}", state.tone
-        if column is PEAK:
-            peak = peak_of(run)
-            return (fmt_bytes(peak), "") if peak else (NONE, "dim")
-        if column is TOOK:
-            return fmt_duration(took_s(run)), "dim"
-        if not column.metrics:
-            value = self.crossed[1].get(run.id) if self.crossed else None
-            return (fmt_number(value), "") if value is not None else (NONE, "dim")
-        return self._metric_cell(index, column)
 
-    def _name_of(self, column: Column) -> str:
-        """Which of the column's metrics the runs have; empty where they have none."""
-        known = self.compared.comparison.metrics if self.compared else {}
-        return next((name for name in column.metrics if any(v is not None for v in known.get(name, ()))), "")
+def ordered(compared: Compared, sort: str, *, descending: bool) -> list[int]:
+    """Places of the runs by what they are ordered by; those without a value come last."""
+    places = list(range(len(compared.lanes)))
+    if not sort:
+        return places[::-1] if descending else places
+    values = values_of(compared, sort)
+    known = [place for place in places if not _missing(values[place])]
+    known.sort(key=lambda place: _sortable(values[place]), reverse=descending)
+    return known + [place for place in places if _missing(values[place])]
 
-    def _metric_cell(self, index: int, column: Column) -> Cell:
-        name = self._name_of(column)
-        if self.compared is None or not name:
-            return (NONE, "dim") if not column.delta else ("", "dim")
-        comparison = self.compared.comparison
-        values = comparison.metrics[name]
-        if column.delta:
-            ids = [lane.run.id for lane in self.lanes]
-            baseline = ids.index(self.baseline) if self.baseline in ids else None
-            if index == baseline:
-                return (BASELINE, "dim") if name == EVAL_LOSS else ("", "")
-            delta = delta_of(values, index, baseline)
-            better = delta is not None and delta != 0 and (delta < 0) is lower_is_better(name)
-            return fmt_delta(delta), "good" if better else "dim"
-        value = values[index]
-        if value is None:
-            return NONE, "dim"
-        text = fmt_rate(value) if name == RATE else fmt_number(value)
-        return (f"★ {text}", "best") if comparison.best.get(name) == index else (text, "")
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _sortable(value: Any) -> tuple[int, float, str]:
+    """Numbers before words."""
+    if isinstance(value, int | float):
+        return 0, float(value), ""
+    return 1, 0.0, str(value).casefold()
+
+
+def _crossed_column(name: str, title: str, compared: Compared, values: Mapping[str, float], keep: int) -> Column:
+    texts: Sequence[str] = [
+        figure_words(name, values[lane.run.id]) if lane.run.id in values else NONE for lane in compared.lanes
+    ]
+    width = max(9, len(title), *(len(text) for text in texts))
+    return Column(
+        f"@{name}", title, width, keep, lambda place, _: (texts[place], "" if texts[place] != NONE else "dim")
+    )

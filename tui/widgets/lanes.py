@@ -1,41 +1,23 @@
 """Runs laid over each other: what is read of them, and the letter and colour that each keeps while it is compared."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from string import ascii_uppercase
+from typing import TYPE_CHECKING, Any
 
+from engine.runs.measures import EVAL_LOSS, TRAIN_LOSS, figure
 from tui.text import clean_line
-from tui.widgets.chart_data import ChartSeries
 
 if TYPE_CHECKING:
     from engine.runs.compare import Comparison
     from store import Store
-    from store.records import Run, Series
+    from store.records import Run
 
-LETTERS = "ABCDEFGH"
-"""One a run; there are as many colours of curves."""
-EVAL_LOSS, TRAIN_LOSS = "eval/loss", "train/loss"
-ACCURACY = ("eval/mean_token_accuracy", "train/mean_token_accuracy")
-RATE = "train/tokens_per_s"
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A tab of the chart. Of `names` the first one counts of which any run has points."""
-
-    title: str
-    names: tuple[str, ...]
-
-
-MEASURES = {
-    "eval_loss": Measure("eval loss", (EVAL_LOSS,)),
-    "train_loss": Measure("train loss", (TRAIN_LOSS,)),
-    "learning_rate": Measure("learning rate", ("train/learning_rate",)),
-    "grad_norm": Measure("gradient norm", ("train/grad_norm",)),
-    "accuracy": Measure("accuracy", ACCURACY),
-    "rate": Measure("tokens/s", (RATE,)),
-}
+COLORS = 8
+"""Of curves; the ninth run has the first one again, and its own letter."""
+MOST_LOUD = 12
+"""With more runs than that, the curves of those that nobody looks at are dim."""
 
 
 @dataclass(frozen=True)
@@ -49,60 +31,90 @@ class Lane:
 
     @property
     def letter(self) -> str:
-        return LETTERS[self.slot]
+        return letter_of(self.slot)
 
     @property
     def style(self) -> str:
         """The name of its colour on a chart."""
-        return str(self.slot + 1)
+        return str(self.slot % COLORS + 1)
 
     @property
     def color(self) -> str:
         """Its colour as a variable of the theme."""
-        return f"$series-{self.slot + 1}"
+        return f"$series-{self.style}"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What is read from the store: the lanes, how they compare, and the curves of one measure."""
+    """What is read from the store: the lanes and how they compare. Lists have an entry a lane."""
 
     lanes: list[Lane]
     comparison: "Comparison"
-    measure: str
-    curves: list[ChartSeries]
+    settings: Mapping[str, Sequence[Any]]
+    """All fields of the recipes, not only those that differ."""
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Where each run is, by its id."""
+        return {lane.run.id: place for place, lane in enumerate(self.lanes)}
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """Every metric that one of the runs has: those that say what it came to first."""
+        ranked = list(self.comparison.metrics)
+        return ranked + sorted({name for lane in self.lanes for name in lane.run.metrics} - set(ranked))
+
+    def figures(self, name: str) -> Sequence[float | None]:
+        """What each run came to by a metric."""
+        known = self.comparison.metrics.get(name)
+        return known if known is not None else [figure(name, lane.run.metrics.get(name)) for lane in self.lanes]
+
+    @cached_property
+    def ranking(self) -> str:
+        """The metric that runs are ranked by unless somebody says otherwise; empty where there is none."""
+        from engine.runs.compare_words import ranking
+
+        return ranking(self.comparison) or next((name for name in (EVAL_LOSS, TRAIN_LOSS) if any(self.has(name))), "")
+
+    def has(self, name: str) -> list[bool]:
+        return [figure is not None for figure in self.figures(name)]
 
 
-def read_compared(
-    store: "Store", slots: dict[str, int], measure: str | None, columns: int, view: tuple[float, float] | None
-) -> Compared:
-    """Compare the runs in `slots` (id to slot); ones that are gone are left out. Call it in a thread.
+@dataclass(frozen=True)
+class Eyes:
+    """Which runs somebody looks at, by id."""
 
-    Without a measure, the first loss of which there are points. At most two points a column are read.
-    """
-    from engine.runs.compare import compare
+    baseline: str = ""
+    current: str = ""
+    """The run at the cursor."""
+    marked: frozenset[str] = field(default_factory=frozenset)
 
-    there = [run_id for run_id in slots if store.runs.get(run_id) is not None]
-    comparison = compare(store, there)
+    def loud(self, compared: Compared) -> set[str]:
+        """The runs that are not dim: all, unless there are many."""
+        lanes = compared.lanes
+        if len(lanes) <= MOST_LOUD:
+            return {lane.run.id for lane in lanes}
+        best = compared.comparison.best.get(compared.ranking)
+        found = {self.baseline, self.current, *self.marked}
+        return found | {lanes[best].run.id} if best is not None else found
+
+
+def letter_of(slot: int) -> str:
+    """A to Z, then AA, AB …"""
+    rounds, place = divmod(slot, len(ascii_uppercase))
+    return (letter_of(rounds - 1) if rounds else "") + ascii_uppercase[place]
+
+
+def read_compared(store: "Store", slots: Mapping[str, int]) -> Compared:
+    """Compare the runs in `slots` (id to slot); ones that are gone are left out. Call it in a thread."""
+    from engine.runs.compare import compare, settings
+
+    there = {run.id for run in store.runs.some(list(slots))}
+    comparison = compare(store, [run_id for run_id in slots if run_id in there])
     runs = comparison.runs
     shorts = short_names([clean_line(run.name) for run in runs])
     lanes = [Lane(run, slots[run.id], short) for run, short in zip(runs, shorts, strict=True)]
-    if measure is None:
-        has_eval = any(EVAL_LOSS in run.metrics for run in runs)
-        measure = "eval_loss" if has_eval or not any(TRAIN_LOSS in run.metrics for run in runs) else "train_loss"
-    name = metric_of(measure, runs)
-    curves = []
-    for lane in lanes:
-        first, last = (int(view[0]), int(view[1]) + 1) if view else (None, None)
-        points = store.metrics.series(lane.run.id, name, max_points=columns * 2, first_step=first, last_step=last)
-        if points is not None:
-            curves.append(_curve(lane, points))
-    return Compared(lanes, comparison, measure, curves)
-
-
-def metric_of(measure: str, runs: Sequence["Run"]) -> str:
-    """The metric that the measure stands for with these runs."""
-    names = MEASURES[measure].names
-    return next((name for name in names if any(name in run.metrics for run in runs)), names[0])
+    return Compared(lanes, comparison, settings(runs))
 
 
 def newest_with_points(store: "Store", count: int) -> list[str]:
@@ -121,24 +133,3 @@ def short_names(names: Sequence[str]) -> list[str]:
     while same and names[0][same - 1] not in "-_./ ":
         same -= 1
     return [name[same:] for name in names]
-
-
-def delta_of(values: Sequence[float | None], index: int, baseline: int | None) -> float | None:
-    """How far a value is from the baseline's; `None` for the baseline itself."""
-    value, against = values[index], values[baseline] if baseline is not None else None
-    if index == baseline or value is None or against is None:
-        return None
-    return value - against if math.isfinite(value - against) else None
-
-
-def _curve(lane: Lane, points: "Series") -> ChartSeries:
-    return ChartSeries(
-        f"{lane.letter} {lane.short}",
-        points.steps,
-        points.values,
-        lane.style,
-        points.low,
-        points.high,
-        times=points.times,
-        smooth=points.name == TRAIN_LOSS or not points.name.startswith("eval/"),
-    )
