@@ -83,13 +83,21 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         self._reading = False
         self._again = False
         self._failing = False
+        self._begun = False
+        """Whether the widgets are there."""
+        self._early: tuple[Detail | None, Any] | None = None
+        """What was read before they were."""
 
     def compose_body(self) -> ComposeResult:
         yield RunHeadline()
         yield RunBanner()
         yield TabLine(TABS)
+        charts = ChartsPane(id="charts")
         with Vertical(id="panes"):
-            yield ChartsPane(id="charts")
+            yield charts
+        if self.finetui.is_ready:  # while the widgets are being mounted
+            self._reading = True
+            self._read_pane(charts)
 
     def on_mount(self) -> None:
         self.query_one(ChartsPane).focus()
@@ -97,7 +105,12 @@ what its devices do, and whose memory it is; of a run on another machine, what i
 
     def _start(self) -> None:
         self.on_runs_changed(lambda ids: self.read_again() if self.run_id in ids else None)
-        self.read_again()
+        self._begun = True
+        early, self._early = self._early, None
+        if early is not None:
+            self._show(self.query_one(ChartsPane), early)
+        elif not self._reading:
+            self.read_again()
 
     @property
     def current_run(self) -> "Run | None":
@@ -117,7 +130,9 @@ what its devices do, and whose memory it is; of a run on another machine, what i
             self._again = True
             return
         self._reading = True
-        pane = self.pane
+        self._read_pane(self.pane)
+
+    def _read_pane(self, pane: RunPane) -> None:
         read = partial(_read, self.services, self.run_id, pane)
         self.in_thread(read, partial(self._show, pane), group="detail", failed=self._read_failed)
 
@@ -131,6 +146,9 @@ what its devices do, and whose memory it is; of a run on another machine, what i
             show_error(self.app, error, "The run cannot be read")
 
     def _show(self, pane: RunPane, found: tuple[Detail | None, Any]) -> None:
+        if not self._begun:
+            self._early = found
+            return
         self._reading = self._failing = False
         detail, content = found
         if detail is None:

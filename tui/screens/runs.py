@@ -1,6 +1,7 @@
 """Runs: how are my runs, and which one matters now?"""
 
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -32,6 +33,9 @@ Press 2 to import a dataset, then 3 to launch a run on it.
 Or quit and type: finetui demo
 It trains a small model on sample data, here, in two minutes, with no GPU."""
 PLACEHOLDER = "filter: words, status:failed, eval/loss.min<1.2, cfg.lora_r>=16, started<7d …"
+
+AHEAD_S = 0.3
+"""After so long, what Enter opens is imported: it is likely to be next."""
 
 
 class RunsScreen(RunList):
@@ -114,6 +118,7 @@ does what is suggested, `w` shows the evidence.
         self._preview.set_class(self.has_class("-side"), "-side")
         self.query_one("#body").mount(self._preview)
         self.call_after_refresh(self._highlighted)
+        self.set_timer(AHEAD_S, lambda: self.in_thread(partial(import_module, "tui.screens.run"), group="ahead"))
 
     # What the list shows
 

@@ -97,7 +97,7 @@ class ChartBoard(Widget):
         self._order = ChartOrder()
         self._contents: dict[str, ChartContent] = {}
         self._logs: set[str] = set()
-        self._charts: list[LineChart] = [BoardChart(self)]
+        self._charts: list[LineChart] = [BoardChart(self) for _ in range(count)]
         self._steps: tuple[float, float] | None = None
         self._cross: float | None = None
         self._view: tuple[float, float] | None = None
@@ -188,10 +188,14 @@ class ChartBoard(Widget):
 
     @property
     def _room(self) -> int:
-        return room_for(min(max(1, self.count), MOST), self.size.width, max(1, self.size.height - 1))
+        wanted = min(max(1, self.count), MOST)
+        if not self.size:
+            return wanted  # not laid out yet: there mostly is room, and what is drawn at once need not be drawn anew
+        return room_for(wanted, self.size.width, max(1, self.size.height - 1))
 
     def _layout(self, count: int) -> tuple[int, int]:
-        return layout(count, self.size.width, self.size.height)
+        size = self.size or self.app.size
+        return layout(count, size.width, size.height)
 
     @property
     def _chart(self) -> LineChart:
