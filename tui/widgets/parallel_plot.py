@@ -33,10 +33,8 @@ class Line:
 
 def columns_of(count: int, width: int) -> list[int]:
     """The columns of so many axes, from the left."""
-    if count < 2:
-        return [1] * count
-    apart = min(MOST, (width - ENDS - 2) / (count - 1))
-    return [1 + round(place * apart) for place in range(count)]
+    apart = min(MOST, max(0.0, (width - ENDS - 2) / (count - 1))) if count > 1 else 0.0
+    return [min(1 + round(place * apart), max(0, width - 1)) for place in range(count)]
 
 
 def room_for(width: int) -> int:
