@@ -78,11 +78,11 @@ _NEARLY_FULL = 95.0
 
 
 def explain(run: Run, events: Sequence[EventRow], rundir: RunDir) -> Failure | None:
-    """Why `run` ended and what to do; `None` for one that lives or succeeded.
+    """Why `run` ended and what to do; `None` for one that lives or succeeded, and for one of another tracker.
 
     `events` are the run's events of the kinds `EVIDENCE`, newest last. Reads the run's folder: call it in a thread.
     """
-    if run.status.live or run.status is Status.SUCCEEDED:
+    if run.status.live or run.status is Status.SUCCEEDED or run.source:
         return None
     code = failure_code(run)
     told = next((event.body for event in reversed(events) if event.kind == "end"), {})

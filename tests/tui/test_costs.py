@@ -10,7 +10,7 @@ async def test_costs_by_month_then_by_model(make_app: MakeApp, filled: SampleRun
     (home.root / "settings.toml").write_text('[prices]\ncurrency = "CHF"\n[prices.hour]\nH200 = 4\n')
     async with make_app(size=(80, 24)) as driver:
         await driver.sees("6 runs")
-        await driver.app.push_screen(CostsScreen())
+        await driver.press("dollar_sign")
         await driver.sees("device hours", "electricity", "all time")
         await driver.press("]", "]", "]")
         await driver.sees("starter")

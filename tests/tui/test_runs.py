@@ -407,3 +407,10 @@ async def test_marked_runs_are_measured_by_the_first(make_app: MakeApp, runs: Sa
         assert f"{distance:+.2f}" in driver.line("  better")
         await driver.press("escape")
         await driver.sees("Δ best")
+
+
+async def test_past_runs_are_imported_by_key(make_app: MakeApp) -> None:
+    async with make_app() as driver:
+        await driver.sees("No runs yet", "I imports")
+        await driver.press("I")
+        await driver.sees("Import past runs", "a folder or a file")

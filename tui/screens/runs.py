@@ -31,7 +31,9 @@ No runs yet.
 
 Press 2 to import a dataset, then 3 to launch a run on it.
 Or quit and type: finetui demo
-It trains a small model on sample data, here, in two minutes, with no GPU."""
+It trains a small model on sample data, here, in two minutes, with no GPU.
+
+I imports runs of W&B, TensorBoard, Trackio, MLflow and the Trainer."""
 PLACEHOLDER = "filter: words, status:failed, eval/loss.min<1.2, cfg.lora_r>=16, started<7d …"
 
 AHEAD_S = 0.3
@@ -59,6 +61,9 @@ States: ○ queued, ◌ starting, ◎ rehearsing, ● training, ◉ evaluating, 
 ? lost (its process is gone without a word), ⚠ look at it. ↑ beside the eval loss: it rose above the best. Δ is the
 distance to the run's own best; once runs are marked, to the one that was marked first. A run that failed says why: `a`
 does what is suggested, `w` shows the evidence.
+
+`I` imports runs of W&B, TensorBoard, Trackio, MLflow and the Trainer. `$` says what the runs that match the filter
+cost.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "fix_run", "fix", id="run.fix", tooltip="Do what is suggested: a changed launch, or a resume"),
@@ -82,6 +87,10 @@ does what is suggested, `w` shows the evidence.
         Binding("i", "ignore_finding", "ignore", id="run.ignore", show=False, tooltip="Ignore what was found"),
         Binding("N", "note_run", "note", id="run.note", show=False, tooltip="Write a note on the run"),
         Binding("K", "kill_run", "kill", id="run.kill", show=False, tooltip="End the run at once, without saving"),
+        Binding("I", "import_history", "import past runs", id="runs.import", show=False, tooltip="W&B, TensorBoard …"),
+        Binding(
+            "dollar_sign", "costs", "costs", id="runs.costs", show=False, key_display="$", tooltip="What runs cost"
+        ),
     ]
 
     def __init__(self) -> None:
@@ -272,6 +281,23 @@ does what is suggested, `w` shows the evidence.
         ids = list(table.marked) or ([table.highlighted_id] if table.highlighted_id else [])
         if ids:
             self.post_message(ChatWith(ids))
+
+    def action_import_history(self) -> None:
+        """Take in what other trackers and machines have recorded."""
+        from tui.screens.import_history import ImportHistoryDialog
+
+        if self.finetui.is_ready:
+            self.app.push_screen(ImportHistoryDialog(self.services), self._imported)
+
+    def _imported(self, ids: list[str] | None) -> None:
+        if ids:
+            self.tracker.announce(*ids)
+
+    def action_costs(self) -> None:
+        """Put together what the runs that match the filter cost."""
+        from tui.screens.costs import CostsScreen
+
+        self.app.push_screen(CostsScreen(self._query))
 
     def action_live(self) -> None:
         """The runs at work, side by side."""
