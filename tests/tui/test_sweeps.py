@@ -104,7 +104,7 @@ async def test_from_a_sweep_to_its_runs(make_app: MakeApp, sweep: SweepDir) -> N
         await driver.press("space", "space")
         await driver.wait(lambda: driver.text().count("✱") == 2)
         await driver.press("c")
-        await driver.sees("lora_r  32    16", "A ━ rates-04", "B ━ rates-03")
+        await driver.sees("lora_r 32 → 16", "A ━ rates-04", "B ━ rates-03")
 
 
 async def test_launching_the_best(make_app: MakeApp, sweep: SweepDir) -> None:

@@ -288,7 +288,7 @@ report.
 
     def _show_side(self) -> None:
         for side in self.query("#curves, ComparePane"):
-            side.display = side.id == self._tab
+            side.set_class(side.id != self._tab, "-away")
 
     # What happens
 

@@ -13,7 +13,7 @@ from tui.screens.page import Page
 from tui.text import clean, clean_line
 from tui.widgets.compare_columns import choices, default_keys
 from tui.widgets.compare_table import CompareTable
-from tui.widgets.lanes import Compared
+from tui.widgets.lanes import LETTERS, Compared
 from tui.widgets.run_words import eval_loss_of, state_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class CompareActions(Page):
 
     def action_chat(self) -> None:
         """Chat with the marked runs, or with the first ones."""
-        self.post_message(ChatWith(list(self.table.marked) or list(self.slots)[:MOST_CHATS]))
+        self.post_message(ChatWith(list(self.table.marked)[: len(LETTERS)] or list(self.slots)[:MOST_CHATS]))
 
     def action_new_like(self) -> None:
         if lane := self.table.highlighted:

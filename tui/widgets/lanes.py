@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 COLORS = 8
 """Of curves; the ninth run has the first one again, and its own letter."""
+LETTERS = ascii_uppercase[:COLORS]
+"""The letters of the first runs, one a colour."""
 MOST_LOUD = 12
 """With more runs than that, the curves of those that nobody looks at are dim."""
 
