@@ -240,7 +240,7 @@ def test_a_chart_reads_few_rows(store: Store) -> None:
 def test_what_was_thinned_stays_as_a_run_grows(store: Store) -> None:
     """Each further point changes the last group alone, but for the moments when the groups double."""
     changed = []
-    before: list[tuple[float, ...]] = []
+    before: list[tuple[int, float, float, float]] = []
     for step in range(1, 400):
         add_points(store, "r1", {"train/loss": [(step, 1 / step, float(step))]})
         got = series(store, max_points=40)

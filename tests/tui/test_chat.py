@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from textual.widgets import Input
@@ -91,7 +91,7 @@ def open_chat(make_app: MakeApp) -> OpenChat:
     async def start(*run_ids: str, size: tuple[int, int] = (120, 36), theme: str = "") -> AsyncIterator[ChatDriver]:
         async with make_app(size, theme=theme) as driver:
             pool = StandIn()
-            driver.app._services = replace(driver.app.services, pool=cast(ServerPool, pool))
+            driver.app.services._made[ServerPool] = pool
             if run_ids:
                 driver.app.screen.post_message(ChatWith(run_ids))
             else:

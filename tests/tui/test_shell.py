@@ -73,7 +73,7 @@ async def test_a_modes_key_goes_back_to_its_first_screen(make_app: MakeApp, fill
 
 
 async def test_help_lists_the_keys_of_the_screen(make_app: MakeApp, filled: SampleRuns) -> None:
-    async with make_app(size=(120, 60)) as driver:
+    async with make_app(size=(120, 90)) as driver:
         await driver.sees("emoji-next")
         await driver.press("question_mark")
         await driver.sees("Help: Runs", "Filter the list", "Everywhere", "Go to Chat")

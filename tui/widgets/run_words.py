@@ -168,7 +168,8 @@ def recipe_line(recipe: dict[str, Any]) -> str:
     """A recipe in one line: `qlora r16 α32 · lr 2e-4 cosine · 3 epochs · batch 16`."""
     parts = [str(recipe.get("method", ""))]
     if recipe.get("method") != "full":
-        parts[0] += f" r{recipe.get('lora_r', '?')} α{recipe.get('lora_alpha', '?')}"
+        sizes = [(sign, recipe.get(name)) for sign, name in (("r", "lora_r"), ("α", "lora_alpha"))]
+        parts[0] = " ".join([parts[0], *(f"{sign}{size}" for sign, size in sizes if size is not None)]).strip()
     if "learning_rate" in recipe:
         parts.append(f"lr {fmt_number(recipe['learning_rate'])} {recipe.get('lr_scheduler_type', '')}".rstrip())
     steps = recipe.get("max_steps", -1)
