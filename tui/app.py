@@ -15,7 +15,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from engine.errors import BadInput
-from tui import messages
+from tui import garbage, messages
 from tui.figures import Figures, Gauges
 from tui.settings import load_settings, save_theme
 from tui.themes import default_theme, load_themes, series_colors
@@ -126,6 +126,7 @@ class FinetuiApp(App[None]):
         self.run_worker(self._watch_figures(), group="figures")
         if self.open_run:
             self.post_message(messages.OpenRun(self.open_run))
+        self.set_timer(garbage.SETTLED_S, garbage.settle)
 
     @property
     def is_ready(self) -> bool:

@@ -1,9 +1,14 @@
 """Opening the app from the command line. Nothing heavy is imported before the app's own first frame."""
 
+import os
 import sys
 
 from engine.errors import BadInput
 from engine.home import Home, find_home
+from tui import garbage
+
+ESCAPE_DELAY_MS = "25"
+"""So long a lone Esc is held back: it may be the beginning of another key, whose bytes come together even over SSH."""
 
 
 def open_app(home: str | None = None, run: str | None = None) -> int:
@@ -23,6 +28,8 @@ def open_app(home: str | None = None, run: str | None = None) -> int:
 def show_app(home: Home, *, open_run: str | None = None) -> int:
     """Run the app until it is closed; its exit status. Raises `BadInput` without a terminal, or a home to write in."""
     needs_terminal()
+    os.environ.setdefault("ESCDELAY", ESCAPE_DELAY_MS)  # Textual reads it when it is imported
+    garbage.hold()
     home.ensure()
     from tui.app import FinetuiApp
 

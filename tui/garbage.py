@@ -1,0 +1,24 @@
+"""When Python looks for garbage: not while the app starts, and never again through all that it started with.
+
+A full collection goes through every module, style and widget there is: a tenth of a second in which no key is answered.
+"""
+
+import gc
+
+SETTLED_S = 3.0
+"""So long after its start, the app has imported and built most of what stays."""
+
+THRESHOLDS = (10_000, 20, 50)
+"""New objects before a young collection, and how many of those before an older one; Python's own are 700, 10, 10."""
+
+
+def hold() -> None:
+    """Look for no garbage until `settle`."""
+    gc.disable()
+
+
+def settle() -> None:
+    """Take what there is now for permanent, and look for garbage among what comes."""
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
+    gc.enable()
