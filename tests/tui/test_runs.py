@@ -414,3 +414,13 @@ async def test_past_runs_are_imported_by_key(make_app: MakeApp) -> None:
         await driver.sees("No runs yet", "I imports")
         await driver.press("I")
         await driver.sees("Import past runs", "a folder or a file")
+
+
+async def test_a_list_that_scrolls_down_does_not_scroll_sideways(make_app: MakeApp, runs: SampleRuns) -> None:
+    for number in range(14):
+        runs.add(f"r{number:010d}", f"run-{number}", status="queued")
+    async with make_app(size=(80, 24)) as driver:
+        await driver.sees("14 runs")
+        table = driver.app.screen.query_one(RunTable)
+        await driver.wait(lambda: table.show_vertical_scrollbar)
+        assert not table.show_horizontal_scrollbar

@@ -12,7 +12,6 @@ TONES = 5
 """Colours from the worst run (`rank-0`) to the best."""
 LEAST = 9
 """Cells from one axis to the next."""
-MOST = 40
 ENDS = 14
 """Cells to the right of the last axis: its ticks, and the letters of the runs."""
 
@@ -33,7 +32,7 @@ class Line:
 
 def columns_of(count: int, width: int) -> list[int]:
     """The columns of so many axes, from the left."""
-    apart = min(MOST, max(0.0, (width - ENDS - 2) / (count - 1))) if count > 1 else 0.0
+    apart = max(0.0, (width - ENDS - 2) / (count - 1)) if count > 1 else 0.0
     return [min(1 + round(place * apart), max(0, width - 1)) for place in range(count)]
 
 

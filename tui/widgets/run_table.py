@@ -36,7 +36,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     DEFAULT_CSS = """
     RunTable {
-        height: 1fr; scrollbar-size-vertical: 1;
+        height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden;
         .run-table--header { color: $text-muted; }
         .run-table--cursor { background: $block-cursor-blurred-background; color: $block-cursor-blurred-foreground; }
         .run-table--mark { color: $text-accent; text-style: bold; }
