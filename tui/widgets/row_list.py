@@ -174,7 +174,9 @@ class RowList(ScrollView, can_focus=True):
         cells = self.cells(row, width)
         if row == self.cursor:
             base += self._style("cursor")
-            cells = [(text, "" if tone == "dim" else tone) for text, tone in cells]  # dim is not seen on the cursor
+            # Dim is not seen on the cursor, and of sixteen colours hardly any is.
+            few = base.bgcolor is not None and base.bgcolor.is_system_defined
+            cells = [(text, "" if few or tone == "dim" else tone) for text, tone in cells]
         segments = [
             Segment(text, base + self._style(tone) + Style(bgcolor=base.bgcolor) if tone else base)
             for text, tone in cells
