@@ -286,7 +286,7 @@ class ChartBoard(Widget):
             words.append("f or esc: back to all charts")
         elif hidden > 0:
             pages = order.pages(self._room)
-            words.append(f"{len(shown)} of {len(found)} charts, page {order.page + 1} of {pages}: pgdn or j goes on")
+            words.append(f"{len(shown)} of {len(found)} charts, page {order.page + 1} of {pages}: pgdn goes on")
         more.update(Content("  ·  ".join(words)))
         more.display = bool(words) and self.size.height > 6
         self.query_one(ChartFilter).show_count(len(found), len(order.titles))

@@ -17,9 +17,9 @@ class RunBanner(Static):
     """Shows the one thing that matters most; gone where nothing does."""
 
     DEFAULT_CSS = """
-    RunBanner { display: none; height: auto; max-height: 3; padding: 0 1; background: $warning 15%;
+    RunBanner { display: none; height: auto; max-height: 3; padding: 0 1; background: $warning-muted;
                 color: $text-warning; }
-    RunBanner.-error { background: $error 15%; color: $text-error; }
+    RunBanner.-error { background: $error-muted; color: $text-error; }
     """
 
     def __init__(self) -> None:
