@@ -80,7 +80,7 @@ def test_opening_on_a_run_needs_a_terminal(finetui: Cli, make_run: MakeRun, home
 def test_opening_on_a_run_shows_it_at_once(make_run: MakeRun, home: Home) -> None:
     make_run()
     with Terminal([FINETUI, "open", "first"], home.root) as terminal:
-        terminal.wait_for(b"learning rate")
+        terminal.wait_for(b"Lineage")
     with Terminal([FINETUI, "open", "frist"], home.root) as terminal:
         terminal.wait_for(b"Did you mean first?")
 

@@ -100,7 +100,7 @@ async def test_the_order_is_changed_by_keys(make_app: MakeApp, home: Home, store
         await driver.press("6")
         await driver.sees("1 at work, 3 waiting")
         await driver.wait(lambda: order(driver) == "fabg")
-        await driver.press("J")
+        await driver.press("g", "J")
         assert order(driver) == "fabg", "what is at work has no place to move from"
         await driver.press("j", "j", "j", "K", "K")
         assert order(driver) == "fgab", "shown at once"

@@ -115,7 +115,7 @@ The model server starts with the first question and stays for a while. Conversat
         self.when_ready(self._start)
 
     def _start(self) -> None:
-        self.on_runs_changed(lambda _: self.seat_defaults() if not self.seats else None)
+        self.on_runs_changed(lambda _: self.seat_newest())
         self.seat_first()
 
     @property

@@ -95,6 +95,11 @@ class ChatSeating(Page):
         read = partial(seats_for, self.services.store, self.services.home, run_ids)
         self.in_thread(read, self._take_seats, group="seats")
 
+    def seat_newest(self) -> None:
+        """Runs changed: where nobody answers yet and nobody was asked for, somebody may now."""
+        if not self.seats and self._wanted is None:
+            self.seat_defaults()
+
     def seat_defaults(self) -> None:
         """Seat the newest run with an adapter and its base."""
         read = partial(default_seats, self.services.store, self.services.home)
@@ -104,6 +109,7 @@ class ChatSeating(Page):
         if seating.problems:
             self.show_error(seating.problems[0], "Not every run can answer")
         if not seating.seats and seating.problems and not self.seats:
+            self._wanted = None
             self.seat_defaults()
         elif seating.seats or not self.seats:
             self.begin([replace(seat, place=place) for place, seat in enumerate(seating.seats)])
