@@ -14,12 +14,19 @@ ELSEWHERE = {
     ],
     4: ["worker/test_resume.py::test_a_resumed_run_repeats_the_losses_and_the_order_of_an_uninterrupted_one"],
     12: ["worker/test_failures.py::test_a_loss_that_stays_broken_is_flagged_at_once_and_ends_the_run"],
+    15: ["tui/test_storms.py::test_row_15_a_storm_of_sizes_ends_in_the_right_picture"],
+    16: ["tui/test_storms.py::test_row_16_and_17_what_others_wrote_is_shown_as_text"],
+    17: ["tui/test_storms.py::test_row_16_and_17_what_others_wrote_is_shown_as_text"],
+    22: [
+        "engine/test_device_watch.py::test_row_22_a_gpu_that_vanishes_is_said_and_comes_back",
+        "tui/test_run_devices.py::test_row_22_a_gpu_that_vanishes_is_said_and_the_run_goes_on",
+    ],
     23: ["engine/test_queue.py::test_six_supervisors_for_two_slots"],
     26: ["engine/test_queue.py::test_after_a_restart_of_the_machine_the_queue_is_as_it_was"],
 }
 """Tests of rows that are in other folders."""
 
-ROWS = (1, 4, 6, 7, 8, 9, 10, 11, 12, 14, 19, 20, 23, 26)
+ROWS = (1, 2, 4, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 19, 20, 22, 23, 26)
 
 
 @pytest.mark.parametrize("row", ROWS)
