@@ -211,6 +211,8 @@ class FinetuiApp(App[None]):
             await asyncio.sleep(FIGURES_S)
 
     def _show_figures(self) -> None:
+        if not self.screen_stack:  # the app is being closed
+            return
         for header in self.screen.query(HeaderStrip):
             header.figures = self.figures
             header.problem = self.tracker.problem
