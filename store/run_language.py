@@ -5,7 +5,7 @@ part) or at a step (`eval/loss@100<1.2`: the value of the last point up to that 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from store import quantities
@@ -22,8 +22,8 @@ _METRIC_KEY = "(SELECT key FROM metric_names WHERE name = ?)"
 _SETTING_KEY = "(SELECT key FROM setting_names WHERE name = ?)"
 
 
-def _in(statuses: object) -> Clause:
-    found = [str(status) for status in statuses]  # type: ignore[attr-defined]
+def _in(statuses: Iterable[Status]) -> Clause:
+    found = [str(status) for status in statuses]
     return f"r.status IN ({', '.join('?' * len(found))})", found
 
 
@@ -265,12 +265,11 @@ def metric_of(key: str, names: Names) -> tuple[str, str, int | None] | None:
     return (found, part, step) if "/" in found or found in names.metrics else None
 
 
-def _spelt(name: str, known: object) -> str:
+def _spelt(name: str, known: Collection[str]) -> str:
     """The name as the store has it, where only its case differs."""
-    there = list(known)  # type: ignore[call-overload]
-    if name in there:
+    if name in known:
         return name
-    return next((one for one in there if one.lower() == name.lower()), name)
+    return next((one for one in known if one.lower() == name.lower()), name)
 
 
 def metric_value(name: str, part: str, step: int | None) -> Clause:

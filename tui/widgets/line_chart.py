@@ -89,21 +89,6 @@ class LineChart(ChartCanvas):
         self.post_message(self.CrossMoved(self))
         self.post_message(self.ViewChanged(self, None))
 
-    def action_x_axis(self) -> None:
-        """The next of the axes that these series know."""
-        self.show_axis(self._axes[(self._axes.index(self.axis) + 1) % len(self._axes)])
-
-    def show_axis(self, axis: str) -> None:
-        """Show an axis; the visible steps and the crosshair stay where they are."""
-        view, step = self.step_view, self.crosshair_step
-        self.x_axis = axis
-        self.view = self.view_of(view)
-        self.crosshair = None if step is None else self.x_at(step)
-
-    def action_log(self) -> None:
-        """A logarithmic y-axis, on and off."""
-        self.log_scale = not self.log_scale
-
     def action_smooth(self) -> None:
         """The next weight of the moving average."""
         self.smoothing = SMOOTHING[(SMOOTHING.index(self.smoothing) + 1) % len(SMOOTHING)]

@@ -8,7 +8,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -112,12 +112,6 @@ class RowList(ScrollView, can_focus=True):
         self._show_cursor(min(row, place))
         self.refresh()
         self.post_message(self.Highlighted(self))
-
-    def refresh_row(self, row: int) -> None:
-        """Draw one row anew."""
-        line = row + self.HEADER_ROWS - int(self.scroll_offset.y)
-        if self.HEADER_ROWS <= line < self.size.height:
-            self.refresh(Region(0, line, self.size.width, 1))
 
     def _show_cursor(self, top_row: int) -> None:
         rows = self.size.height - self.HEADER_ROWS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.insight.diagnosis.curves import Curves
 from engine.insight.diagnosis.diagnose import diagnose
-from engine.insight.diagnosis.records import Act, Evidence, Finding
+from engine.insight.diagnosis.records import LEVELS, Act, Evidence, Finding
 from engine.runs.rundir import RunDir, checkpoint_step, read_json
 
 if TYPE_CHECKING:
@@ -85,10 +85,9 @@ def plain(finding: Finding) -> dict[str, Any]:
 def finding_of(row: "FindingRow") -> Finding:
     """What `row_of` made the row of. What a row of another version lacks is left empty."""
     body = row.body
-    level = row.level if row.level in ("error", "warning") else "info"
     return Finding(
         row.code,
-        level,  # type: ignore[arg-type]
+        next((level for level in LEVELS if level == row.level), "info"),
         str(body.get("title", row.code)),
         str(body.get("why", "")),
         float(body.get("confidence", 0.0)),

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import median
 
 from engine.insight.diagnosis.curves import Points
 
@@ -89,17 +89,3 @@ def at_step(points: Points, step: int) -> float | None:
     """The value of the last point up to `step`."""
     index = bisect_right([at for at, _ in points], step)
     return points[index - 1][1] if index else None
-
-
-def slope_share(points: Points) -> float:
-    """By how much a straight line through the points rises from the first to the last of them."""
-    if len(points) < 2:
-        return 0.0
-    steps = [float(step) for step, _ in points]
-    values = [value for _, value in points]
-    middle, mean = fmean(steps), fmean(values)
-    spread = sum((step - middle) ** 2 for step in steps)
-    if not spread:
-        return 0.0
-    slope = sum((step - middle) * (value - mean) for step, value in zip(steps, values, strict=True)) / spread
-    return slope * (steps[-1] - steps[0])
