@@ -11,11 +11,15 @@ from textual import on, work
 from textual.app import App, get_system_commands_provider
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 from textual.theme import Theme
+from textual.widget import AwaitMount
 
 from engine.errors import BadInput
 from tui import garbage, messages
+from tui.driver import TerminalDriver
 from tui.figures import Figures, Gauges
 from tui.settings import load_settings, save_theme
 from tui.themes import default_theme, load_themes, series_colors
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from tui.services import Services
 
 FIGURES_S = 2.0
+AT_ONCE_S = 0.001
 MEND = "Mend the file or delete it; until then finetui uses its own settings."
 
 SCREENS = {
@@ -87,11 +92,19 @@ class FinetuiApp(App[None]):
         self.figures: Figures | None = None
         self._services: Services | None = None
         self._waiting: list[Callable[[], object]] = []
+        self._built: set[str] = set()
+        """The modes that were there before."""
+        self._is_built = False
+        """Whether one of them is being switched to."""
         for theme in load_themes():
             self.register_theme(theme)
         chosen = self.settings.theme
         self.theme = chosen if chosen in self.available_themes else default_theme(self.console.color_system)
         self.set_keymap(self.settings.keys)
+
+    def get_driver_class(self) -> type[Driver]:
+        found = super().get_driver_class()
+        return TerminalDriver if found is LinuxDriver else found
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colours of curves, for themes that name none."""
@@ -149,6 +162,18 @@ class FinetuiApp(App[None]):
 
     # Modes and messages between screens
 
+    def switch_mode(self, mode: str) -> AwaitMount:
+        self._is_built = mode in self._built
+        self._built.add(mode)
+        try:
+            return super().switch_mode(mode)
+        finally:
+            self._is_built = False
+
+    def delay_update(self, delay: float = 0.05) -> None:
+        """Textual hides so long how a mode is built. One that was built before is shown at once."""
+        super().delay_update(AT_ONCE_S if self._is_built else delay)
+
     async def action_mode(self, mode: str) -> None:
         """Switch to a mode; switching to the one at hand goes back to its first screen."""
         if mode == self.current_mode:
@@ -171,8 +196,12 @@ class FinetuiApp(App[None]):
     async def _open_run(self, event: messages.OpenRun) -> None:
         from tui.screens.run import RunScreen
 
-        await self._first_screen("runs")
-        await self.push_screen(RunScreen(event.run_id))
+        if not self.is_screen_installed("run"):
+            self.install_screen(RunScreen(), "run")
+        screen = cast("RunScreen", self.get_screen("run"))
+        if await screen.open(event.run_id) and self.screen is not screen:
+            await self._first_screen("runs")
+            await self.push_screen("run")
 
     @on(messages.NewRunLike)
     async def _new_run_like(self, event: messages.NewRunLike) -> None:

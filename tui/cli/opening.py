@@ -10,6 +10,9 @@ from tui import garbage
 ESCAPE_DELAY_MS = "25"
 """So long a lone Esc is held back: it may be the beginning of another key, whose bytes come together even over SSH."""
 
+SWITCH_S = 0.001
+"""So long a thread that takes in events may keep the one that answers keys waiting; Python's own is 5 ms."""
+
 
 def open_app(home: str | None = None, run: str | None = None) -> int:
     """Open the app on `home`, at once on the run of that name or id where one is given; its exit status at the end."""
@@ -30,6 +33,7 @@ def show_app(home: Home, *, open_run: str | None = None) -> int:
     needs_terminal()
     os.environ.setdefault("ESCDELAY", ESCAPE_DELAY_MS)  # Textual reads it when it is imported
     garbage.hold()
+    sys.setswitchinterval(SWITCH_S)
     home.ensure()
     from tui.app import FinetuiApp
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -32,6 +33,11 @@ class Page(Screen[None]):
         Binding("escape", "back", "back", id="page.back", show=False, tooltip="Back to where you came from"),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._styled_for = ""
+        """The theme at hand when it was last in front."""
+
     def compose(self) -> ComposeResult:
         yield HeaderStrip(self.MODE)
         yield from self.compose_body()
@@ -40,6 +46,15 @@ class Page(Screen[None]):
     def compose_body(self) -> ComposeResult:
         """The widgets between the header and the key bar."""
         yield from ()
+
+    @on(events.ScreenResume)
+    def _keep_styles(self, event: events.ScreenResume) -> None:
+        """Textual gives every widget its styles anew whenever a screen comes to the front, before its own handler runs.
+
+        Once for each theme is enough: styles of hidden screens follow as well when a class changes.
+        """
+        event.refresh_styles = event.refresh_styles and self._styled_for != self.app.theme
+        self._styled_for = self.app.theme
 
     @property
     def is_current(self) -> bool:

@@ -1,6 +1,8 @@
 """One run: is it learning, will it finish, should I act?"""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from store.records import Run
     from tui.services import Services
 
+AHEAD_S = 0.3
+"""After so long on a tab the next one is built, which takes longer than to show it."""
+OPEN_S = 0.2
+"""So long what is read of a run may keep its screen from being shown."""
+
 TABS = {
     "charts": "Charts",
     "samples": "Samples",
@@ -33,7 +40,10 @@ TABS = {
 
 
 class RunScreen(RunActions):
-    """Everything about one run, live. Leaving it never ends the run."""
+    """Everything about one run, live. Leaving it never ends the run.
+
+    There is one, kept while other screens are in front: to build it takes longer than to draw it.
+    """
 
     MODE = "runs"
     TITLE = "Run"
@@ -74,15 +84,22 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         Binding("N", "note_run", "note", id="run.note", show=False, tooltip="Write a note on the run"),
     ]
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.run_id = run_id
+        self.run_id = ""
         self._tab = "charts"
         """The one that is shown: it follows what was chosen once its pane is there."""
         self._detail: Detail | None = None
         self._reading = False
         self._again = False
         self._failing = False
+        self._missed = False
+        """Whether the run changed while another page was in front."""
+        self._answered = asyncio.Event()
+        """Whether something was read of the run, or could not be."""
+        self._building = asyncio.Lock()
+        self._stale: list[RunPane] = []
+        """Panes of the run before, to be taken away."""
         self._begun = False
         """Whether the widgets are there."""
         self._early: tuple[Detail | None, Any] | None = None
@@ -103,13 +120,54 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         self.query_one(ChartsPane).focus()
         self.when_ready(self._start)
 
+    async def open(self, run_id: str) -> bool:
+        """Make ready to show a run, and wait a moment for what there is to show. Returns whether there is such a run.
+
+        The run shown last is shown again as it was left.
+        """
+        if run_id != self.run_id:
+            self.run_id = run_id
+            self._detail = None
+            if self._begun:
+                self._forget()
+        if not self._begun:  # what is read while the widgets are mounted
+            return True
+        self._reading = self._again = False  # what is under way may be of another run; it is dropped
+        self._answered.clear()
+        self.read_again()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OPEN_S):
+                await self._answered.wait()
+        return bool(self.run_id)
+
+    def _forget(self) -> None:
+        """Nothing of the run shown last may be seen any more; its panes go when there is time."""
+        charts = self.query_one(ChartsPane)
+        self._stale = [pane for pane in self.query(RunPane) if pane is not charts]
+        self._tab = self.query_one(TabLine).active = "charts"
+        self._show_pane()
+        charts.forget()
+
     def _start(self) -> None:
-        self.on_runs_changed(lambda ids: self.read_again() if self.run_id in ids else None)
+        self.on_runs_changed(self._changed)
         self._begun = True
         early, self._early = self._early, None
         if early is not None:
             self._show(self.query_one(ChartsPane), early)
         elif not self._reading:
+            self.read_again()
+
+    def _changed(self, ids: set[str]) -> None:
+        if self.run_id not in ids:
+            return
+        if self.is_current:
+            self.read_again()
+        else:
+            self._missed = True
+
+    def on_screen_resume(self) -> None:
+        if self._missed:
+            self._missed = False
             self.read_again()
 
     @property
@@ -141,6 +199,7 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         from tui.errors import show_error
 
         self._reading = False
+        self._answered.set()
         if not self._failing:
             self._failing = True
             show_error(self.app, error, "The run cannot be read")
@@ -149,10 +208,13 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         if not self._begun:
             self._early = found
             return
-        self._reading = self._failing = False
+        self._reading = self._failing = self._missed = False
+        self._answered.set()
         detail, content = found
         if detail is None:
-            self.action_back()
+            self.run_id = ""
+            if self.app.screen is self:
+                self.action_back()
             return
         before, self._detail = self._detail, detail
         self.query_one(RunHeadline).run = detail.run
@@ -162,6 +224,8 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         self.query_one(TabLine).counts = {"events": detail.run.alerts + detail.run.warnings + len(detail.findings)}
         if before is None or _keys_of(before.run) != _keys_of(detail.run):
             self.refresh_bindings()
+        if before is None:
+            self._build_ahead()
         if self._again:
             self._again = False
             self.read_again()
@@ -173,14 +237,33 @@ what its devices do, and whose memory it is; of a run on another machine, what i
 
     @on(TabLine.Chosen)
     async def _chosen(self, event: TabLine.Chosen) -> None:
-        if not self.query(f"#{event.tab}"):
-            await self.query_one("#panes").mount(PANES[event.tab](event.tab))
+        await self._build(event.tab)
         self._tab = event.tab
-        for pane in self.query(RunPane):
-            pane.display = pane.id == event.tab
-        self.pane.focus()
+        self._show_pane()
         self.refresh_bindings()
         self.read_again()
+        self._build_ahead()
+
+    def _show_pane(self) -> None:
+        """Show the tab at hand and give it the keys."""
+        for pane in self.query(RunPane):
+            pane.display = pane.id == self._tab
+        self.set_focus(self.pane.taker)
+
+    def _build_ahead(self) -> None:
+        tabs = list(TABS)
+        following = tabs[(tabs.index(self._tab) + 1) % len(tabs)]
+        self.set_timer(AHEAD_S, partial(self._build, following))
+
+    async def _build(self, tab: str) -> None:
+        """Mount the pane of a tab, hidden, unless it is there."""
+        async with self._building:
+            stale, self._stale = self._stale, []
+            await self.query_one("#panes").remove_children(stale)
+            if not self.query(f"#{tab}"):
+                pane = PANES[tab](tab)
+                pane.display = False
+                await self.query_one("#panes").mount(pane)
 
 
 def _read(services: "Services", run_id: str, pane: RunPane) -> tuple[Detail | None, Any]:

@@ -179,6 +179,14 @@ class ChartBoard(Widget):
             self._order.follow(self._room)
             self._arrange()
 
+    def forget(self) -> None:
+        """Begin anew, for curves of something else: the whole range, every chart. Pins and the common look stay."""
+        self.full = False
+        self.query_one(ChartFilter).clear()
+        self._steps = self._cross = self._view = self._crosshair = None
+        self._order = ChartOrder(pinned=self._order.pinned)
+        self._contents, self._wanted = {}, ()
+
     def show(self, contents: Mapping[str, ChartContent]) -> None:
         """Draw what was read. Nothing is painted where it is as before."""
         self._contents |= contents

@@ -109,6 +109,12 @@ class ChartsPane(RunPane):
     def on_mount(self) -> None:
         self.set_interval(LOOK_S, self._look)
 
+    def forget(self) -> None:
+        """Make ready for another run: how charts are looked at stays."""
+        self._run = self._view = self._asked = self._machine = None
+        self._wanted, self._devices, self._facts, self._here = [], [], Facts(), False
+        self.query_one(ChartGrid).forget()
+
     # Reading
 
     def read(self, services: "Services", run: "Run") -> RunCharts:

@@ -32,10 +32,15 @@ class RunPane(Widget):
         """Show what `read` returned. Called on the loop."""
         raise NotImplementedError
 
+    @property
+    def taker(self) -> Widget:
+        """The widget that takes the keys."""
+        return self.query_one(self.KEYS_TO) if self.KEYS_TO else self
+
     def focus(self, scroll_visible: bool = True) -> "Self":
         if not self.KEYS_TO:
             return super().focus(scroll_visible)
-        self.query_one(self.KEYS_TO).focus(scroll_visible)
+        self.taker.focus(scroll_visible)
         return self
 
     def on_show(self) -> None:

@@ -1,0 +1,42 @@
+"""How keys come in: a lone Esc at once, broken bytes without harm, and an end where the terminal is gone."""
+
+import os
+import select
+from codecs import getincrementaldecoder
+from typing import Final
+
+from textual import constants
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+
+IDLE_S: Final = 0.1
+"""So often the thread looks whether it shall end."""
+READ_BYTES: Final = 4096
+
+
+class TerminalDriver(LinuxDriver):
+    """Textual's driver with another loop that reads keys.
+
+    Textual's own waits a tenth of a second for what may follow an Esc, whatever `ESCDELAY` says, ends with an error at
+    bytes that are no UTF-8, and spins once the terminal has vanished.
+    """
+
+    def run_input_thread(self) -> None:
+        """Read keys until the app ends or the terminal is gone; the app ends with it."""
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")(errors="replace").decode
+        wait_s = IDLE_S
+        while not self.exit_event.is_set():
+            try:
+                is_there = bool(select.select([self.fileno], [], [], wait_s)[0])
+                data = os.read(self.fileno, READ_BYTES) if is_there else b""
+            except OSError:  # a hang-up
+                is_there, data = True, b""
+            if is_there and not data:
+                self._loop.call_soon_threadsafe(self._app.exit)
+                return
+            for message in parser.feed(decode(data)) if data else ():
+                self.process_message(message)
+            for message in parser.tick():
+                self.process_message(message)
+            wait_s = constants.ESCAPE_DELAY if data else IDLE_S
