@@ -165,8 +165,8 @@ def the_long_run(home: Home, rounds: int) -> dict[str, Any]:
                 terminal.press(bytes([key]))
                 zoomed.append(terminal.wait_until(_curves) * 1000)
                 terminal.drain(0.4)
-            for key in (b"\x1b", b"j", b"\r", b"\x1b", b"k"):  # another run between: the last one is kept as it was
-                terminal.press(key)
+            for between in (b"\x1b", b"j", b"\r", b"\x1b", b"k"):  # another run: the last one is kept as it was
+                terminal.press(between)
                 terminal.drain(0.4)
     return {
         "long_run_shown_s": round(statistics.median(shown), 3),

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import App, get_system_commands_provider
 from textual.binding import Binding, BindingType
 from textual.command import Provider
@@ -229,6 +229,11 @@ class FinetuiApp(App[None]):
     @on(messages.OpenDataset)
     async def _open_dataset(self, event: messages.OpenDataset) -> None:
         cast("DatasetsScreen", await self._first_screen("datasets")).show_dataset(event.dataset_id)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self.tracker.key_pressed()
+        await super().on_event(event)
 
     # The machine, the theme, the end
 

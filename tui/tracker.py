@@ -1,6 +1,7 @@
 """Live runs, fanned out: one poll of the run manager, one signal that screens subscribe to."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ IDLE_POLL_S = 1.0
 IDLE_AFTER = 20
 FIRST_POLL_S = 0.2
 """The list of runs is read first: what the manager imports takes longer, and threads share the processor."""
+KEY_S = 0.12
+"""So long after a key no poll begins: what the key asked for is drawn first."""
+PATIENCE_S = 0.5
+"""A poll waits no longer than this for keys to pause."""
 
 
 class RunTracker:
@@ -31,6 +36,7 @@ class RunTracker:
         self.problem = ""
         """Why the last poll failed, in one line; empty when it did not."""
         self._now = asyncio.Event()
+        self._key_at = -KEY_S
 
     async def run(self, services: "Services") -> None:
         """Poll until cancelled."""
@@ -40,6 +46,7 @@ class RunTracker:
         try:
             await asyncio.sleep(FIRST_POLL_S)
             while True:
+                await self._after_keys()
                 try:
                     changed = await loop.run_in_executor(executor, _poll, services)
                 except Exception as error:  # whatever it was, the next poll may work: say it and go on
@@ -57,6 +64,15 @@ class RunTracker:
                 self._now.clear()
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _after_keys(self) -> None:
+        until = time.monotonic() + PATIENCE_S
+        while (now := time.monotonic()) < min(until, self._key_at + KEY_S):
+            await asyncio.sleep(self._key_at + KEY_S - now)
+
+    def key_pressed(self) -> None:
+        """Let a key be answered before the next poll."""
+        self._key_at = time.monotonic()
 
     def poll_now(self) -> None:
         """Do not wait for the next turn; for use right after a launch or a stop."""
