@@ -9,12 +9,15 @@ from store.connection import Database
 from store.datasets import DatasetStore
 from store.errors import StoreError
 from store.findings import FindingStore
+from store.knowledge import KnowledgeStore
 from store.metrics import MetricStore
 from store.migrations import copy, prepare
 from store.runs import RunStore
 from store.spending import SpendingStore
+from store.suites import SuiteStore
 from store.sweeps import SweepStore
 from store.views import ViewStore
+from store.votes import VoteStore
 
 
 class Store:
@@ -30,6 +33,9 @@ class Store:
         self.findings = FindingStore(database)
         self.views = ViewStore(database)
         self.spending = SpendingStore(database)
+        self.votes = VoteStore(database)
+        self.suites = SuiteStore(database)
+        self.knowledge = KnowledgeStore(database)
 
     @property
     def path(self) -> Path:

@@ -284,6 +284,90 @@ def m007_values_to_choose_from(db: "sqlite_utils.Database") -> None:
         db.execute(f"CREATE INDEX runs_by_{column} ON runs ({column}) WHERE {column} <> ''")
 
 
+def m008_what_comes_of_talking(db: "sqlite_utils.Database") -> None:
+    """Votes between answers, answers to prompt suites, and notes to look things up in."""
+    for statement in (
+        """CREATE TABLE votes (
+            key INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            t REAL NOT NULL,
+            voter TEXT NOT NULL,
+            criterion TEXT NOT NULL,
+            left_model TEXT NOT NULL,           -- base:NAME, or the id of a run
+            right_model TEXT NOT NULL,
+            winner TEXT NOT NULL,               -- left, right, tie, both_bad
+            conversation TEXT NOT NULL,         -- JSON
+            left_text TEXT NOT NULL,
+            right_text TEXT NOT NULL,
+            note TEXT NOT NULL,
+            suite TEXT NOT NULL,
+            position INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX votes_by_left ON votes (left_model, criterion, winner)",
+        "CREATE INDEX votes_by_right ON votes (right_model, criterion, winner)",
+        """CREATE TABLE suite_runs (
+            key INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            suite TEXT NOT NULL,                -- the id of a dataset
+            name TEXT NOT NULL,
+            created REAL NOT NULL,
+            models TEXT NOT NULL,               -- JSON
+            sampling TEXT NOT NULL,             -- JSON
+            prompts INTEGER NOT NULL,
+            ended REAL
+        ) STRICT""",
+        "CREATE INDEX suite_runs_by_suite ON suite_runs (suite)",
+        """CREATE TABLE suite_answers (
+            suite_run INTEGER NOT NULL REFERENCES suite_runs ON DELETE CASCADE,
+            position INTEGER NOT NULL,
+            turn INTEGER NOT NULL,
+            model INTEGER NOT NULL,
+            text TEXT NOT NULL,
+            tokens INTEGER,
+            first_token_s REAL,
+            tokens_per_s REAL,
+            error TEXT NOT NULL,
+            PRIMARY KEY (suite_run, position, turn, model)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE knowledge (
+            key INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            created REAL NOT NULL
+        ) STRICT""",
+        """CREATE TABLE knowledge_sources (
+            key INTEGER PRIMARY KEY,
+            knowledge INTEGER NOT NULL REFERENCES knowledge ON DELETE CASCADE,
+            path TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            modified REAL NOT NULL,
+            digest TEXT NOT NULL,
+            added REAL NOT NULL,
+            UNIQUE (knowledge, path)
+        ) STRICT""",
+        """CREATE TABLE passages (
+            key INTEGER PRIMARY KEY,
+            source INTEGER NOT NULL REFERENCES knowledge_sources ON DELETE CASCADE,
+            place INTEGER NOT NULL,
+            title TEXT NOT NULL,
+            text TEXT NOT NULL,
+            about TEXT NOT NULL,                -- JSON
+            vector BLOB,                        -- little-endian float32, where embeddings were made
+            UNIQUE (source, place)
+        ) STRICT""",
+        """CREATE VIRTUAL TABLE passage_words USING fts5 (
+            title, text, content = 'passages', content_rowid = 'key', tokenize = "unicode61 remove_diacritics 2"
+        )""",
+        """CREATE TRIGGER passages_added AFTER INSERT ON passages BEGIN
+            INSERT INTO passage_words (rowid, title, text) VALUES (new.key, new.title, new.text);
+        END""",
+        """CREATE TRIGGER passages_removed AFTER DELETE ON passages BEGIN
+            INSERT INTO passage_words (passage_words, rowid, title, text)
+            VALUES ('delete', old.key, old.title, old.text);
+        END""",
+    ):
+        db.execute(statement)
+
+
 STEPS: tuple[Step, ...] = (
     m001_first_schema,
     m002_what_is_known_of_datasets,
@@ -292,6 +376,7 @@ STEPS: tuple[Step, ...] = (
     m005_what_is_seen_in_runs,
     m006_how_long_runs_had_their_devices,
     m007_values_to_choose_from,
+    m008_what_comes_of_talking,
 )
 
 

@@ -24,6 +24,8 @@ class Sampling:
     top_p: float = 1.0
     top_k: int = 0
     seed: int | None = None
+    stop: tuple[str, ...] = ()
+    """Texts that end an answer; they are left out of it."""
 
     def fields(self) -> dict[str, Any]:
         """The fields of a request."""
@@ -33,6 +35,7 @@ class Sampling:
             "top_p": self.top_p,
             "top_k": self.top_k,
             "seed": self.seed,
+            "stop": list(self.stop),
         }
 
 

@@ -1,0 +1,1 @@
+"""Which answers people prefer: pairs to judge, ratings of models, votes as training data."""

@@ -1,0 +1,1 @@
+"""Prompt suites: the same questions put to several models."""
