@@ -368,6 +368,12 @@ def m008_what_comes_of_talking(db: "sqlite_utils.Database") -> None:
         db.execute(statement)
 
 
+def m009_whose_vectors_passages_have(db: "sqlite_utils.Database") -> None:
+    """A question is embedded by the model that embedded the passages: the collection remembers which that is."""
+    # JSON: the address, the model and the name of the variable with the key, never the key; empty without vectors.
+    db.execute("ALTER TABLE knowledge ADD COLUMN embeddings TEXT NOT NULL DEFAULT ''")
+
+
 STEPS: tuple[Step, ...] = (
     m001_first_schema,
     m002_what_is_known_of_datasets,
@@ -377,6 +383,7 @@ STEPS: tuple[Step, ...] = (
     m006_how_long_runs_had_their_devices,
     m007_values_to_choose_from,
     m008_what_comes_of_talking,
+    m009_whose_vectors_passages_have,
 )
 
 
