@@ -35,7 +35,8 @@ class TerminalDriver(LinuxDriver):
             if is_there and not data:
                 self._loop.call_soon_threadsafe(self._app.exit)
                 return
-            for message in parser.feed(decode(data)) if data else ():
+            text = decode(data)  # empty while a character is not whole: the parser would take that for the end
+            for message in parser.feed(text) if text else ():
                 self.process_message(message)
             for message in parser.tick():
                 self.process_message(message)

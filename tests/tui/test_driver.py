@@ -1,0 +1,72 @@
+"""Keys as they come in from a real terminal: a lone Esc, broken bytes, characters that arrive in pieces."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.terminal import Terminal
+
+ESCAPE_S = 0.06
+TOLD = """
+import os, sys
+os.environ["ESCDELAY"] = "25"
+from textual.app import App
+from tui.driver import TerminalDriver
+
+class Told(App):
+    def on_mount(self):
+        self.tell("begun")
+    def on_key(self, event):
+        self.tell(f"<{event.key}>")
+    def on_paste(self, event):
+        self.tell(f"<paste {event.text}>")
+    def tell(self, words):
+        self._driver.write(words)
+        self._driver.flush()
+
+Told(driver_class=TerminalDriver).run()
+"""
+"""An app that writes which keys it was given."""
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    with Terminal([sys.executable, "-c", TOLD], tmp_path, columns=80, rows=24) as terminal:
+        terminal.wait_for(b"begun")
+        terminal.drain()
+        yield terminal
+
+
+def test_a_lone_esc_is_told_at_once(terminal: Terminal) -> None:
+    waits = []
+    for _ in range(5):
+        terminal.press(b"\x1b")
+        waits.append(terminal.wait_for(b"<escape>"))
+    assert min(waits) < ESCAPE_S  # the least of them: other programs may take the processor for a while
+
+
+def test_what_begins_with_esc_is_one_key(terminal: Terminal) -> None:
+    terminal.press(b"\x1b[A")
+    terminal.wait_for(b"<up>")
+    terminal.press(b"\x1b\x1b[B")
+    terminal.wait_until(lambda seen: b"<escape>" in seen and b"<down>" in seen)
+    terminal.press(b"\x1b[200~two\nlines\x1b[201~")
+    terminal.wait_until(lambda seen: b"<paste two" in seen)
+
+
+def test_bytes_that_are_no_text_do_no_harm(terminal: Terminal) -> None:
+    for broken in (b"\xff\xfe", b"\xc3(", b"\xed\xa0\x80", b"\xf0\x9f", b"\x00", bytes(range(128, 256))):
+        terminal.press(broken)
+        terminal.drain(0.1)
+        terminal.press(b"k")
+        terminal.wait_for(b"<k>")
+
+
+def test_a_character_may_come_in_pieces(terminal: Terminal) -> None:
+    for piece in "🙂".encode():
+        terminal.press(bytes([piece]))
+        terminal.drain(0.05)
+    terminal.press(b"k")
+    terminal.wait_for(b"<k>")
