@@ -1,44 +1,31 @@
 """Chat: is it better?"""
 
-import asyncio
 import time
-from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import Static
-from textual.worker import Worker
 
-from engine.errors import FinetuiError
 from tui.format import fmt_duration
-from tui.screens.chat_seating import ChatSeating
+from tui.screens.chat_asking import ChatAsking
 from tui.screens.chat_settings import ChatSettings, ChatSettingsDialog
 from tui.screens.chats import ChatKeeper, OpenedChat, chat_options, open_chat
 from tui.screens.dialogs import Option, PickDialog
-from tui.text import clean, clean_line
+from tui.text import clean
 from tui.widgets.chat_seats import (
     BASE,
     Seat,
 )
-from tui.widgets.chat_turns import Answer, Stage, Turn, messages_for
+from tui.widgets.chat_turns import Stage, Turn
 from tui.widgets.conversation import Conversation
 from tui.widgets.pane import PaneHeads
 from tui.widgets.prompt import Prompt
-
-if TYPE_CHECKING:
-    from engine.inference.pool import Delta
-
-TICK_S = 0.1
-"""How often what streamed in is drawn."""
 
 EMPTY = """\
 No run has an adapter to chat with yet.
@@ -54,7 +41,7 @@ Only the base model answers so far.
 When a run is done, ctrl+a puts its adapter beside it."""
 
 
-class ChatScreen(ChatSeating):
+class ChatScreen(ChatAsking):
     """The base model and adapters, asked the same, answering side by side. Every turn is kept."""
 
     MODE = "chat"
@@ -88,18 +75,6 @@ The model server starts with the first question and stays for a while. Conversat
         Binding("pagedown", "page(1)", "page down", id="chat.page_down", show=False),
     ]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._turns: list[Turn] = []
-        self._settings = ChatSettings()
-        self._keeper: ChatKeeper | None = None
-        self._answering: Worker[None] | None = None
-        self._since = 0.0
-        self._at = ""
-        """What the model server is at, in its own words."""
-        self._drawn: tuple[int, ...] = ()
-        self._timer: Timer | None = None
-
     def compose_body(self) -> ComposeResult:
         yield PaneHeads()
         yield Conversation()
@@ -111,7 +86,6 @@ The model server starts with the first question and stays for a while. Conversat
 
     def on_mount(self) -> None:
         self.add_class("-bare")
-        self._timer = self.set_interval(TICK_S, self._tick, pause=True)
         self.when_ready(self._start)
 
     def _start(self) -> None:
@@ -121,14 +95,6 @@ The model server starts with the first question and stays for a while. Conversat
     @property
     def _prompt(self) -> Prompt:
         return self.query_one(Prompt)
-
-    @property
-    def _conversation(self) -> Conversation:
-        return self.query_one(Conversation)
-
-    @property
-    def busy(self) -> bool:
-        return self._answering is not None
 
     # What is shown
 
@@ -173,113 +139,6 @@ The model server starts with the first question and stays for a while. Conversat
         self._turns.append(turn)
         self._conversation.show(self.seats, self._turns)
         self._ask(turn, new=True)
-
-    def action_again(self) -> None:
-        """Ask the last question anew. The answers that were there stay in the store."""
-        if self._settings.sampling.temperature == 0 and all(
-            answer.stage is Stage.DONE for answer in self._turns[-1].answers.values()
-        ):
-            self.notify("Greedy answers come out the same; ctrl+s sets a temperature.")
-        if self._can_answer():
-            self._ask(self._turns[-1], new=False)
-
-    def _can_answer(self) -> bool:
-        if any(seat.pane is not None for seat in self.seats):
-            return True
-        self.notify("None of these models can answer any more; ctrl+a adds one.", severity="warning")
-        return False
-
-    def _ask(self, turn: Turn, *, new: bool) -> None:
-        seats = [seat for seat in self.seats if seat.pane is not None]
-        for seat in seats:
-            turn.answers[seat.place] = Answer()
-        turn.version += 1
-        if self._keeper is None:
-            self._keeper = ChatKeeper(self.services.store)
-        self._since, self._at = time.monotonic(), ""
-        self._answering = self.run_worker(self._answer(turn, seats, self._keeper, new=new), group="answer")
-        if self._timer is not None:
-            self._timer.resume()
-        self._tick()
-        self.refresh_bindings()
-
-    async def _answer(self, turn: Turn, seats: list[Seat], keeper: ChatKeeper, *, new: bool) -> None:
-        panes = [seat.pane for seat in seats if seat.pane is not None]
-        turns = self._turns[: self._turns.index(turn) + 1]
-        conversations = [messages_for(turns, seat.place, self._settings.system) for seat in seats]
-        pool = self.services.pool
-        pool.on_status = self._say
-        position: int | None = None
-        try:
-            await asyncio.to_thread(import_module, "httpx")  # a tenth of a second, better not on the loop
-            if new:
-                await self._keep(partial(keeper.keep_prompt, turn.prompt, seats, self._settings))
-            position = await self._keep(keeper.begin_answers)
-            async with aclosing(pool.answer(panes, conversations, self._settings.sampling)) as deltas:
-                async for delta in deltas:
-                    answer = turn.answers[seats[delta.pane].place]
-                    _take(answer, delta)
-                    turn.version += 1
-                    if answer.stage is Stage.DONE and position is not None:
-                        await self._keep(partial(keeper.keep_answer, position, seats[delta.pane].place, answer))
-            failed = [answer.error for answer in turn.answers.values() if answer.stage is Stage.FAILED]
-            if failed:
-                what, _, why = failed[0].partition("\n")
-                self.show_error(FinetuiError(what, why=why), "Not every model answered")
-        except asyncio.CancelledError:
-            for seat in seats:
-                self._end(turn, seat, Stage.STOPPED, keeper, position)
-            raise
-        except Exception as error:  # shown to the user, whatever it is
-            for seat in seats:
-                self._end(turn, seat, Stage.FAILED, keeper, position, str(error).partition("\n")[0])
-            self.show_error(error, "The models could not answer")
-        finally:
-            pool.on_status = None
-            self._answering = None
-            if self.is_running:
-                self._tick()
-                self._show_status()
-                self.refresh_bindings()
-                if self._timer is not None:
-                    self._timer.pause()
-
-    def _end(
-        self, turn: Turn, seat: Seat, stage: Stage, keeper: ChatKeeper, position: int | None, error: str = ""
-    ) -> None:
-        """Close an answer that was not written to its end; what there is of it is kept."""
-        answer = turn.answers[seat.place]
-        if not answer.open:
-            return
-        answer.stage, answer.error = stage, error
-        turn.version += 1
-        if answer.text and position is not None and self.is_running:
-            keep = partial(keeper.keep_answer, position, seat.place, replace(answer))
-            self.run_worker(self._keep(keep), group="keep")
-
-    async def _keep(self, write: Callable[[], int | None]) -> int | None:
-        """Write to the store in a thread. Where that fails the chat goes on, and the user is told once a turn."""
-        try:
-            return await asyncio.to_thread(write)
-        except Exception as error:  # a full disk must not end a conversation
-            self.show_error(error, "This conversation is not kept")
-            return None
-
-    def _say(self, line: str) -> None:
-        self._at = clean_line(line)
-
-    def action_stop(self) -> None:
-        """End the answers that are being written."""
-        if self._answering is not None:
-            self._answering.cancel()
-
-    def _tick(self) -> None:
-        """Draw what has come since the last time, and how long it has been."""
-        drawn = tuple(turn.version for turn in self._turns)
-        if drawn != self._drawn:
-            self._drawn = drawn
-            self._conversation.turns_changed()
-        self._show_status()
 
     def _show_status(self) -> None:
         status = self.query_one("#status", Static)
@@ -376,16 +235,3 @@ The model server starts with the first question and stays for a while. Conversat
             case "settings":
                 return bool(self.seats)
         return super().check_action(action, parameters)
-
-
-def _take(answer: Answer, delta: "Delta") -> None:
-    """Take one more piece into an answer."""
-    answer.text += delta.text
-    if delta.error is not None:
-        answer.stage, answer.error = Stage.FAILED, delta.error
-    elif delta.done:
-        answer.stage = Stage.DONE
-        answer.tokens, answer.first_token_s = delta.tokens, delta.first_token_s
-        answer.tokens_per_s = delta.tokens_per_s
-    elif delta.text:
-        answer.stage = Stage.WRITING
