@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from store import query as filters
@@ -10,6 +11,12 @@ from store.connection import Database
 from store.errors import StoreError
 from store.other_languages import CHATS
 from store.records import Chat, Message
+
+_COLUMNS = (
+    "c.id, c.title, c.created, c.updated, c.panes, c.system, c.settings, "
+    "(SELECT json_group_array(tag) FROM (SELECT t.tag FROM chat_tags t WHERE t.chat = c.key ORDER BY t.tag)), "
+    "c.pinned, c.parent"
+)
 
 
 class ChatStore:
@@ -23,8 +30,8 @@ class ChatStore:
         with self._database.transaction() as connection:
             try:
                 connection.execute(
-                    "INSERT INTO chats (id, title, created, updated, panes, system, settings, search) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, '')",
+                    "INSERT INTO chats (id, title, created, updated, panes, system, settings, pinned, parent, search) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
                     (
                         chat.id,
                         chat.title,
@@ -33,11 +40,29 @@ class ChatStore:
                         json.dumps(chat.panes),
                         chat.system,
                         json.dumps(chat.settings),
+                        int(chat.pinned),
+                        chat.parent,
                     ),
                 )
             except sqlite3.IntegrityError as error:
                 raise StoreError(f"There is a chat {chat.id} already.") from error
-            _refresh_search(connection, chat.id)
+            _set_tags(connection, chat.id, chat.tags)
+
+    def fork(self, chat: Chat, before: int | None = None) -> None:
+        """A new chat that begins as `chat.parent` does: its turns before the position `before`, or all of them.
+
+        Raises `StoreError` where the parent is gone or the id is taken.
+        """
+        with self._database.transaction() as connection:
+            if connection.execute("SELECT 1 FROM chats WHERE id = ?", (chat.parent,)).fetchone() is None:
+                raise StoreError(f"The store knows no chat {chat.parent}.", "It was deleted meanwhile.")
+            self.add(chat)
+            connection.execute(
+                "INSERT INTO messages SELECT (SELECT key FROM chats WHERE id = ?), position, pane, role, text, search, "
+                "t, tokens, first_token_s, tokens_per_s FROM messages "
+                "WHERE chat = (SELECT key FROM chats WHERE id = ?) AND position < ifnull(?, position + 1)",
+                (chat.id, chat.parent, before),
+            )
 
     def append(self, message: Message) -> None:
         """One more turn. Raises `StoreError` where there is no such chat or the place is taken."""
@@ -66,25 +91,40 @@ class ChatStore:
             connection.execute("UPDATE chats SET updated = max(updated, ?) WHERE id = ?", (message.t, message.chat_id))
 
     def rename(self, chat_id: str, title: str) -> None:
-        with self._database.transaction() as connection:
-            if not connection.execute("UPDATE chats SET title = ? WHERE id = ?", (title, chat_id)).rowcount:
-                raise StoreError(f"The store knows no chat {chat_id}.")
+        with self._changing(chat_id) as connection:
+            connection.execute("UPDATE chats SET title = ? WHERE id = ?", (title, chat_id))
             _refresh_search(connection, chat_id)
 
+    def tag(self, chat_id: str, tags: Iterable[str]) -> None:
+        """These are its tags from now on."""
+        with self._changing(chat_id) as connection:
+            _set_tags(connection, chat_id, tags)
+
+    def pin(self, chat_id: str, pinned: bool) -> None:
+        """Pinned chats are listed first."""
+        with self._changing(chat_id) as connection:
+            connection.execute("UPDATE chats SET pinned = ? WHERE id = ?", (int(pinned), chat_id))
+
     def update(self, chat: Chat) -> None:
-        """Another title, other panes, system message or settings. Raises `StoreError` where there is no such chat."""
-        with self._database.transaction() as connection:
-            changed = connection.execute(
-                "UPDATE chats SET title = ?, panes = ?, system = ?, settings = ? WHERE id = ?",
-                (chat.title, json.dumps(chat.panes), chat.system, json.dumps(chat.settings), chat.id),
+        """Other panes, system message or settings. Raises `StoreError` where there is no such chat."""
+        with self._changing(chat.id) as connection:
+            connection.execute(
+                "UPDATE chats SET panes = ?, system = ?, settings = ? WHERE id = ?",
+                (json.dumps(chat.panes), chat.system, json.dumps(chat.settings), chat.id),
             )
-            if not changed.rowcount:
-                raise StoreError(f"The store knows no chat {chat.id}.")
             _refresh_search(connection, chat.id)
 
     def delete(self, chat_id: str) -> None:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM chats WHERE id = ?", (chat_id,))
+
+    @contextmanager
+    def _changing(self, chat_id: str) -> Iterator[sqlite3.Connection]:
+        """Raises `StoreError` where there is no such chat."""
+        with self._database.transaction() as connection:
+            if connection.execute("SELECT 1 FROM chats WHERE id = ?", (chat_id,)).fetchone() is None:
+                raise StoreError(f"The store knows no chat {chat_id}.", "It was deleted meanwhile.")
+            yield connection
 
     # reading
 
@@ -102,24 +142,52 @@ class ChatStore:
             )
         ]
 
+    def count(self, query: str = "") -> int:
+        """How many chats match. Raises `QueryError`."""
+        where, parameters = filters.compile(query, CHATS)
+        found = self._database.one(f"SELECT count(*) FROM chats c WHERE {where}", tuple(parameters))
+        return int(found[0]) if found else 0
+
     def _select(self, clauses: str, parameters: Collection[Any]) -> list[Chat]:
         return [
-            Chat(chat_id, title, created, updated, tuple(json.loads(panes)), system, json.loads(settings))
-            for chat_id, title, created, updated, panes, system, settings in self._database.all(
-                f"SELECT c.id, c.title, c.created, c.updated, c.panes, c.system, c.settings FROM chats c {clauses}",
-                tuple(parameters),
-            )
+            _chat(*row) for row in self._database.all(f"SELECT {_COLUMNS} FROM chats c {clauses}", tuple(parameters))
         ]
 
     # last, because its name hides the type's
 
     def list(self, query: str = "", limit: int = 200) -> list[Chat]:
-        """Chats whose title, models or messages match, the last used first. Raises `QueryError`."""
+        """Chats that match, the pinned ones and then the last used first. Raises `QueryError`."""
         where, parameters = filters.compile(query, CHATS)
-        return self._select(f"WHERE {where} ORDER BY c.updated DESC, c.key DESC LIMIT ?", [*parameters, limit])
+        return self._select(
+            f"WHERE {where} ORDER BY c.pinned DESC, c.updated DESC, c.key DESC LIMIT ?", [*parameters, limit]
+        )
+
+
+def _chat(
+    chat_id: str,
+    title: str,
+    created: float,
+    updated: float,
+    panes: str,
+    system: str,
+    settings: str,
+    tags: str,
+    pinned: int,
+    parent: str,
+) -> Chat:
+    about = tuple(json.loads(panes)), system, json.loads(settings), tuple(json.loads(tags))
+    return Chat(chat_id, title, created, updated, *about, bool(pinned), parent)
+
+
+def _set_tags(connection: sqlite3.Connection, chat_id: str, tags: Iterable[str]) -> None:
+    (key,) = connection.execute("SELECT key FROM chats WHERE id = ?", (chat_id,)).fetchone()
+    connection.execute("DELETE FROM chat_tags WHERE chat = ?", (key,))
+    connection.executemany("INSERT OR IGNORE INTO chat_tags VALUES (?, ?)", [(key, tag) for tag in tags])
+    _refresh_search(connection, chat_id)
 
 
 def _refresh_search(connection: sqlite3.Connection, chat_id: str) -> None:
-    title, panes = connection.execute("SELECT title, panes FROM chats WHERE id = ?", (chat_id,)).fetchone()
-    text = filters.searchable(title, chat_id, *json.loads(panes))
+    key, title, panes = connection.execute("SELECT key, title, panes FROM chats WHERE id = ?", (chat_id,)).fetchone()
+    tags = [tag for (tag,) in connection.execute("SELECT tag FROM chat_tags WHERE chat = ? ORDER BY tag", (key,))]
+    text = filters.searchable(title, chat_id, *json.loads(panes), *tags)
     connection.execute("UPDATE chats SET search = ? WHERE id = ?", (text, chat_id))

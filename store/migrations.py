@@ -374,6 +374,39 @@ def m009_whose_vectors_passages_have(db: "sqlite_utils.Database") -> None:
     db.execute("ALTER TABLE knowledge ADD COLUMN embeddings TEXT NOT NULL DEFAULT ''")
 
 
+def m009_conversations_to_find_again(db: "sqlite_utils.Database") -> None:
+    """Pins, tags and forks of chats, and an index of what was said in them: any three letters in a row are found in it.
+
+    Messages have no rowid, so the index has its own texts' keys, from which the chat can be told: chat, position and
+    pane in 31, 20 and 12 bits. It keeps no texts (they are in `messages`), only where each three letters stand.
+    """
+    for statement in (
+        "ALTER TABLE chats ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE chats ADD COLUMN parent TEXT NOT NULL DEFAULT ''",
+        "DROP INDEX chats_by_updated",
+        "CREATE INDEX chats_by_updated ON chats (pinned, updated)",
+        """CREATE TABLE chat_tags (
+            chat INTEGER NOT NULL REFERENCES chats ON DELETE CASCADE,
+            tag TEXT NOT NULL,
+            PRIMARY KEY (chat, tag)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE VIRTUAL TABLE message_words USING fts5 (
+            search, content = '', columnsize = 0, tokenize = "trigram case_sensitive 1"
+        )""",
+        """INSERT INTO message_words (rowid, search)
+            SELECT (chat << 32) | (position << 12) | (pane + 1), search FROM messages""",
+        """CREATE TRIGGER messages_added AFTER INSERT ON messages BEGIN
+            INSERT INTO message_words (rowid, search)
+            VALUES ((new.chat << 32) | (new.position << 12) | (new.pane + 1), new.search);
+        END""",
+        """CREATE TRIGGER messages_removed AFTER DELETE ON messages BEGIN
+            INSERT INTO message_words (message_words, rowid, search)
+            VALUES ('delete', (old.chat << 32) | (old.position << 12) | (old.pane + 1), old.search);
+        END""",
+    ):
+        db.execute(statement)
+
+
 STEPS: tuple[Step, ...] = (
     m001_first_schema,
     m002_what_is_known_of_datasets,
@@ -383,6 +416,7 @@ STEPS: tuple[Step, ...] = (
     m006_how_long_runs_had_their_devices,
     m007_values_to_choose_from,
     m008_what_comes_of_talking,
+    m009_conversations_to_find_again,
     m009_whose_vectors_passages_have,
 )
 

@@ -258,6 +258,11 @@ class Chat:
     """One label a pane: `base`, or a run's id."""
     system: str
     settings: dict[str, Any]
+    tags: tuple[str, ...] = ()
+    """In order of the alphabet."""
+    pinned: bool = False
+    parent: str = ""
+    """The id of the chat that it was forked from."""
 
 
 @dataclass(frozen=True)

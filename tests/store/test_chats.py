@@ -1,9 +1,12 @@
 """Chats and their messages."""
 
+from dataclasses import replace
+
 import pytest
 
 from store import Store, StoreError
 from store.records import Chat, Message
+from tests.store.builders import new_run
 
 
 def chat(chat_id: str = "c1", updated: float = 10.0) -> Chat:
@@ -60,3 +63,83 @@ def test_delete_takes_the_messages_along(store: Store) -> None:
     assert store.chats.list() == []
     with store.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM messages").fetchone() == (0,)
+
+
+def test_what_is_said_is_found_wherever_it_stands_in_a_word(store: Store) -> None:
+    store.chats.add(chat("c1", 1.0))
+    store.chats.add(chat("c2", 2.0))
+    store.chats.append(Message("c1", 0, -1, "user", 'Die Straße "heißt" 100%_* so', 1.0))
+    store.chats.append(Message("c2", 0, -1, "user", "Reset my password", 2.0))
+    store.chats.append(Message("c2", 1, 3, "assistant", "日本語の答え", 2.0))
+    for query, found in (
+        ("asswor", ["c2"]),
+        ('"reset my pass"', ["c2"]),
+        ("STRASSE", ["c1"]),
+        ("heißt", ["c1"]),
+        ("100%_*", ["c1"]),
+        ("%_", ["c1"]),
+        ("日本語", ["c2"]),
+        ("語", ["c2"]),
+        ("nowhere", []),
+        ("zz", []),
+        ("my -password", ["c1"]),
+    ):
+        assert [one.id for one in store.chats.list(query)] == found, query
+    store.chats.delete("c2")
+    assert store.chats.list("password") == []
+    store.chats.add(chat("c3", 3.0))
+    assert store.chats.list("password") == []
+
+
+def test_pins_tags_and_models_can_be_asked_for(store: Store) -> None:
+    store.runs.add(new_run("r1", "emoji-r16", model="Qwen2.5-1.5B"))
+    store.chats.add(replace(chat("c1", 1.0), settings={"base": "starter"}))
+    store.chats.add(replace(chat("c2", 2.0), panes=("base",), settings={"base": "Llama-3"}, tags=("keep",)))
+    store.chats.tag("c1", ["Keep", "emoji"])
+    store.chats.pin("c1", True)
+    assert [(one.id, one.pinned, one.tags) for one in store.chats.list()] == [
+        ("c1", True, ("Keep", "emoji")),
+        ("c2", False, ("keep",)),
+    ]
+    for query, found in (
+        ("is:pinned", ["c1"]),
+        ("-is:pinned", ["c2"]),
+        ("tag:keep", ["c1", "c2"]),
+        ("tag:kee", []),
+        ("tag~moj", ["c1"]),
+        ("emoji", ["c1"]),
+        ("model:qwen", ["c1"]),
+        ("model:emoji-r16", ["c1"]),
+        ("model=r1", ["c1"]),
+        ("model:llama", ["c2"]),
+        ("model!=starter", ["c2"]),
+        ("is:forked", []),
+    ):
+        assert [one.id for one in store.chats.list(query)] == found, query
+        assert store.chats.count(query) == len(found)
+    store.chats.tag("c1", [])
+    assert store.chats.list("tag:emoji") == []
+
+
+def test_a_fork_begins_as_its_parent_does_and_lives_on_alone(store: Store) -> None:
+    store.chats.add(chat("c1"))
+    for position, text in enumerate(("first", "one", "second", "two")):
+        store.chats.append(Message("c1", position, position % 2 - 1, "user", text, 11.0, 3, 0.1, 2.0))
+    store.chats.fork(replace(chat("c2"), parent="c1"), before=2)
+    store.chats.fork(replace(chat("c3"), parent="c1"))
+    assert [turn.text for turn in store.chats.messages("c2")] == ["first", "one"]
+    assert [replace(turn, chat_id="c1") for turn in store.chats.messages("c3")] == store.chats.messages("c1")
+    store.chats.delete("c1")
+    assert [one.id for one in store.chats.list("second")] == ["c3"]
+    assert [one.id for one in store.chats.list("is:forked first")] == ["c3", "c2"]
+    with pytest.raises(StoreError, match="no chat c1"):
+        store.chats.fork(replace(chat("c4"), parent="c1"))
+    assert store.chats.get("c4") is None
+
+
+def test_a_name_given_meanwhile_outlives_an_update(store: Store) -> None:
+    store.chats.add(chat("c1"))
+    store.chats.rename("c1", "Mine")
+    store.chats.update(replace(chat("c1"), system="Be brief."))
+    found = store.chats.get("c1")
+    assert found is not None and (found.title, found.system) == ("Mine", "Be brief.")

@@ -107,3 +107,18 @@ def test_an_upgraded_store_has_the_schema_of_a_new_one(tmp_path: Path) -> None:
         found.append((columns, indexes))
         store.close()
     assert found[0] == found[1]
+
+
+def test_what_was_said_before_the_upgrade_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "finetui.db"
+    database = Database(path)
+    prepare(database, STEPS[:8])
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO chats VALUES (7, 'c1', 'Old', 1.0, 2.0, '[\"base\"]', '', '{}', 'old')")
+        connection.execute("INSERT INTO messages VALUES (7, 3, 0, 'assistant', 'An Answer', 'an answer', 1, 2, 3, 4)")
+    database.close()
+    store = open_store(path)
+    assert [(one.id, one.tags, one.pinned) for one in store.chats.list("nswe")] == [("c1", (), False)]
+    store.chats.delete("c1")
+    assert store.chats.list("nswe") == [] and store.check() == []
+    store.close()
