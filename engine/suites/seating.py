@@ -1,0 +1,45 @@
+"""Models as a suite run names them, and what answers for each."""
+
+from collections.abc import Sequence
+
+from engine.errors import NotFound
+from engine.home import Home
+from engine.inference.panes import Pane, panes_for
+from store import Store
+from store.records import Run
+
+BASE = "base:"
+
+
+def models_of(runs: Sequence[Run], bases: Sequence[str], *, with_base: bool = True) -> tuple[str, ...]:
+    """The models of a suite run: base models, then the runs. Without one named, the base of the first run."""
+    names = list(bases) or ([runs[0].model] if runs and with_base else [])
+    return tuple(dict.fromkeys([*(f"{BASE}{name}" for name in names), *(run.id for run in runs)]))
+
+
+def panes_of(store: Store, home: Home, models: Sequence[str]) -> list[Pane]:
+    """What answers for each model. Raises `NotFound` for a run that is gone, `BadInput` for one without an adapter."""
+    runs = {model: _run(store, model) for model in models if not model.startswith(BASE)}
+    return [
+        panes_for([runs[model]], None, home)[1]
+        if model in runs
+        else panes_for(list(runs.values()), model.removeprefix(BASE), home)[0]
+        for model in models
+    ]
+
+
+def labels_of(store: Store, models: Sequence[str]) -> list[str]:
+    """The models' names; a run that is gone by its id."""
+    known = {run.id: run.name for run in store.runs.some([model for model in models if not model.startswith(BASE)])}
+    names = [known.get(model, model.removeprefix(BASE)) for model in models]
+    return [
+        f"{name} (base)" if model.startswith(BASE) and names.count(name) > 1 else name
+        for model, name in zip(models, names, strict=True)
+    ]
+
+
+def _run(store: Store, run_id: str) -> Run:
+    run = store.runs.get(run_id)
+    if run is None:
+        raise NotFound(f"There is no run {run_id} any more.", fix="Ask the suite anew, of models that are there.")
+    return run
