@@ -92,7 +92,7 @@ class FinetuiApp(App[None]):
         self.figures: Figures | None = None
         self._services: Services | None = None
         self._waiting: list[Callable[[], object]] = []
-        self._built: set[str] = set()
+        self._built: set[str] = {self.DEFAULT_MODE}
         """The modes that were there before."""
         self._is_built = False
         """Whether one of them is being switched to."""

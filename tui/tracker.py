@@ -67,8 +67,8 @@ class RunTracker:
 
     async def _after_keys(self) -> None:
         until = time.monotonic() + PATIENCE_S
-        while (now := time.monotonic()) < min(until, self._key_at + KEY_S):
-            await asyncio.sleep(self._key_at + KEY_S - now)
+        while (now := time.monotonic()) < (rest := min(until, self._key_at + KEY_S)):
+            await asyncio.sleep(rest - now)
 
     def key_pressed(self) -> None:
         """Let a key be answered before the next poll."""
