@@ -19,7 +19,8 @@ from tests.tui.conftest import Driver, MakeApp
 from tests.tui.sample_runs import SampleRuns
 from tui.messages import ChatWith
 from tui.widgets.chat_turns import Answer, Stage, Turn, messages_for, turns_of
-from tui.widgets.conversation import Conversation, columns_of
+from tui.widgets.conversation import Conversation
+from tui.widgets.conversation_lines import columns_of
 from tui.widgets.prompt import Prompt
 
 Messages = list[dict[str, str]]

@@ -76,8 +76,7 @@ class ChatAsking(ChatSeating):
     def _ask(self, turn: Turn, *, new: bool) -> None:
         seats = [seat for seat in self.seats if seat.pane is not None]
         for seat in seats:
-            turn.answers[seat.place] = Answer()
-        turn.version += 1
+            turn.ask_again(seat.place)
         if self._keeper is None:
             self._keeper = ChatKeeper(self.services.store)
         self._since, self._at = time.monotonic(), ""

@@ -9,6 +9,7 @@ from tui.format import fmt_rate
 
 if TYPE_CHECKING:
     from store.records import Message
+    from store.talk_records import Passage
 
 USER = -1
 """The pane that a user's turn is stored under."""
@@ -34,6 +35,8 @@ class Answer:
     first_token_s: float | None = None
     tokens_per_s: float | None = None
     error: str = ""
+    passages: "Sequence[Passage]" = ()
+    """What was found in the pane's notes and put before the question."""
 
     @property
     def open(self) -> bool:
@@ -60,6 +63,23 @@ class Turn:
     prompt: str
     answers: dict[int, Answer] = field(default_factory=dict)
     version: int = 0
+    earlier: dict[int, list[Answer]] = field(default_factory=dict)
+    """What was answered before it was asked again, the oldest first."""
+    position: int | None = None
+    """Where the prompt is in the stored chat; `None` where it is not stored."""
+
+    def ask_again(self, place: int) -> None:
+        """A new answer is waited for; the one that was there is an earlier one."""
+        before = self.answers.get(place)
+        if before is not None and before.text:
+            self.earlier.setdefault(place, []).append(before)
+        self.answers[place] = Answer()
+        self.version += 1
+
+    def text_of(self, place: int) -> str | None:
+        """What was answered there to the end, or as far as it came; `None` while it is not over."""
+        answer = self.answers.get(place)
+        return answer.text if answer is not None and answer.text and not answer.open else None
 
 
 def messages_for(turns: Sequence[Turn], place: int, system: str) -> list[dict[str, str]]:
@@ -81,9 +101,10 @@ def turns_of(messages: "Iterable[Message]") -> list[Turn]:
     turns: list[Turn] = []
     for message in messages:
         if message.pane == USER:
-            turns.append(Turn(message.text))
+            turns.append(Turn(message.text, position=message.position))
         elif turns:
             stage = Stage.DONE if message.tokens is not None else Stage.STOPPED
+            turns[-1].ask_again(message.pane)
             turns[-1].answers[message.pane] = Answer(
                 message.text, stage, message.tokens, message.first_token_s, message.tokens_per_s
             )

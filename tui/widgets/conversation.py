@@ -1,42 +1,35 @@
-"""A conversation with models side by side: each prompt across, the answers in columns, or below each other."""
+"""A conversation with models side by side, with a cursor over its turns."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.text import clean
-from tui.widgets.cells import fitted
 from tui.widgets.chat_seats import Seat
-from tui.widgets.chat_turns import Answer, Stage, Turn
+from tui.widgets.chat_turns import Turn
+from tui.widgets.conversation_lines import Against, Line, turn_lines
 from tui.widgets.ink import ink
 from tui.widgets.lanes import LETTERS
 
-RULE = " │ "
-LEAST_COLUMN = 28
-"""Narrower columns are hard to read: the answers then stand below each other."""
-CARET = "▌"
+GUTTER = 1
+CURSOR = "▎"
 
-Piece = tuple[str, str]
-"""Text and its tone."""
-Line = list[Piece]
-
-
-def columns_of(width: int, count: int) -> list[int]:
-    """The widths of `count` columns; empty where they would be too narrow."""
-    if count < 1:
-        return []
-    room = width - len(RULE) * (count - 1)
-    if count > 1 and room // count < LEAST_COLUMN:
-        return []
-    return [room // count] * (count - 1) + [room - room // count * (count - 1)]
+_THEME_TONES = {
+    "$text-muted": "dim",
+    "$text-accent": "code",
+    "$text-primary": "live",
+    "$text-error": "act",
+    "$text-warning": "look",
+    "$text-success": "good",
+}
+_TONES = {"prompt", *_THEME_TONES.values(), "rule", *LETTERS}
+_WEIGHTS = {name: Style.parse(name) for name in ("bold", "italic", "underline", "strike")}
 
 
 class Conversation(ScrollView, can_focus=True):
@@ -44,11 +37,14 @@ class Conversation(ScrollView, can_focus=True):
 
     DEFAULT_CSS = """
     Conversation {
-        height: 1fr; padding: 0 0 0 1; overflow-x: hidden; overflow-y: auto;
+        height: 1fr; overflow-x: hidden; overflow-y: auto;
         scrollbar-gutter: stable; scrollbar-size-vertical: 1;
         .conversation--prompt { color: $foreground; text-style: bold; }
         .conversation--dim { color: $text-muted; }
+        .conversation--code { color: $text-accent; }
         .conversation--act { color: $text-error; }
+        .conversation--look { color: $text-warning; }
+        .conversation--good { color: $text-success; }
         .conversation--live { color: $text-primary; }
         .conversation--rule { color: $border-blurred; }
         .conversation--A { color: $series-1; text-style: bold; }
@@ -61,14 +57,12 @@ class Conversation(ScrollView, can_focus=True):
         .conversation--H { color: $series-8; text-style: bold; }
     }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"conversation--{name}" for name in ("prompt", "dim", "act", "live", "rule", *LETTERS)
-    }
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"conversation--{name}" for name in _TONES}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "down", id="conversation.down", show=False),
-        Binding("k", "scroll_up", "up", id="conversation.up", show=False),
-        Binding("g", "scroll_home", "first", id="conversation.first", show=False),
-        Binding("G", "scroll_end", "last, and follow", id="conversation.last", show=False),
+        Binding("j", "turn(1)", "next turn", id="conversation.down", show=False),
+        Binding("k", "turn(-1)", "turn before", id="conversation.up", show=False),
+        Binding("g", "first_turn", "first turn", id="conversation.first", show=False),
+        Binding("G", "last_turn", "last turn, and follow", id="conversation.last", show=False),
     ]
     ALLOW_SELECT = False
 
@@ -78,7 +72,14 @@ class Conversation(ScrollView, can_focus=True):
         self.turns: list[Turn] = []
         self.hint = ""
         """What stands here before the first turn."""
+        self.against = Against.NOTHING
+        self.unfolded = False
+        """Whether passages of notes are shown in full."""
+        self.cursor = 0
+        """The place of the turn that keys are about. It is seen while this is in focus."""
         self._lines: list[Line] = []
+        self._starts: list[int] = []
+        """The first line of each turn."""
         self._follows = True
         """Whether the view stays at the end when more comes."""
         self._laid_out: dict[int, tuple[tuple[object, ...], list[Line]]] = {}
@@ -86,23 +87,36 @@ class Conversation(ScrollView, can_focus=True):
     def show(self, seats: Sequence[Seat], turns: list[Turn]) -> None:
         """Show these turns, answered by these seats, and go to the end."""
         self.seats, self.turns = seats, turns
+        self.cursor = max(0, len(turns) - 1)
         self._laid_out.clear()
         self._follows = True
+        self._lay_out()
+
+    def look(self, against: Against, *, unfolded: bool) -> None:
+        """Compare answers with others, or show them as they are; show passages in full, or folded."""
+        self.against, self.unfolded = against, unfolded
         self._lay_out()
 
     def turns_changed(self) -> None:
         """Draw what changed in the turns since the last call."""
         self._lay_out()
 
+    @property
+    def _text_width(self) -> int:
+        return max(1, self.scrollable_content_region.width - GUTTER)
+
     def _lay_out(self) -> None:
-        width = self.scrollable_content_region.width
-        key = (width, tuple((seat.place, seat.label) for seat in self.seats))
+        width = self._text_width
+        key = (width, self.against, self.unfolded, tuple((seat.place, seat.label) for seat in self.seats))
         lines: list[Line] = []
+        self._starts = []
         for index, turn in enumerate(self.turns):
             stamp = (id(turn), turn.version, *key)
             known = self._laid_out.get(index)
             if known is None or known[0] != stamp:
-                known = self._laid_out[index] = (stamp, turn_lines(turn, self.seats, width))
+                drawn = turn_lines(turn, self.seats, width, self.against, unfolded=self.unfolded)
+                known = self._laid_out[index] = (stamp, drawn)
+            self._starts.append(len(lines))
             lines += known[1]
         self._lines = lines
         self.virtual_size = Size(width, len(lines))
@@ -118,6 +132,59 @@ class Conversation(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         self._lay_out()
 
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    # The cursor
+
+    def action_turn(self, turns: int) -> None:
+        """The next turn, or the one before; of a turn that is higher than the view first the rest of it."""
+        if not self.turns:
+            return
+        top, height = int(self.scroll_offset.y), max(1, self.size.height)
+        first, after = self._rows_of(self.cursor)
+        if turns > 0 and first < top + height < after:
+            self.scroll_to(y=min(after - height, top + height - 2), animate=False, immediate=True)
+        elif turns < 0 and first < top < after:
+            self.scroll_to(y=max(first, top - height + 2), animate=False, immediate=True)
+        else:
+            self.move_to(self.cursor + turns)
+
+    def action_first_turn(self) -> None:
+        self.move_to(0)
+        self.scroll_home(animate=False, immediate=True)
+
+    def action_last_turn(self) -> None:
+        self.move_to(len(self.turns) - 1)
+        self.scroll_end(animate=False, immediate=True)
+
+    def move_to(self, turn: int) -> None:
+        """Put the cursor on a turn, and that into view."""
+        if not self.turns:
+            return
+        self.cursor = max(0, min(turn, len(self.turns) - 1))
+        top, height = int(self.scroll_offset.y), max(1, self.size.height)
+        first, after = self._rows_of(self.cursor)
+        if first < top or after > top + height:
+            row = first if first < top or after - first > height else after - height
+            self.scroll_to(y=row, animate=False, immediate=True)
+        self.refresh()
+
+    def _rows_of(self, turn: int) -> tuple[int, int]:
+        """A turn's first line, and the first after it."""
+        return self._starts[turn], self._starts[turn + 1] if turn + 1 < len(self._starts) else len(self._lines)
+
+    def on_click(self, event: events.Click) -> None:
+        row = event.y + int(self.scroll_offset.y)
+        if row < len(self._lines):
+            self.cursor = max(turn for turn, start in enumerate(self._starts) if start <= row)
+            self.refresh()
+
+    # Drawing
+
     def render_line(self, y: int) -> Strip:
         width, base = self.scrollable_content_region.width, self.rich_style
         row = y + int(self.scroll_offset.y)
@@ -128,74 +195,21 @@ class Conversation(ScrollView, can_focus=True):
             return Strip([Segment(words.center(width), base + ink(self, "conversation--dim"))])
         if row >= len(self._lines):
             return Strip.blank(width, base)
-        segments = [Segment(text, base + self._ink(tone)) for text, tone in self._lines[row]]
+        segments = [self._gutter(row, base)]
+        segments += [Segment(text, base + self._ink(tone)) for text, tone in self._lines[row]]
         return Strip(segments).adjust_cell_length(width, base)
 
+    def _gutter(self, row: int, base: Style) -> Segment:
+        first, after = self._rows_of(self.cursor)
+        here = self.has_focus and first <= row < after - 1
+        return Segment(CURSOR if here else " ", base + ink(self, "conversation--live"))
+
     def _ink(self, tone: str) -> Style:
-        return ink(self, f"conversation--{tone}") if tone else Style()
-
-
-def turn_lines(turn: Turn, seats: Sequence[Seat], width: int) -> list[Line]:
-    """A turn in lines of at most `width` cells."""
-    lines: list[Line] = []
-    for number, text in enumerate(_wrapped(turn.prompt, width - 2)):
-        lines.append([("  " if number else "› ", "live"), (text, "prompt")])
-    columns = columns_of(width, len(seats))
-    lines += _side_by_side(turn, seats, columns) if columns else _stacked(turn, seats, width)
-    return [*lines, []]
-
-
-def _side_by_side(turn: Turn, seats: Sequence[Seat], columns: Sequence[int]) -> list[Line]:
-    cells: list[list[Piece]] = []
-    for seat, width in zip(seats, columns, strict=True):
-        answer = turn.answers.get(seat.place)
-        cell = _answer_lines(answer, width)
-        if answer is not None and answer.figures:
-            cell.append((answer.figures, "dim"))
-        cells.append(cell)
-    lines: list[Line] = []
-    for row in range(max((len(cell) for cell in cells), default=0)):
-        line: Line = []
-        for number, (cell, width) in enumerate(zip(cells, columns, strict=True)):
-            if number:
-                line.append((RULE, "rule"))
-            text, tone = cell[row] if row < len(cell) else ("", "")
-            line.append((fitted(text, width), tone))
-        lines.append(line)
-    return lines
-
-
-def _stacked(turn: Turn, seats: Sequence[Seat], width: int) -> list[Line]:
-    lines: list[Line] = []
-    for seat in seats:
-        answer = turn.answers.get(seat.place)
-        figures = answer.figures if answer is not None else ""
-        label = fitted(seat.label, min(len(seat.label), max(8, width - len(figures) - 4)))
-        lines.append([(label, seat.letter or "prompt"), (f"  {figures}", "dim")])
-        lines += [[("│ ", "rule"), piece] for piece in _answer_lines(answer, width - 2)]
-    return lines
-
-
-def _answer_lines(answer: Answer | None, width: int) -> list[Piece]:
-    if answer is None:
-        return [("–", "dim")]
-    if answer.stage is Stage.WAITING:
-        return [("…", "dim")]
-    text = answer.text + (CARET if answer.stage is Stage.WRITING else "")
-    lines: list[Piece] = [(line, "") for line in _wrapped(text, width)] if text.strip() else []
-    if answer.stage is Stage.FAILED:
-        lines += [(line, "act") for line in _wrapped(f"✗ {answer.error}", width)]
-    if not lines and answer.stage is Stage.DONE:
-        return [("(an empty answer)", "dim")]
-    return lines
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """`text` in lines of at most `width` cells, at the ends of words where that is possible."""
-    return [line for paragraph in clean(text).split("\n") for line in _wrapped_paragraph(paragraph, max(1, width))]
-
-
-@lru_cache(4096)
-def _wrapped_paragraph(paragraph: str, width: int) -> tuple[str, ...]:
-    # While an answer streams in, all paragraphs but its last one come from here.
-    return tuple(line.plain for line in Content(paragraph).wrap(width)) or ("",)
+        style = Style()
+        for word in tone.split():
+            name = _THEME_TONES.get(word, word)
+            if name in _WEIGHTS:
+                style += _WEIGHTS[name]
+            elif name in _TONES:
+                style += ink(self, f"conversation--{name}")
+        return style

@@ -5,6 +5,7 @@ was written, so nothing of an answer is ever lost.
 """
 
 import re
+from collections.abc import Iterator
 
 from textual.content import Content
 
@@ -37,7 +38,11 @@ def has_marks(text: str) -> bool:
 
 def markdown_content(text: str) -> Content:
     """`text`, which is clean already, with its Markdown drawn."""
-    lines: list[Content] = []
+    return Content("\n").join(markdown_line(line, kind) for line, kind in markdown_lines(text))
+
+
+def markdown_lines(text: str) -> Iterator[tuple[str, str]]:
+    """The lines that are drawn of `text`, each with its kind: plain, `code`, or the `name` of a code's language."""
     fence = ""
     for line in text.split("\n"):
         found = _FENCE.match(line)
@@ -45,14 +50,20 @@ def markdown_content(text: str) -> Content:
             if found and found[1].startswith(fence) and not found[2]:
                 fence = ""
             else:
-                lines.append(Content.assemble(("▎ ", MUTED), (line, CODE)))
+                yield line, "code"
         elif found:
             fence = found[1]
             if found[2]:
-                lines.append(Content(found[2]).stylize(MUTED))
+                yield found[2], "name"
         else:
-            lines.append(_line(line))
-    return Content("\n").join(lines)
+            yield line, ""
+
+
+def markdown_line(line: str, kind: str) -> Content:
+    """One of `markdown_lines`, drawn."""
+    if kind == "code":
+        return Content.assemble(("▎ ", MUTED), (line, CODE))
+    return Content(line).stylize(MUTED) if kind == "name" else _line(line)
 
 
 def _line(line: str) -> Content:

@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from tui.widgets.cells import fitted
 from tui.widgets.chat_seats import Seat
-from tui.widgets.conversation import RULE, columns_of
+from tui.widgets.conversation_lines import RULE, columns_of
 
 Piece = tuple[str, str]
 
