@@ -23,7 +23,7 @@ def panes_of(store: Store, home: Home, models: Sequence[str]) -> list[Pane]:
     return [
         panes_for([runs[model]], None, home)[1]
         if model in runs
-        else panes_for(list(runs.values()), model.removeprefix(BASE), home)[0]
+        else _base(model.removeprefix(BASE), list(runs.values()), home)
         for model in models
     ]
 
@@ -36,6 +36,12 @@ def labels_of(store: Store, models: Sequence[str]) -> list[str]:
         f"{name} (base)" if model.startswith(BASE) and names.count(name) > 1 else name
         for model, name in zip(models, names, strict=True)
     ]
+
+
+def _base(name: str, runs: Sequence[Run], home: Home) -> Pane:
+    """The base model, held as one of the runs holds it where that was trained on it: one server answers both then."""
+    tuned = next((run for run in runs if run.model == name), None)
+    return panes_for([tuned], None, home)[0] if tuned is not None else panes_for(runs, name, home)[0]
 
 
 def _run(store: Store, run_id: str) -> Run:

@@ -1,0 +1,117 @@
+"""Prompt suites from the command line; a stand-in answers in place of the model servers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.home import Home
+from tests.cli.conftest import Cli, MakeRun
+from tests.engine.suite_stand_in import StandInPool
+from tui.cli import suites
+from tui.cli.root import app
+
+
+@pytest.fixture(autouse=True)
+def _command() -> None:
+    if not any(group.name == "suites" for group in app.registered_groups):
+        app.add_typer(suites.app, name="suites")
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInPool]:
+    stand_in = StandInPool()
+    monkeypatch.setattr("engine.suites.running.drive.__kwdefaults__", _defaults(stand_in))
+    yield stand_in
+
+
+def _defaults(stand_in: StandInPool) -> dict[str, object]:
+    from engine.suites.running import drive
+
+    assert drive.__kwdefaults__ is not None
+    return drive.__kwdefaults__ | {"make_pool": lambda _home, _say: stand_in}
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    file = tmp_path / "questions.jsonl"
+    rows = [
+        {"category": "a", "turns": ["one", "and \x1b[2Jthen"], "reference": ["a good answer", "two"]},
+        {"category": "=b", "turns": ["=two"]},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    return file
+
+
+def test_a_suite_is_asked_shown_compared_exported_and_removed(
+    cli: Cli, make_run: MakeRun, pool: StandInPool, questions: Path, tmp_path: Path
+) -> None:
+    make_run()
+    empty = cli("suites", "ls")
+    assert "suites run everyday" in empty.stdout
+    ran = cli("suites", "run", str(questions), "--run", "first", "--name", "mine", "--json").json
+    assert ran["name"] == "mine" and ran["state"] == "done" and (ran["answered"], ran["total"]) == (6, 6)
+    assert [model["name"] for model in ran["models"]] == ["starter", "first"]
+    assert pool.closed and ran["models"][1]["mean_tokens"] is not None
+
+    listed = cli("suites", "ls", "--json").json
+    assert [one["name"] for one in listed["suites"]] == ["questions"] and listed["runs"][0]["id"] == ran["id"]
+    assert "mine" in cli("suites", "ls").stdout
+
+    text = cli("suites", "show", "mine").stdout
+    assert (
+        "> one" in text and "first: first on one" in text and "reference: a good answer" in text and "\x1b" not in text
+    )
+    one = cli("suites", "show", "mine", "--prompt", "2", "--json").json
+    assert [result["turns"] for result in one["results"]] == [["=two"]]
+    assert cli("suites", "show", "mine", "--prompt", "9").status == 2
+
+    told = cli("suites", "diff", "mine").stdout
+    assert "starter → first: 3 turns" in told and "[-base-]{+first+} on one" in told
+    turns = cli("suites", "diff", "mine", "--prompt", "1", "--json").json["turns"]
+    assert [(turn["prompt"], turn["turn"]) for turn in turns] in ([(1, 1), (1, 2)], [(1, 2), (1, 1)])
+    assert cli("suites", "diff", "mine", "--to", "3").status == 2
+
+    for ending in ("jsonl", "csv", "md"):
+        file = tmp_path / f"answers.{ending}"
+        assert cli("suites", "export", "mine", str(file)).status == 0
+        assert cli("suites", "export", "mine", str(file)).status == 2, "it is there already"
+        assert "first on one" in file.read_text() and (ending == "jsonl" or "\x1b" not in file.read_text())
+    assert "'=two" in (tmp_path / "answers.csv").read_text()
+    assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 2
+    assert cli("suites", "export", "mine", str(tmp_path / "answers.pdf")).status == 2
+
+    assert cli("suites", "stop", "mine").status == 2, "nobody is at work"
+    assert cli("suites", "rm", "mine").status == 0
+    assert cli("suites", "show", "mine").status == 2
+
+
+def test_what_is_missing_is_asked_on_resume(
+    cli: Cli, make_run: MakeRun, pool: StandInPool, questions: Path, home: Home
+) -> None:
+    make_run()
+    pool.fail = lambda pane, messages: "out of luck" if messages[-1]["content"] == "=two" else None
+    ran = cli("suites", "run", str(questions), "--run", "first", "--no-base", "--json").json
+    assert (ran["answered"], ran["errors"], len(ran["models"])) == (2, 1, 1)
+    asked = len(pool.asked)
+    pool.fail = lambda _pane, _messages: None
+    again = cli("suites", "run", "--resume", ran["id"], "--json").json
+    assert (again["answered"], again["errors"]) == (3, 0) and len(pool.asked) == asked + 1
+    assert cli("suites", "run", str(questions), "--resume", ran["id"]).status == 2
+    assert cli("suites", "run").status == 2
+
+
+def test_who_cannot_answer_is_said_before_anything_is_asked(cli: Cli, make_run: MakeRun, pool: StandInPool) -> None:
+    nobody = cli("suites", "run", "everyday")
+    assert nobody.status == 2 and "finetui demo" in nobody.stderr
+    make_run(status="failed")
+    failed = cli("suites", "run", "everyday", "--run", "first")
+    assert failed.status == 2 and "no adapter yet" in failed.stderr
+    assert cli("suites", "ls", "--json").json["runs"] == [] and pool.asked == []
+
+
+def test_every_command_has_an_example() -> None:
+    names = {command.name for command in suites.app.registered_commands}
+    assert names == {"ls", "run", "show", "diff", "stop", "rm", "export"}
+    assert all(command.epilog for command in suites.app.registered_commands)
