@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadInput, FinetuiError
+from engine.inference.trust import Trust
 
 if TYPE_CHECKING:
     import httpx
@@ -41,7 +42,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of the answer of one row; the last one of a row is `done` and carries its figures."""
+    """A piece of the answer of one row; the last one of a row is `done` and carries its figures.
+
+    `error` is why this row has no whole answer, where the others of the request have theirs.
+    """
 
     row: int
     text: str
@@ -49,6 +53,18 @@ class Chunk:
     tokens: int | None = None
     first_token_s: float | None = None
     tokens_per_s: float | None = None
+    finish_reason: str | None = None
+    """`stop` at an end token or a stop text, `length` at the limit."""
+    prompt_tokens: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a server says of an adapter that it has loaded."""
+
+    warnings: list[str]
+    trust: Trust
 
 
 @dataclass(frozen=True)
@@ -81,10 +97,10 @@ class ModelClient:
         body = await self._call("GET", "/v1/models", timeout_s=SHORT_S)
         return [entry["id"] for entry in body["data"]]
 
-    async def load_adapter(self, name: str, folder: Path) -> list[str]:
-        """Load the adapter in `folder` as `name`; warnings come back. Raises `BadInput`, `ServerGone`."""
+    async def load_adapter(self, name: str, folder: Path) -> Loaded:
+        """Load the adapter in `folder` as `name`, and what was checked of it. Raises `BadInput`, `ServerGone`."""
         body = await self._call("POST", "/v1/adapters", {"name": name, "path": str(folder)})
-        return [str(warning) for warning in body["warnings"]]
+        return Loaded([str(warning) for warning in body["warnings"]], Trust.from_json(body["trust"]))
 
     async def remove_adapter(self, name: str) -> None:
         """Unload an adapter. Raises `BadInput` where there is none of that name, `ServerGone`."""
@@ -113,7 +129,7 @@ class ModelClient:
                     if not line.startswith("data: ") or line == "data: [DONE]":
                         continue
                     event = json.loads(line.removeprefix("data: "))
-                    if "error" in event:
+                    if "choices" not in event:
                         raise FinetuiError("The model server could not answer.", why=event["error"]["message"])
                     chunk = _chunk(event)
                     ended += chunk.done
@@ -148,11 +164,21 @@ class ModelClient:
 
 
 def _chunk(event: dict[str, Any]) -> Chunk:
-    choice, figures = event["choices"][0], event.get("finetui")
+    choice, figures, error = event["choices"][0], event.get("finetui"), event.get("error")
     text = choice["delta"].get("content", "")
     if figures is None:
         return Chunk(choice["index"], text)
-    return Chunk(choice["index"], text, True, figures["tokens"], figures["first_token_s"], figures["tokens_per_s"])
+    return Chunk(
+        choice["index"],
+        text,
+        True,
+        figures["tokens"],
+        figures["first_token_s"],
+        figures["tokens_per_s"],
+        choice["finish_reason"],
+        figures["prompt_tokens"],
+        error["message"] if error else None,
+    )
 
 
 def _refusal(response: "httpx.Response") -> FinetuiError:

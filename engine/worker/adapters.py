@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.runs.failure_codes import FailureCode
+from engine.runs.rundir import read_json
 from engine.worker.loading import LoadError
 from engine.worker.rows import BASE
 
@@ -19,28 +20,38 @@ class AdapterShelf:
     the same, and adapters of different formats in one batch do not round each other's input.
     """
 
-    def __init__(self, base: Any, base_name: str) -> None:
+    def __init__(self, base: Any, base_name: str, revision: str | None = None) -> None:
         self.model = base
         self.base_name = base_name
+        self.revision = revision
         self._paths: dict[str, Path] = {}
+        self._templates: dict[str, str] = {}
 
     @property
     def names(self) -> list[str]:
         return list(self._paths)
 
-    def load(self, name: str, folder: Path) -> list[str]:
-        """Put the adapter in `folder` on the base as `name`; warnings about it come back. Raises `LoadError`."""
+    def template(self, name: str) -> str | None:
+        """The chat template that was saved with the adapter, by which its conversations are written."""
+        return self._templates.get(name)
+
+    def any_template(self) -> str | None:
+        """The first of the adapters' templates: for a base model that has none of its own."""
+        return next(iter(self._templates.values()), None)
+
+    def load(self, name: str, folder: Path) -> None:
+        """Put the adapter in `folder` on the base as `name`. Raises `LoadError`."""
         if not NAME.fullmatch(name) or name == BASE:
             raise LoadError(
                 f"An adapter cannot be called {name!r}.", fix="Use letters, digits, - and _, up to 100, and not base."
             )
         if self._paths.get(name) == folder:
-            return []
+            return
         if name in self._paths:
             raise LoadError(
                 f"There is another adapter called {name}.", f"It comes from {self._paths[name]}.", "Remove it first."
             )
-        warnings = self._check(folder)
+        _check(folder)
         device = str(self.model.device)
         try:
             if not self._paths:
@@ -58,12 +69,15 @@ class AdapterShelf:
                 "Use it with the base model that it was trained on.",
             ) from error
         self.model.eval()
+        template = saved_template(folder)
+        if template:
+            self._templates[name] = template
         self._paths[name] = folder
-        return warnings
 
     def remove(self, name: str) -> None:
         """Take the adapter off. Raises `KeyError` for a name that is not there."""
         del self._paths[name]
+        self._templates.pop(name, None)
         self._drop(name)
 
     def _drop(self, name: str) -> None:
@@ -76,22 +90,30 @@ class AdapterShelf:
         else:
             self.model = self.model.unload()
 
-    def _check(self, folder: Path) -> list[str]:
-        """Warnings about the adapter in `folder`; `LoadError` for one that cannot be used here."""
-        config = read_adapter(folder)
-        kind, trained_on = config["peft_type"], str(config.get("base_model_name_or_path") or "")
-        for field, usual in (("bias", "none"), ("target_parameters", None), ("alora_invocation_tokens", None)):
-            if config.get(field, usual) not in (usual, [], ()):
-                raise LoadError(
-                    f"The adapter {folder} cannot stand beside others.",
-                    f"It was trained with {field} = {config[field]!r}, which changes the base model itself.",
-                    "Train it without that, or merge it into its base model.",
-                )
-        if kind != "LORA":
-            raise LoadError(f"{folder} is a {kind} adapter.", "The model server answers with LoRA and DoRA adapters.")
-        if trained_on and not same_model(trained_on, self.base_name):
-            return [f"The adapter was trained on {trained_on}, and this base model is {self.base_name}."]
-        return []
+
+def _check(folder: Path) -> None:
+    """Raises `LoadError` for an adapter that cannot be used beside others."""
+    config = read_adapter(folder)
+    for field, usual in (("bias", "none"), ("target_parameters", None), ("alora_invocation_tokens", None)):
+        if config.get(field, usual) not in (usual, [], ()):
+            raise LoadError(
+                f"The adapter {folder} cannot stand beside others.",
+                f"It was trained with {field} = {config[field]!r}, which changes the base model itself.",
+                "Train it without that, or merge it into its base model.",
+            )
+    kind = config["peft_type"]
+    if kind != "LORA":
+        raise LoadError(f"{folder} is a {kind} adapter.", "The model server answers with LoRA and DoRA adapters.")
+
+
+def saved_template(folder: Path) -> str | None:
+    """The chat template in a folder with a tokenizer, where there is one."""
+    try:
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        config = read_json(folder / "tokenizer_config.json")
+        template = config.get("chat_template") if isinstance(config, dict) else None
+        return template if isinstance(template, str) else None
 
 
 def read_adapter(folder: Path) -> dict[str, Any]:

@@ -1,20 +1,22 @@
-"""The shapes of the OpenAI chat API: requests read and checked, answers and errors written. No torch.
+"""Requests in the shapes of the OpenAI API, read and checked. No torch.
 
-Extension: `models` in place of `model` asks several at once; `messages` is then one conversation for all of them or a
-list of one each, and choice `i` of the answer is model `i`. Timings stand under `finetui`.
+Extension: `models` in place of `model` asks several at once; `messages` (or `prompt`) is then one for all of them or a
+list of one each, and choice `i` of the answer is model `i`.
 """
 
 import json
-import time
-import uuid
+import secrets
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from engine.worker.rows import RowResult, Sampling
+from engine.worker.rows import Sampling
 
 MAX_ROWS = 64
+MAX_STOPS = 8
 DEFAULT_NEW_TOKENS = 256
+
+Conversation = list[dict[str, Any]]
 
 
 class RequestError(Exception):
@@ -34,91 +36,88 @@ class RequestError(Exception):
 
 
 @dataclass(frozen=True)
-class ChatRequest:
-    """A request for answers: `conversations` has one list of messages for each of `models`."""
+class AnswerRequest:
+    """A request for answers: `prompts` has one for each of `models`, a conversation or, to go on from, plain text."""
 
     models: list[str]
-    conversations: list[list[dict[str, Any]]]
+    prompts: list[Conversation] | list[str]
     sampling: Sampling
     max_new_tokens: int
+    stop: tuple[str, ...]
     stream: bool
+    include_usage: bool
+    chat: bool
+    """Whether it came to `/v1/chat/completions`, which decides the form of the answer."""
 
 
-def parse_chat(body: bytes, known: Collection[str]) -> ChatRequest:
-    """The request in `body`. Raises `RequestError` for what is wrong with it."""
-    try:
-        data = json.loads(body)
-    except ValueError as error:
-        raise RequestError(400, f"The body is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise RequestError(400, "The body is not a JSON object.")
+def parse_chat(body: bytes, known: Collection[str]) -> AnswerRequest:
+    """The request for chat in `body`. Raises `RequestError` for what is wrong with it."""
+    data = _object(body)
     models = _models(data, known)
-    return ChatRequest(
+    return _request(data, models, _conversations(data.get("messages"), len(models)), chat=True)
+
+
+def parse_completion(body: bytes, known: Collection[str]) -> AnswerRequest:
+    """The request to go on from a text, or from each of a list, in `body`. Raises `RequestError`."""
+    data = _object(body)
+    models, prompts = _models(data, known), data.get("prompt")
+    if isinstance(prompts, str):
+        prompts = [prompts] * len(models)
+    if not isinstance(prompts, list) or not prompts or not all(isinstance(text, str) for text in prompts):
+        raise RequestError(400, "`prompt` must be a text, or a list of texts.", param="prompt")
+    if len(models) == 1:
+        models = models * len(prompts)
+    if len(models) != len(prompts):
+        raise RequestError(400, f"{len(prompts)} prompts for {len(models)} models.", param="prompt")
+    _not_too_many(len(prompts), "prompt")
+    return _request(data, models, prompts, chat=False)
+
+
+def _request(
+    data: dict[str, Any], models: list[str], prompts: list[Conversation] | list[str], *, chat: bool
+) -> AnswerRequest:
+    options = data.get("stream_options")
+    seed = data.get("seed")
+    return AnswerRequest(
         models=models,
-        conversations=_conversations(data.get("messages"), len(models)),
+        prompts=prompts,
         sampling=Sampling(
             temperature=_number(data, "temperature", 0.0, 0.0, 5.0),
             top_p=_number(data, "top_p", 1.0, 0.0, 1.0),
             top_k=int(_number(data, "top_k", 0, 0, 1 << 20)),
-            seed=None if data.get("seed") is None else int(_number(data, "seed", 0, 0, (1 << 63) - 1)),
+            # All rows of a request draw the same numbers, so that its models answer with the same luck.
+            seed=secrets.randbits(32) if seed is None else int(_number(data, "seed", 0, 0, (1 << 63) - 1)),
         ),
         max_new_tokens=int(_number(data, _limit_name(data), DEFAULT_NEW_TOKENS, 1, 1 << 20)),
+        stop=_stop(data.get("stop")),
         stream=bool(data.get("stream", False)),
+        include_usage=isinstance(options, dict) and bool(options.get("include_usage")),
+        chat=chat,
     )
 
 
-class Answers:
-    """Writes the answers to one request, whole or in chunks, all under one id."""
-
-    def __init__(self, request: ChatRequest) -> None:
-        self._request = request
-        self._id = f"chatcmpl-{uuid.uuid4().hex}"
-        self._created = int(time.time())
-
-    def chunk(self, row: int, text: str) -> dict[str, Any]:
-        return self._head(row, "chat.completion.chunk") | {
-            "choices": [{"index": row, "delta": {"role": "assistant", "content": text}, "finish_reason": None}]
-        }
-
-    def last_chunk(self, row: int, result: RowResult) -> dict[str, Any]:
-        return self._head(row, "chat.completion.chunk") | {
-            "choices": [{"index": row, "delta": {}, "finish_reason": _reason(result)}],
-            "finetui": timing(result),
-        }
-
-    def whole(self, results: list[RowResult]) -> dict[str, Any]:
-        """The answer to a request without `stream`; each choice has its own `finetui`."""
-        return self._head(0, "chat.completion") | {
-            "choices": [
-                {
-                    "index": row,
-                    "message": {"role": "assistant", "content": result.text},
-                    "finish_reason": _reason(result),
-                    "finetui": timing(result) | {"model": self._request.models[row]},
-                }
-                for row, result in enumerate(results)
-            ],
-            "usage": {"completion_tokens": sum(result.tokens for result in results)},
-        }
-
-    def _head(self, row: int, kind: str) -> dict[str, Any]:
-        return {"id": self._id, "object": kind, "created": self._created, "model": self._request.models[row]}
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(400, f"The body is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise RequestError(400, "The body is not a JSON object.")
+    return data
 
 
-def timing(result: RowResult) -> dict[str, Any]:
-    """`tokens`, `first_token_s` and `tokens_per_s` of an answer."""
-    values = asdict(result)
-    return {name: values[name] for name in ("tokens", "first_token_s", "tokens_per_s")}
+def _stop(value: Any) -> tuple[str, ...]:
+    stops = [] if value is None else [value] if isinstance(value, str) else value
+    if not isinstance(stops, list) or not all(isinstance(stop, str) and stop for stop in stops):
+        raise RequestError(400, "`stop` must be a text, or a list of texts, none of them empty.", param="stop")
+    if len(stops) > MAX_STOPS:
+        raise RequestError(400, f"{len(stops)} stop texts are too many; {MAX_STOPS} is the most.", param="stop")
+    return tuple(stops)
 
 
-def sse(value: Any) -> bytes:
-    """One server-sent event."""
-    data = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return f"data: {data}\n\n".encode("utf-8", "replace")
-
-
-def _reason(result: RowResult) -> str:
-    return "stop" if result.finish_reason == "cancelled" else result.finish_reason
+def _not_too_many(count: int, param: str) -> None:
+    if count > MAX_ROWS:
+        raise RequestError(400, f"{count} answers at once are too many; {MAX_ROWS} is the most.", param=param)
 
 
 def _models(data: dict[str, Any], known: Collection[str]) -> list[str]:
@@ -127,8 +126,7 @@ def _models(data: dict[str, Any], known: Collection[str]) -> list[str]:
         models = [data.get("model")]
     if not isinstance(models, list) or not models or not all(isinstance(name, str) for name in models):
         raise RequestError(400, "Name the model in `model`, or several as a list in `models`.", param="model")
-    if len(models) > MAX_ROWS:
-        raise RequestError(400, f"{len(models)} answers at once are too many; {MAX_ROWS} is the most.", param="models")
+    _not_too_many(len(models), "models")
     for name in models:
         if name not in known:
             raise RequestError(
@@ -140,7 +138,7 @@ def _models(data: dict[str, Any], known: Collection[str]) -> list[str]:
     return models
 
 
-def _conversations(messages: Any, count: int) -> list[list[dict[str, Any]]]:
+def _conversations(messages: Any, count: int) -> list[Conversation]:
     if not isinstance(messages, list) or not messages:
         raise RequestError(400, "`messages` must be a list with at least one message.", param="messages")
     if not isinstance(messages[0], list):
@@ -150,7 +148,7 @@ def _conversations(messages: Any, count: int) -> list[list[dict[str, Any]]]:
     return [_conversation(one) for one in messages]
 
 
-def _conversation(messages: Any) -> list[dict[str, Any]]:
+def _conversation(messages: Any) -> Conversation:
     if not isinstance(messages, list) or not messages:
         raise RequestError(400, "A conversation must be a list with at least one message.", param="messages")
     checked = []

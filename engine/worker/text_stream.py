@@ -1,5 +1,6 @@
 """Turns tokens into text as they come, without ever showing half a character."""
 
+from collections.abc import Sequence
 from typing import Any
 
 UNFINISHED = "�"
@@ -11,16 +12,17 @@ class TextStream:
 
     Only a short window of tokens is decoded each time. It starts at a token where the text was whole, one such place
     back, so that a space that belongs between two tokens is kept. Unfinished bytes wait for the token that completes
-    them, and are dropped where none does.
+    them, and are dropped where none does. `after` are tokens that the text goes on from, where a space between it and
+    them counts.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, after: Sequence[int] = ()) -> None:
         self.text = ""
         self.tokens = 0
         self._tokenizer = tokenizer
-        self._window: list[int] = []
-        self._whole = 0  # tokens of the window up to the last place where the text was whole
-        self._shown = ""  # text of the window that was handed out
+        self._window = list(after)
+        self._whole = len(self._window)  # tokens of the window up to the last place where the text was whole
+        self._shown = self._decode() if after else ""  # text of the window that was handed out
 
     def push(self, token: int) -> str:
         """The text that `token` completes; empty while a character is unfinished."""
