@@ -78,7 +78,7 @@ class Session:
 def command(
     app: typer.Typer, name: str, *, example: str | Sequence[str]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add a function to `app` as the command `name`.
+    """Add a function to `app` as the command `name`; with an empty name, as what `app` does without a command.
 
     The function's first parameter is the `Session`; the rest are its own arguments and options. `example` is what the
     help shows, without the leading `finetui`.
@@ -89,7 +89,9 @@ def command(
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(ctx: typer.Context, **given: Any) -> None:
-            chosen = given.pop("home") or ctx.find_root().params.get("home")
+            if ctx.invoked_subcommand is not None:
+                return
+            chosen = given.pop("home") or _home_of(ctx)
             session = Session(find_home(chosen), given.pop("as_json"))
             try:
                 function(session, **given)
@@ -103,10 +105,20 @@ def command(
                 session.close()
 
         run.__signature__ = _signature(function)  # type: ignore[attr-defined]
-        app.command(name, epilog=epilog)(run)
+        (app.command(name, epilog=epilog) if name else app.callback(invoke_without_command=True, epilog=epilog))(run)
         return function
 
     return register
+
+
+def _home_of(ctx: typer.Context) -> Path | None:
+    """`--home` as it was given before the command's name."""
+    above = ctx.parent
+    while above is not None:
+        if chosen := above.params.get("home"):
+            return Path(chosen)
+        above = above.parent
+    return None
 
 
 def _signature(function: Callable[..., None]) -> inspect.Signature:

@@ -2,10 +2,16 @@
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from engine.errors import BadInput
 from engine.home import Home, find_home
 from tui import garbage
+
+if TYPE_CHECKING:
+    from tui.app import FinetuiApp
 
 ESCAPE_DELAY_MS = "25"
 """So long a lone Esc is held back: it may be the beginning of another key, whose bytes come together even over SSH."""
@@ -28,8 +34,11 @@ def open_app(home: str | None = None, run: str | None = None) -> int:
         return report(error, place)
 
 
-def show_app(home: Home, *, open_run: str | None = None) -> int:
-    """Run the app until it is closed; its exit status. Raises `BadInput` without a terminal, or a home to write in."""
+def show_app(home: Home, *, open_run: str | None = None, first: "Callable[[FinetuiApp], object] | None" = None) -> int:
+    """Run the app until it is closed; its exit status. `first` is called with it once its services are there.
+
+    Raises `BadInput` without a terminal, or a home to write in.
+    """
     needs_terminal()
     os.environ.setdefault("ESCDELAY", ESCAPE_DELAY_MS)  # Textual reads it when it is imported
     garbage.hold()
@@ -38,6 +47,8 @@ def show_app(home: Home, *, open_run: str | None = None) -> int:
     from tui.app import FinetuiApp
 
     app = FinetuiApp(home, open_run=open_run)
+    if first is not None:
+        app.when_ready(partial(first, app))
     app.run()
     return app.return_code or 0
 

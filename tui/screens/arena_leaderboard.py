@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
+from engine.suites.seating import BASE
+from tui.messages import OpenRun
 from tui.screens.page import Page
 from tui.text import clean_line
 from tui.widgets.arena_words import rating_bar, share_words
@@ -149,6 +152,13 @@ to tell. A tie counts as half a win for each; “both bad” says nothing of whi
     def on_tab_line_chosen(self) -> None:
         if self.finetui.is_ready:
             self._read_again()
+
+    @on(ItemTable.Opened)
+    def _open(self) -> None:
+        """Open the run under the cursor; base models have no screen."""
+        row = self.query_one(ItemTable).highlighted
+        if row is not None and not row.id.startswith(BASE):
+            self.post_message(OpenRun(row.id))
 
     def action_by(self, places: int) -> None:
         self.query_one(TabLine).move(places)
