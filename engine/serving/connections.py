@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import cache
+from typing import Any
 
 HEAD_S = 10.0
 """From the connection, or the first byte of another request, to the end of its headers."""
@@ -26,7 +27,8 @@ def protocol() -> type[asyncio.Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:
+            cycle: Any = self.cycle  # None before the first request
+            if cycle and not cycle.response_complete:
                 self._stop_waiting_for_head()
             elif self._heads is None and not self.transport.is_closing():
                 self._heads = self.loop.call_later(HEAD_S, self.transport.abort)

@@ -22,7 +22,7 @@ _STREAM = (
 @cache
 def document() -> Schema:
     """The whole document."""
-    requests = [ChatAsked, CompletionAsked, GenerateAsked, QuestionAsked]
+    requests: list[type[Asked]] = [ChatAsked, CompletionAsked, GenerateAsked, QuestionAsked]
     return {
         "openapi": "3.1.0",
         "info": {

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from engine.errors import BadInput, FinetuiError
+from engine.inference.panes import Pane
 from engine.inference.pool import Sampling
 from engine.serving import answering
 from engine.serving.offers import Offers
-from tests.serving.stand_in import BASE, HELLO, OTHER, SUPPORT, Api, Pane
+from tests.serving.stand_in import BASE, HELLO, OTHER, SUPPORT, Api
 
 
 @pytest.fixture
@@ -124,7 +125,8 @@ async def test_what_is_not_supported_is_refused_by_name(api: Api, field: str, va
 
 
 async def test_harmless_fields_are_ignored(api: Api) -> None:
-    body = {"model": "base", "messages": [{"role": "developer", "content": "Be brief.", "name": "x"}, *HELLO]}
+    messages = [{"role": "developer", "content": "Be brief.", "name": "x"}, *HELLO]
+    body: dict[str, Any] = {"model": "base", "messages": messages}
     body |= {"user": "me", "metadata": {"a": "b"}, "store": False, "n": 1, "logprobs": False, "tools": []}
     body |= {"tool_choice": "auto", "response_format": {"type": "text"}, "presence_penalty": 0.0, "stop": None}
     assert (await api.post("/v1/chat/completions", body)).status_code == 200

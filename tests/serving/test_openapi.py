@@ -4,23 +4,43 @@ from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis import Case
+from schemathesis import Case, HookContext
 from schemathesis.config import SchemathesisConfig
 
 from engine.serving.guard import rules_for
 from engine.serving.openapi import document
 from engine.serving.refusals import STATUSES
-from tests.serving.stand_in import BASE, TOKEN, Api, Pane
+from tests.serving.stand_in import TOKEN, Api
 
-API = Api(rules_for("localhost", TOKEN), [BASE, Pane("0", "/m", None, False, None, "r1")])
+API = Api(rules_for("localhost", TOKEN))
 SCHEMA = schemathesis.openapi.from_dict(document(), config=SchemathesisConfig())
 SCHEMA.app = API.app
 
 
+STATUSES_SEEN: dict[str, set[int]] = {}
+
+
+@SCHEMA.hook
+def map_body(context: HookContext, body: Any) -> Any:
+    """Names are guessed wrong; half of the requests name a model that is there, so that answers are seen too."""
+    if isinstance(body, dict):
+        for name in ("model", "model_id"):
+            if isinstance(body.get(name), str) and len(body[name]) % 2 == 0:
+                body[name] = "base+notes"
+    return body
+
+
 @SCHEMA.parametrize()
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_requests_made_from_the_document_are_answered_as_it_says(case: Case) -> None:
-    case.call_and_validate(base_url="http://localhost", headers={"Authorization": f"Bearer {TOKEN}"})
+def test_requests_made_from_the_document_are_answered_as_it_says(case: Case[Any]) -> None:
+    response = case.call(base_url="http://localhost", headers={"Authorization": f"Bearer {TOKEN}"})
+    STATUSES_SEEN.setdefault(case.operation.label, set()).add(response.status_code)
+    case.validate_response(response, headers={"Authorization": f"Bearer {TOKEN}"})
+
+
+def test_requests_of_every_kind_were_made() -> None:
+    for path in ("/v1/chat/completions", "/v1/completions", "/api/v1/generate", "/ask"):
+        assert STATUSES_SEEN[f"POST {path}"] >= {200, 400, 404}, path
 
 
 def test_every_status_and_every_schema_is_in_it() -> None:
