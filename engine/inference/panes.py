@@ -1,12 +1,15 @@
-"""What stands side by side in a chat: the base model and the adapters of runs."""
+"""What stands side by side in a chat: the base model, the adapters of runs, models behind an address."""
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import BadInput
+from engine.errors import BadInput, FinetuiError
 from engine.home import Home, find_home
+from engine.inference.endpoint import endpoint
 from engine.runs.rundir import RunDir, read_json
 from store.records import Run
 
@@ -25,11 +28,15 @@ class Pane:
     run_id: str | None
     precision: str = "auto"
     trust_remote_code: bool = False
+    url: str = ""
+    """An OpenAI-compatible endpoint that answers instead; `model` is then the name there."""
+    key_env: str = ""
+    """The environment variable with the endpoint's key. The key itself is kept nowhere."""
 
     @property
-    def server(self) -> tuple[str, str | None, bool, str, bool]:
+    def server(self) -> tuple[str, str, str | None, bool, str, bool]:
         """What decides which server can answer."""
-        return (self.model, self.revision, self.quantised, self.precision, self.trust_remote_code)
+        return (self.url, self.model, self.revision, self.quantised, self.precision, self.trust_remote_code)
 
 
 def panes_for(runs: Sequence[Run], base: str | None, home: Home | None = None) -> list[Pane]:
@@ -46,6 +53,26 @@ def panes_for(runs: Sequence[Run], base: str | None, home: Home | None = None) -
     else:
         raise BadInput("There is no model to chat with.", fix="Name a base model, or a run that has an adapter.")
     return [first, *adapted]
+
+
+def remote_panes(url: str, models: Sequence[str], key_env: str = "") -> list[Pane]:
+    """A pane for each of `models` at an OpenAI-compatible endpoint. Raises `BadInput` for what is no web address."""
+    endpoint(url)
+    return [Pane(model, model, None, False, None, None, url=url, key_env=key_env) for model in models]
+
+
+def adapter_name(pane: Pane, folder: Path) -> tuple[str, str]:
+    """The pane's stem and its name at a server, which changes when the adapter's file does (a resumed run)."""
+    file = folder / "adapter_model.safetensors"
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise FinetuiError(
+            f"The adapter of {pane.label} is gone.", why=f"There is no {file}.", fix="Was the run deleted?"
+        ) from error
+    stem = re.sub(r"[^A-Za-z0-9_-]", "-", pane.run_id or folder.name)[:60]
+    print_of = hashlib.sha256(f"{folder} {state.st_mtime_ns} {state.st_size}".encode()).hexdigest()[:8]
+    return stem, f"{stem}-{print_of}"
 
 
 def _pane(run: Run) -> Pane:

@@ -1,67 +1,52 @@
-"""Answers from base models and adapters, as they are written. Starts, keeps and ends the model servers behind them."""
+"""Answers from base models, adapters and models behind an address, as they are written, all at once."""
 
 import asyncio
-import hashlib
-import re
-import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 from engine.errors import FinetuiError
 from engine.home import Home
-from engine.inference.client import ModelClient, Sampling, ServerGone
-from engine.inference.panes import Pane, panes_for
-from engine.inference.process import ServerProcess
+from engine.inference.answers import Answer, Delta
+from engine.inference.client import Chunk, Sampling
+from engine.inference.endpoint import key_from
+from engine.inference.local_servers import LocalServers
+from engine.inference.panes import Pane, panes_for, remote_panes
+from engine.inference.remote import RemoteClient
+from engine.inference.trust import Trust
+from engine.inference.vllm_servers import VllmServers
 
-__all__ = ["Answer", "Delta", "Pane", "Sampling", "ServerPool", "panes_for"]
+__all__ = ["Answer", "Delta", "Engine", "Pane", "Sampling", "ServerPool", "panes_for", "remote_panes"]
 
 Conversation = list[dict[str, str]]
+Engine = Literal["own", "vllm"]
 
 MOST_ROWS = 32
 """Answers in one batch; more are asked for in several."""
-POLL_S = 0.1
-
-
-@dataclass(frozen=True)
-class Delta:
-    """A piece of one pane's answer: `pane` is its place in the request.
-
-    The last one of a pane is `done`, with the figures of the whole answer, or with the `error` that kept it from being
-    one. `first_token_s` counts from the start of the batch; `tokens_per_s` is the speed after the first token.
-    """
-
-    pane: int
-    text: str = ""
-    done: bool = False
-    tokens: int | None = None
-    first_token_s: float | None = None
-    tokens_per_s: float | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A pane's whole answer."""
-
-    pane: Pane
-    text: str
-    tokens: int | None
-    first_token_s: float | None
-    tokens_per_s: float | None
 
 
 class ServerPool:
-    """One model server for each base model in use. `on_status` gets a line whenever there is something to wait for."""
+    """One model server for each base model in use, and the endpoints of panes that have an address.
 
-    def __init__(self, home: Home, on_status: Callable[[str], None] | None = None, *, idle_s: float = 900.0) -> None:
+    `on_status` gets a line whenever there is something to wait for. `engine` says what base models and adapters run on:
+    finetui's own server, or vLLM, where it is installed.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        on_status: Callable[[str], None] | None = None,
+        *,
+        idle_s: float = 900.0,
+        engine: Engine = "own",
+    ) -> None:
         self.on_status = on_status
-        self._home = home
-        self._idle_s = idle_s
-        self._servers: dict[object, ServerProcess] = {}
-        self._starting = threading.Lock()
-        self._closed = False
+        self._servers: LocalServers | VllmServers
+        if engine == "vllm":
+            self._servers = VllmServers(home, self._say)
+        else:
+            self._servers = LocalServers(home, self._say, idle_s)
 
     async def answer(
         self, panes: Sequence[Pane], conversations: Sequence[Conversation], sampling: Sampling
@@ -121,16 +106,13 @@ class ServerPool:
 
         return asyncio.run(collect())
 
-    async def close(self) -> None:
-        """End the servers, within a few seconds. Nothing can be asked afterwards."""
-        await asyncio.to_thread(self._stop_all)
+    def trust(self, pane: Pane) -> Trust | None:
+        """What the last load of the pane's adapter has shown; None where it was not loaded, or cannot be checked."""
+        return self._servers.trust(pane)
 
-    def _stop_all(self) -> None:
-        with self._starting:
-            self._closed = True
-            servers, self._servers = list(self._servers.values()), {}
-        for server in servers:
-            server.stop()
+    async def close(self) -> None:
+        """End the servers, within a few seconds. Nothing can be asked of them afterwards."""
+        await asyncio.to_thread(self._servers.close)
 
     async def _answer_group(
         self,
@@ -143,105 +125,29 @@ class ServerPool:
         """Answer the panes at the places `group`, which share a server. The last thing put is an `_Ended`."""
         open_panes = list(group)
         error: FinetuiError | None = None
+        asked = [panes[index] for index in group]
         try:
-            for attempt in (1, 2):
-                began = False
-                server = await self._ready(panes[group[0]])
-                client = ModelClient(server.socket)
-                try:
-                    models = await self._models(client, [panes[index] for index in group])
-                    asked = [conversations[index] for index in group]
-                    async with aclosing(client.chat(models, asked, sampling)) as chunks:
-                        async for chunk in chunks:
-                            began = True
-                            pane = group[chunk.row]
-                            if chunk.done:
-                                open_panes.remove(pane)
-                            arrived.put_nowait(
-                                Delta(
-                                    pane, chunk.text, chunk.done, chunk.tokens, chunk.first_token_s, chunk.tokens_per_s
-                                )
-                            )
-                    break
-                except ServerGone as gone:
-                    # It may have been at its end, idle, when it was asked; a second time that is no coincidence.
-                    if began or attempt == 2:
-                        raise FinetuiError(
-                            "The model server ended in the middle of an answer.",
-                            why=server.log_tail() or str(gone),
-                            fix=f"Ask again: it is started again. Its log is {server.log}.",
-                        ) from gone
+            stream = self._stream(asked, [conversations[index] for index in group], sampling)
+            async with aclosing(stream) as chunks:
+                async for chunk in chunks:
+                    pane = group[chunk.row]
+                    if chunk.done:
+                        open_panes.remove(pane)
+                    arrived.put_nowait(_delta(pane, chunk))
         except FinetuiError as failure:
             error = failure
         except (OSError, ValueError, KeyError) as failure:
             error = FinetuiError("The model server could not be asked.", why=f"{type(failure).__name__}: {failure}")
         arrived.put_nowait(_Ended(error, open_panes))
 
-    async def _ready(self, pane: Pane) -> ServerProcess:
-        """The server for `pane`, once it can answer: a new one where there is none, or it has ended."""
-        known = self._servers.get(pane.server)
-        if known is None or not known.alive:
-            self._say("starting the model server")
-        server = await asyncio.to_thread(self._server, pane)
-        said = ""
-        while True:
-            try:
-                health = await ModelClient(server.socket).health()
-            except ServerGone:
-                if server.alive:
-                    await asyncio.sleep(POLL_S)
-                elif server.was_ready:
-                    server = await asyncio.to_thread(self._server, pane)
-                else:
-                    raise FinetuiError(
-                        "The model server ended while it was starting.",
-                        why=server.log_tail(),
-                        fix=f"Its log is {server.log}. `finetui doctor` checks what it needs.",
-                    ) from None
-                continue
-            if health.status == "ready":
-                server.was_ready = True
-                return server
-            if health.status == "failed":
-                await asyncio.to_thread(server.stop)
-                raise health.error or FinetuiError("The model cannot be loaded.", why=health.detail)
-            if health.detail != said:
-                said = health.detail
-                self._say(said)
-            await asyncio.sleep(POLL_S)
-
-    def _server(self, pane: Pane) -> ServerProcess:
-        """The live process for `pane`, started here where there is none."""
-        with self._starting:
-            if self._closed:
-                raise FinetuiError("The model servers have been closed.")
-            server = self._servers.get(pane.server)
-            if server is not None and server.alive:
-                return server
-            if server is not None:
-                server.stop()
-            server = self._servers[pane.server] = ServerProcess(self._home, pane, self._idle_s)
-            return server
-
-    async def _models(self, client: ModelClient, panes: Sequence[Pane]) -> list[str]:
-        """What the server calls each pane, its adapter loaded and up to date."""
-        known = set(await client.models())
-        names = []
-        for pane in panes:
-            if pane.adapter is None:
-                names.append("base")
-                continue
-            stem, name = _adapter_name(pane, pane.adapter)
-            if name not in known:
-                for outdated in [old for old in known if old.rpartition("-")[0] == stem]:
-                    await client.remove_adapter(outdated)
-                    known.remove(outdated)
-                self._say(f"loading adapter {pane.label}")
-                for warning in await client.load_adapter(name, pane.adapter):
-                    self._say(warning)
-                known.add(name)
-            names.append(name)
-        return names
+    def _stream(
+        self, panes: Sequence[Pane], conversations: Sequence[Conversation], sampling: Sampling
+    ) -> AsyncGenerator[Chunk, None]:
+        """The answers of panes that share a server; of an endpoint there is one at a time."""
+        first = panes[0]
+        if not first.url:
+            return self._servers.stream(panes, conversations, sampling)
+        return RemoteClient(first.url, key_from(first.key_env)).chat(first.model, conversations[0], sampling)
 
     def _say(self, line: str) -> None:
         if self.on_status is not None:
@@ -257,24 +163,24 @@ class _Ended:
 
 
 def _groups(panes: Sequence[Pane]) -> list[list[int]]:
-    """Places of the panes that share a server, at most `MOST_ROWS` together."""
+    """Places of the panes that share a server, at most `MOST_ROWS` together; those with an address one by one."""
     by_server: dict[object, list[int]] = {}
     for index, pane in enumerate(panes):
-        by_server.setdefault(pane.server, []).append(index)
+        by_server.setdefault((pane.server, index if pane.url else None), []).append(index)
     return [
         group[start : start + MOST_ROWS] for group in by_server.values() for start in range(0, len(group), MOST_ROWS)
     ]
 
 
-def _adapter_name(pane: Pane, folder: Path) -> tuple[str, str]:
-    """The pane's stem and its name at the server, which changes when the adapter's file does (a resumed run)."""
-    file = folder / "adapter_model.safetensors"
-    try:
-        state = file.stat()
-    except OSError as error:
-        raise FinetuiError(
-            f"The adapter of {pane.label} is gone.", why=f"There is no {file}.", fix="Was the run deleted?"
-        ) from error
-    stem = re.sub(r"[^A-Za-z0-9_-]", "-", pane.run_id or folder.name)[:60]
-    print_of = hashlib.sha256(f"{folder} {state.st_mtime_ns} {state.st_size}".encode()).hexdigest()[:8]
-    return stem, f"{stem}-{print_of}"
+def _delta(pane: int, chunk: Chunk) -> Delta:
+    return Delta(
+        pane,
+        chunk.text,
+        chunk.done,
+        chunk.tokens,
+        chunk.first_token_s,
+        chunk.tokens_per_s,
+        chunk.error,
+        finish_reason=chunk.finish_reason,
+        prompt_tokens=chunk.prompt_tokens,
+    )

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -10,14 +9,14 @@ from pathlib import Path
 
 from engine.errors import FinetuiError
 from engine.home import Home
+from engine.inference.logged_process import LoggedProcess
 from engine.inference.panes import Pane
 
 LONGEST_SOCKET = 100
 """Bytes of a unix socket's path; the system allows 108, some 104."""
-LOG_TAIL_LINES = 12
 
 
-class ServerProcess:
+class ServerProcess(LoggedProcess):
     """A server for the base model of `pane`. It has a session of its own and ends with this process or `stop`."""
 
     def __init__(self, home: Home, pane: Pane, idle_s: float) -> None:
@@ -29,7 +28,6 @@ class ServerProcess:
             )
         home.ensure()
         key = hashlib.sha256(repr(pane.server).encode()).hexdigest()[:10]
-        self.log = home.sockets / f"{key}.log"
         self.socket = home.sockets / f"{key}-{os.getpid()}.sock"
         self.was_ready = False
         """Whether it has answered yet. One that ended before that would end again."""
@@ -37,34 +35,11 @@ class ServerProcess:
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET:
             self._spare = Path(tempfile.mkdtemp(prefix="finetui-"))  # mode 0700
             self.socket = self._spare / "s"
-        self._process = _start(self._command(pane, idle_s), self.log)
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def log_tail(self) -> str:
-        """The last lines that the server wrote; of a progress bar only its last state."""
-        try:
-            lines = self.log.read_bytes().decode("utf-8", "replace").split("\n")
-        except OSError:
-            return ""
-        kept = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines if line.strip()]
-        return "\n".join(kept[-LOG_TAIL_LINES:])
+        super().__init__(self._command(pane, idle_s), home.sockets / f"{key}.log", module_environment())
 
     def stop(self) -> None:
         """End the server, within a few seconds, and remove its socket."""
-        if self.alive:
-            self._process.terminate()
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._process.wait()
+        super().stop()
         self.socket.unlink(missing_ok=True)
         if self._spare is not None and self._spare.exists():
             self._spare.rmdir()
@@ -78,21 +53,13 @@ class ServerProcess:
         return command
 
 
-def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    # `-P` keeps the folder the user happens to be in off the import path; the package's own folder must be on it.
+def module_environment() -> dict[str, str]:
+    """The environment of a process that runs a module of finetui's.
+
+    `-P` keeps the folder the user happens to be in off the import path; the package's own folder must be on it.
+    """
     root = str(Path(__file__).parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "TOKENIZERS_PARALLELISM": "false"}
     environment.setdefault("GOMP_SPINCOUNT", "5000")  # as for a run: see the supervisor
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,  # Ctrl-C in the terminal is for the app; it ends the server itself
-        )
-    finally:
-        os.close(descriptor)
+    return environment

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -19,9 +20,10 @@ import pytest
 
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
-from engine.inference.pool import Delta, Pane, Sampling, ServerPool, panes_for
+from engine.inference.pool import Delta, Pane, Sampling, ServerPool, panes_for, remote_panes
 from engine.runs.rundir import write_json
 from store.records import Run, Status
+from tests.engine.endpoint_made import Reply, Request, document, says, serving
 from tests.worker.conftest import TinyModel, tiny_model
 
 __all__ = ["tiny_model"]
@@ -111,6 +113,18 @@ async def test_panes_are_answered_side_by_side_by_one_server(tiny_model: TinyMod
     assert (await collect(pool, panes))[0] == texts
     assert lines[0] == "starting the model server" and servers(home) != [server]
 
+    # One that is killed in the middle of an answer is an error, and the next question starts another.
+    (server,) = servers(home)
+    with pytest.raises(FinetuiError, match="ended in the middle of an answer") as caught:
+        long = Sampling(max_new_tokens=230)
+        async with aclosing(pool.answer(panes * 5, [HELLO] * 15, long)) as deltas:
+            async for _ in deltas:
+                server.send_signal(signal.SIGKILL)
+    assert "SIGKILL" in caught.value.why and "started again" in caught.value.fix
+    assert (await collect(pool, panes))[0] == texts and servers(home) != [server]
+    trust = pool.trust(panes[1])
+    assert trust is not None and trust.delta and pool.trust(panes[0]) is None
+
     # An adapter that was trained further is loaded anew under the same run.
     weights = tiny_model.adapters["terse"] / "adapter_model.safetensors"
     resumed = tmp_path / "resumed"
@@ -138,6 +152,39 @@ def test_whole_answers_can_be_had_without_an_event_loop(shared: ServerPool, tiny
     assert [answer.pane.label for answer in answers] == ["base", "formal"]
     assert answers[0].text != answers[1].text and answers[0].tokens == 8
     assert "loading base in 4-bit" in lines
+
+
+async def test_panes_with_an_address_are_answered_beside_each_other(
+    pool: ServerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(2)
+
+    def answer(request: Request) -> Reply:
+        if request.body["model"] == "c":
+            return document({"error": {"message": "no such model"}}, 404)
+        together.wait(5)  # breaks unless both are asked at once
+        return says(f"I am {request.body['model']}.", tokens=5)
+
+    monkeypatch.setenv("A_KEY", "secret-1")
+    with serving(answer) as there:
+        panes = remote_panes(there.url, ["a", "b", "c"], "A_KEY")
+        texts, last = await collect(pool, panes)
+        assert texts == ["I am a.", "I am b.", ""] and [end.tokens for end in last] == [5, 5, None]
+        assert last[0].finish_reason == "stop" and last[0].prompt_tokens == 9
+        assert "no such model" in (last[2].error or "") and last[0].error is None
+        assert there.requests[0].headers["authorization"] == "Bearer secret-1"
+        assert pool.trust(panes[0]) is None and "secret" not in repr(panes)
+        monkeypatch.delenv("A_KEY")
+        with pytest.raises(BadInput, match="A_KEY is not set"):
+            await collect(pool, panes[:1])
+
+
+@pytest.mark.train
+async def test_a_pane_here_and_one_elsewhere_answer_together(shared: ServerPool, tiny_model: TinyModel) -> None:
+    with serving([says("elsewhere")]) as there:
+        panes = [panes_of(tiny_model, quantised=True)[0], *remote_panes(there.url, ["m"])]
+        texts, last = await collect(shared, panes)
+    assert texts[0] and texts[1] == "elsewhere" and [end.error for end in last] == [None, None]
 
 
 @pytest.mark.train
