@@ -92,15 +92,16 @@ class KnowledgeStore:
         with self._database.transaction() as connection:
             return connection.execute("DELETE FROM knowledge WHERE name = ?", (name,)).rowcount > 0
 
-    def set_embeddings(self, name: str, embeddings: Mapping[str, Any] | None) -> None:
+    def set_embeddings(self, name: str, embeddings: Mapping[str, Any] | None, *, keep_vectors: bool = False) -> None:
         """Say which model gives this collection its vectors. Those of another one are thrown away."""
         with self._database.transaction() as connection:
             collection = _key_of(connection, name)
-            connection.execute(
-                "UPDATE passages SET vector = NULL WHERE vector IS NOT NULL "
-                "AND source IN (SELECT key FROM knowledge_sources WHERE knowledge = ?)",
-                (collection,),
-            )
+            if not keep_vectors:
+                connection.execute(
+                    "UPDATE passages SET vector = NULL WHERE vector IS NOT NULL "
+                    "AND source IN (SELECT key FROM knowledge_sources WHERE knowledge = ?)",
+                    (collection,),
+                )
             connection.execute(
                 "UPDATE knowledge SET embeddings = ? WHERE key = ?",
                 (json.dumps(dict(embeddings)) if embeddings else "", collection),
@@ -205,20 +206,20 @@ class KnowledgeStore:
         )
         return {name: json.loads(embeddings) for name, embeddings in rows}
 
-    def without_vectors(self, name: str, limit: int) -> list[tuple[int, str, str]]:
-        """Key, title and text of passages of a collection that have no vector yet."""
+    def without_vectors(self, name: str, limit: int, after: int = 0) -> list[tuple[int, str, str]]:
+        """Key, title and text of passages of a collection that have no vector yet, by key, from behind `after` on."""
         return self._database.all(
             "SELECT p.key, p.title, p.text FROM passages p JOIN knowledge_sources s ON s.key = p.source "
-            "WHERE s.knowledge = (SELECT key FROM knowledge WHERE name = ?) AND p.vector IS NULL ORDER BY p.key "
-            "LIMIT ?",
-            (name, limit),
+            "WHERE s.knowledge = (SELECT key FROM knowledge WHERE name = ?) AND p.vector IS NULL AND p.key > ? "
+            "ORDER BY p.key LIMIT ?",
+            (name, after, limit),
         )
 
     def count_vectors(self, name: str) -> int:
         """How many passages of a collection have a vector."""
         row = self._database.one(
-            "SELECT count(p.vector) FROM passages p JOIN knowledge_sources s ON s.key = p.source "
-            "WHERE s.knowledge = (SELECT key FROM knowledge WHERE name = ?)",
+            "SELECT count(*) FROM knowledge_sources s JOIN passages p ON p.source = s.key "
+            "WHERE s.knowledge = (SELECT key FROM knowledge WHERE name = ?) AND p.vector IS NOT NULL",
             (name,),
         )
         return int(row[0]) if row else 0

@@ -372,6 +372,7 @@ def m009_whose_vectors_passages_have(db: "sqlite_utils.Database") -> None:
     """A question is embedded by the model that embedded the passages: the collection remembers which that is."""
     # JSON: the address, the model and the name of the variable with the key, never the key; empty without vectors.
     db.execute("ALTER TABLE knowledge ADD COLUMN embeddings TEXT NOT NULL DEFAULT ''")
+    db.execute("CREATE INDEX passages_with_vectors ON passages (source) WHERE vector IS NOT NULL")
 
 
 def m009_conversations_to_find_again(db: "sqlite_utils.Database") -> None:
