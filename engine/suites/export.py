@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import BadInput, FinetuiError
-from engine.figures import NONE, fmt_number
+from engine.figures import NONE
 from engine.suites.figures import figures_of
 from engine.suites.reading import Suite, SuitePrompt
 from engine.text import clean, clean_line
@@ -129,9 +129,9 @@ def _markdown(suite: Suite, run: SuiteRun, labels: Sequence[str], answers: Seque
     yield "| model | answers | errors | mean tokens | tokens/s | length of the reference |\n"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |\n"
     for label, one in zip(labels, figures_of(suite, len(labels), answers), strict=True):
-        numbers = (one.mean_tokens, one.tokens_per_s, one.length_ratio)
+        numbers = ((one.mean_tokens, 1), (one.tokens_per_s, 1), (one.length_ratio, 2))
         cells = [_escaped(label), str(one.answered), str(one.errors)]
-        cells += [NONE if number is None else fmt_number(number) for number in numbers]
+        cells += [NONE if value is None else f"{value:,.{digits}f}" for value, digits in numbers]
         yield f"| {' | '.join(cells)} |\n"
     own = _by_prompt(answers)
     for prompt in suite.prompts:

@@ -13,7 +13,7 @@ from engine.suites.state import SuiteState, states_of
 from store.talk_records import SuiteAnswer, SuiteRun
 from tui.cli.command import Session
 from tui.cli.output import fields, paint, table
-from tui.format import NONE, fmt_duration, fmt_number, fmt_when
+from tui.format import NONE, fmt_duration, fmt_when
 from tui.text import clean, clean_line
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def show_text(taken: Taken, prompt: int | None, prompts: int) -> str:
         ]
     )
     rows = [
-        (place, label, one.answered, one.errors or "", *map(_number, _figures(one)), _same(one))
+        (place, label, one.answered, one.errors or "", *_figures(one), _same(one))
         for place, (label, one) in enumerate(zip(taken.labels, taken.figures, strict=True), 1)
     ]
     columns = ("#", "MODEL", "ANSWERS", "ERRORS", "TOKENS", "TOKENS/S", "FIRST S", "× REFERENCE", "SAME AS 1")
@@ -118,12 +118,9 @@ def show_text(taken: Taken, prompt: int | None, prompts: int) -> str:
     return "\n\n".join(parts)
 
 
-def _figures(one: ModelFigures) -> tuple[float | None, ...]:
-    return (one.mean_tokens, one.tokens_per_s, one.first_token_s, one.length_ratio)
-
-
-def _number(value: float | None) -> str:
-    return NONE if value is None else fmt_number(value)
+def _figures(one: ModelFigures) -> list[str]:
+    numbers = ((one.mean_tokens, 1), (one.tokens_per_s, 1), (one.first_token_s, 2), (one.length_ratio, 2))
+    return [NONE if value is None else f"{value:,.{digits}f}" for value, digits in numbers]
 
 
 def _same(one: ModelFigures) -> str:

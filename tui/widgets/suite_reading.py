@@ -1,0 +1,135 @@
+"""What the screens of suites read: suites, suite runs, one of them with its answers. Everything here blocks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tui.text import clean, clean_line
+
+if TYPE_CHECKING:
+    from engine.suites.figures import ModelFigures
+    from engine.suites.reading import Suite, SuitePrompt
+    from engine.suites.state import SuiteState
+    from store.records import Dataset
+    from store.talk_records import SuiteAnswer
+    from tui.services import Services
+
+
+@dataclass(frozen=True)
+class ListedSuite:
+    """A suite, and how often it was asked."""
+
+    dataset: "Dataset"
+    asked: int
+
+    @property
+    def id(self) -> str:
+        return self.dataset.id
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A suite run as it stands, with names for its suite and models."""
+
+    state: "SuiteState"
+    suite: str
+    labels: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        return self.state.id
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All there is."""
+
+    suites: list[ListedSuite]
+    runs: list[ListedRun]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A prompt, and what each model said to it, by turn and model."""
+
+    prompt: "SuitePrompt"
+    answers: "dict[tuple[int, int], SuiteAnswer]" = field(default_factory=dict)
+
+    def text(self, model: int) -> str | None:
+        """All that a model said, on one line; `None` where it has not answered yet."""
+        own = [self.answers[turn, model] for turn in range(len(self.prompt.turns)) if (turn, model) in self.answers]
+        return clean_line(" ⏎ ".join(one.error or one.text for one in own)) if own else None
+
+    def failed(self, model: int) -> bool:
+        return any(one.error for (_, place), one in self.answers.items() if place == model)
+
+    @cached_property
+    def words(self) -> str:
+        """All of it, to look for words in."""
+        said = [one.error or one.text for one in self.answers.values()]
+        return "\n".join([self.prompt.category, *self.prompt.turns, *said]).casefold()
+
+
+@dataclass(frozen=True)
+class TakenRun:
+    """A suite run with everything that is shown of it."""
+
+    state: "SuiteState"
+    suite: "Suite"
+    labels: list[str]
+    rows: list[Answered]
+    figures: "list[ModelFigures]"
+
+
+def read_listing(services: "Services") -> Listing:
+    """The suites and the suite runs, newest first."""
+    from engine.suites.seating import labels_of
+    from engine.suites.state import states_of
+
+    store = services.store
+    runs = store.suites.list()
+    datasets = {dataset.id: dataset for dataset in services.library.list()}
+    asked = [run.suite for run in runs]
+    names = {one: f"{clean_line(dataset.name)} v{dataset.version}" for one, dataset in datasets.items()}
+    return Listing(
+        [ListedSuite(one, asked.count(one.id)) for one in datasets.values() if one.shape == "prompts"],
+        [
+            ListedRun(state, names.get(state.run.suite, "removed"), _labels(labels_of(store, state.run.models)))
+            for state in states_of(store, services.home, runs)
+        ],
+    )
+
+
+def read_run(services: "Services", suite_run: str) -> TakenRun:
+    """Raises `NotFound` where the run or its suite was removed."""
+    from engine.suites.figures import figures_of
+    from engine.suites.running import find_suite_run, suite_of
+    from engine.suites.seating import labels_of
+    from engine.suites.state import states_of
+
+    store = services.store
+    run = find_suite_run(store, suite_run)
+    suite = suite_of(services.library, run)
+    answers = store.suites.answers(run.id)
+    rows = {prompt.position: Answered(prompt) for prompt in suite.prompts}
+    for one in answers:
+        if one.position in rows:
+            rows[one.position].answers[one.turn, one.model] = one
+    [state] = states_of(store, services.home, [run])
+    labels = list(_labels(labels_of(store, run.models)))
+    return TakenRun(state, suite, labels, list(rows.values()), figures_of(suite, len(run.models), answers))
+
+
+def matching(rows: Sequence[Answered], words: str, category: str) -> list[Answered]:
+    """Rows of a category (all where it is empty) that hold every word."""
+    wanted = clean(words).casefold().split()
+    return [
+        row
+        for row in rows
+        if (not category or row.prompt.category == category) and all(word in row.words for word in wanted)
+    ]
+
+
+def _labels(labels: Sequence[str]) -> tuple[str, ...]:
+    return tuple(clean_line(label) for label in labels)
