@@ -1,4 +1,4 @@
-"""How keys come in: a lone Esc at once, broken bytes without harm, and an end where the terminal is gone."""
+"""How keys come in: a lone Esc at once, broken bytes without harm, an end where the terminal is gone. What goes out."""
 
 import os
 import select
@@ -8,6 +8,8 @@ from typing import Final
 from textual import constants
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+
+from tui.stand_ins import use_stand_ins
 
 IDLE_S: Final = 0.1
 """So often the thread looks whether it shall end."""
@@ -20,6 +22,10 @@ class TerminalDriver(LinuxDriver):
     Textual's own waits a tenth of a second for what may follow an Esc, whatever `ESCDELAY` says, ends with an error at
     bytes that are no UTF-8, and spins once the terminal has vanished.
     """
+
+    def start_application_mode(self) -> None:
+        use_stand_ins(self._file)
+        super().start_application_mode()
 
     def run_input_thread(self) -> None:
         """Read keys until the app ends or the terminal is gone; the app ends with it."""
