@@ -59,8 +59,15 @@ COLUMNS = (
     Column("device hours", 12, lambda row: (hours(row.share.device_s), ""), right=True),
     Column("energy", 11, lambda row: (energy(row.share), ""), right=True),
     Column("electricity", 12, lambda row: (amount(row.share.electricity, row.currency), ""), right=True),
-    Column("devices", 12, lambda row: (amount(row.share.cost, row.currency), ""), right=True),
+    Column("device cost", 12, lambda row: (amount(row.share.cost, row.currency), ""), right=True),
 )
+
+
+class Shares(ItemTable):
+    """The shares, one a line. There is nothing more of one to open."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "open"
 
 
 class CostsScreen(Page):
@@ -69,7 +76,7 @@ class CostsScreen(Page):
     MODE = "runs"
     TITLE = "Costs"
     CSS_PATH = "costs.tcss"
-    AUTO_FOCUS = "ItemTable"
+    AUTO_FOCUS = "Shares"
     HELP = """
 **What did the runs take, and for what?** Hours are those in which a run had its devices, two at a time counted twice:
 not the time in the queue. Energy is what the GPUs told of their power; `≥` where it was measured of some runs only.
@@ -93,7 +100,7 @@ Prices come from `settings.toml`: `kwh = 0.30` under `[prices]` is a kilowatt ho
     def compose_body(self) -> ComposeResult:
         yield Static("", id="sentence", markup=False)
         yield TabLine(BY)
-        yield ItemTable(COLUMNS, id="table")
+        yield Shares(COLUMNS, id="table")
         yield Static(Content(EMPTY), id="empty")
         yield Static("", id="missing", markup=False)
 
@@ -109,7 +116,7 @@ Prices come from `settings.toml`: `kwh = 0.30` under `[prices]` is a kilowatt ho
         rows = [Row(share, prices.currency) for share in found.shares]
         if len(rows) > 1:
             rows.append(Row(found.total, prices.currency, total=True))
-        self.query_one(ItemTable).set_items(rows)
+        self.query_one(Shares).set_items(rows)
         self.set_class(not rows, "-empty")
         which = f" that match {self._query!r}" if self._query else ""
         count = f"{found.total.runs:,} {'run' if found.total.runs == 1 else 'runs'}"

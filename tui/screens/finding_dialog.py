@@ -67,9 +67,9 @@ class FindingDialog(Dialog[Answer | None]):
     def _show(self) -> None:
         finding = self.finding
         style = {"error": "bold $text-error", "warning": "bold $text-warning"}.get(finding.level, "bold")
-        sure = f"  {fmt_percent(finding.confidence)} sure" if finding.level != "info" else ""
+        sure = f"{fmt_percent(finding.confidence)} sure  " if finding.level != "info" else ""
         self.query_one("#what", Static).update(
-            Content.assemble((clean_line(finding.title), style), (f"{sure}  ({finding.code})", "$text-muted"))
+            Content.assemble((clean_line(finding.title), style), (f"\n{sure}({finding.code})", "$text-muted"))
         )
         self.query_one("#why", Static).update(clean(finding.why))
         evidence = self.query_one("#evidence", Static)

@@ -38,6 +38,7 @@ class ViewsDialog(Dialog["View | None"]):
 
     CSS = """
     ViewsDialog OptionList { height: auto; max-height: 14; border: none; background: $surface; padding: 0; }
+    ViewsDialog OptionList { text-wrap: nowrap; text-overflow: ellipsis; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,V", "cancel", "close", id="views.close"),
@@ -73,8 +74,10 @@ class ViewsDialog(Dialog["View | None"]):
         listing = self.query_one(OptionList)
         listing.clear_options()
         width = min(28, max((len(clean_line(one.view.name)) for one in views), default=0))
-        for one in views:
-            listing.add_option(options.Option(_words(one, width, current=one.view.name == self._current.name)))
+        counts = [_count(one) for one in views]
+        for one, count in zip(views, counts, strict=True):
+            current = one.view.name == self._current.name
+            listing.add_option(options.Option(_words(one, width, count.ljust(max(map(len, counts))), current=current)))
         listing.display = bool(views)
         self.query_one("#none").display = not views
         names = [one.view.name for one in views]
@@ -160,11 +163,14 @@ def read_views(store: "Store") -> list[CountedView]:
     return found
 
 
-def _words(one: CountedView, width: int, *, current: bool) -> Content:
+def _count(one: CountedView) -> str:
+    return "not understood" if one.count is None else f"{one.count:,} {'run' if one.count == 1 else 'runs'}"
+
+
+def _words(one: CountedView, width: int, count: str, *, current: bool) -> Content:
     name = shorten(clean_line(one.view.name), width).ljust(width)
-    count = "not understood" if one.count is None else f"{one.count:,} {'run' if one.count == 1 else 'runs'}"
     return Content.assemble(
-        ("● " if current else "  ", "$text-primary"), name, "  ", (f"{_about(one.view)} · {count}", "$text-muted")
+        ("● " if current else "  ", "$text-primary"), name, "  ", (f"{count}  {_about(one.view)}", "$text-muted")
     )
 
 

@@ -59,7 +59,10 @@ def _legend(
     crossed: tuple[float, float] | None,
     level: int,
 ) -> list[Span]:
-    """Level 0 says everything; 1 leaves the words of markers out, 2 notes and symbols, 3 shortens, 4 only figures."""
+    """Level 0 says everything; 1 leaves the words of markers out, 2 notes and symbols, 3 shortens, 4 only figures.
+
+    Labels that begin with a letter of their own, as those of many runs do, keep that letter to the last.
+    """
     gap = "   " if level < 2 else "  " if level < 3 else " "
     spans: list[Span] = []
     if look.title:
@@ -81,7 +84,8 @@ def _legend(
             continue
         label = shorten(clean_line(item.label), 28 if level < 3 else 8)
         named = bool(label) and level < 4 and not (alone and (level > 1 or label == look.title))
-        spans.append(("━ ", item.style))
+        letter, space, _ = label.partition(" ")
+        spans.append((f"{letter if level == 4 and space and len(letter) < 3 else '━'} ", item.style))
         if named:
             spans.append((f"{label} ", "label"))
         spans.append((_reading_words(reading, level, crossed=crossed is not None) + gap, "text"))

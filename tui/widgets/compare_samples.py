@@ -198,7 +198,7 @@ class CompareSamples(ComparePane):
         way = self._way if self._way in ways else "baseline"
         shown = self._lanes_shown(found)
         hidden = len(found.lanes) - len(shown)
-        more = f" · {len(shown)} of {len(found.lanes)} runs, ← → show others" if hidden else ""
+        more = f" · {len(shown)} of {len(found.lanes)} runs ← →" if hidden else ""
         self.query_one("#about", Static).update(f"compared with {WAYS[way]}, D changes that{more}")
         head = [Content.assemble(("› ", "$text-primary"), (asked.prompt, "bold"))]
         if asked.reference:

@@ -66,7 +66,7 @@ def run_words(plot: ParallelPlot) -> Content:
         told = NONE
         if figures[place] is not None:
             told = f"{figure_words(ranking, figures[place])}, place {rank} of {known}"
-        parts += [(f"→ {metric_title(ranking)} ", "$text-muted"), (told, "bold")]
+        parts += [(f"→\N{NO-BREAK SPACE}{metric_title(ranking)} ", "$text-muted"), (told, "bold")]
     if plot.hidden:
         parts.append((f"   {plot.hidden} more axes: ← → go there", "$text-muted"))
     if plot.away:
