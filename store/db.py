@@ -26,14 +26,14 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.metrics = MetricStore(database)
-        self.runs = RunStore(database, self.metrics)
+        self.votes = VoteStore(database)
+        self.runs = RunStore(database, self.metrics, self.votes)
         self.datasets = DatasetStore(database)
         self.chats = ChatStore(database)
         self.sweeps = SweepStore(database)
         self.findings = FindingStore(database)
         self.views = ViewStore(database)
         self.spending = SpendingStore(database)
-        self.votes = VoteStore(database)
         self.suites = SuiteStore(database)
         self.knowledge = KnowledgeStore(database)
 

@@ -95,6 +95,10 @@ class Run:
     """For how long it had its devices, over all its attempts."""
     finding: str = ""
     """The code of the worst finding that nobody dismissed."""
+    win_rate: float | None = None
+    """The share of its votes in the arena that it won, by everybody, overall; a tie is half a win."""
+    win_votes: int = 0
+    """How many votes that is of."""
 
     @property
     def progress(self) -> float | None:

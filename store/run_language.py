@@ -81,6 +81,16 @@ _IS: dict[str, Clause] = {
     "imported": ("r.source <> ''", []),
 }
 
+_POINTS = (
+    "SELECT CASE winner WHEN '{won}' THEN 1.0 WHEN 'tie' THEN 0.5 ELSE 0.0 END AS points FROM votes "
+    "WHERE {side} = r.id AND criterion = 'overall' AND winner <> 'both_bad'"
+)
+_VOTES = (
+    f"({_POINTS.format(won='left', side='left_model')} UNION ALL {_POINTS.format(won='right', side='right_model')})"
+)
+WIN_RATE = f"(SELECT avg(w.points) FROM {_VOTES} w)"
+"""As `VoteStore.win_rates` has it; NULL without a vote."""
+
 HAS: Mapping[str, str] = {
     "tags": "has a tag",
     "notes": "has a note",
@@ -92,6 +102,7 @@ HAS: Mapping[str, str] = {
     "cost": "has a price",
     "energy": "its power was measured",
     "problems": "lines of its log are damaged",
+    "votes": "was judged in the arena",
 }
 
 _HAS: dict[str, Clause] = {
@@ -105,6 +116,7 @@ _HAS: dict[str, Clause] = {
     "cost": ("r.cost IS NOT NULL", []),
     "energy": ("r.energy_j IS NOT NULL", []),
     "problems": ("r.damaged + r.unknown > 0", []),
+    "votes": (f"{WIN_RATE} IS NOT NULL", []),
 }
 
 FAILURES = {"oom": "memory", "out-of-memory": "memory", "out of memory": "memory", "nan": "not_finite"}
@@ -188,6 +200,7 @@ KEYS: Mapping[str, Key] = {
     "power": figure("r.power_w", "what its GPUs take now", "power>200W", quantities.power),
     "attempt": figure("r.attempt", "how often it was started", "attempt>1"),
     "alerts": figure("r.alerts", "how many alerts it raised", "alerts>0"),
+    "win": figure(WIN_RATE, "how often it won in the arena", "win>0.6", quantities.share),
     "failure": text("r.failure", "why it failed", "failure:oom", spelt=FAILURES),
     "reason": text("r.reason", "why it ended, in words", "reason:memory"),
     "finding": text("f.code", "what was found out about it", "finding:overfitting", wrap=_OF_FINDING),
@@ -205,6 +218,7 @@ ALIASES = {
     "peak_vram_bytes": "peak",
     "energy_j": "energy",
     "power_w": "power",
+    "win_rate": "win",
 }
 """The names of the fields of a run's JSON document, where keys are shorter."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from store.errors import QueryError
 from store.query import Clause, Names, close_to
-from store.run_language import DURATION, PROGRESS, SETTING, metric_of, metric_value, setting_value
+from store.run_language import DURATION, PROGRESS, SETTING, WIN_RATE, metric_of, metric_value, setting_value
 
 SORTS = {
     "created": "r.created",
@@ -28,12 +28,13 @@ SORTS = {
     "power_w": "r.power_w",
     "attempt": "r.attempt",
     "alerts": "r.alerts",
+    "win_rate": WIN_RATE,
     "failure": "nullif(r.failure, '')",
     "source": "nullif(r.source, '')",
 }
 """Columns, by the names of the fields of a run's JSON document where there is one."""
 
-SHORT = {"eta": "eta_s", "peak": "peak_vram_bytes", "energy": "energy_j", "power": "power_w"}
+SHORT = {"eta": "eta_s", "peak": "peak_vram_bytes", "energy": "energy_j", "power": "power_w", "win": "win_rate"}
 """What the filter language calls some of them."""
 
 

@@ -18,6 +18,7 @@ from store.points import forget_points
 from store.records import TERMINAL, Attempt, EventRow, IngestBatch, Latest, NewRun, Run, Status
 from store.run_language import RUNS
 from store.run_sorts import sort_key
+from store.votes import VoteStore, WinRate
 
 _SELECT = (
     "SELECT r.key, r.id, r.name, r.status, r.reason, r.model, r.method, r.dataset, r.dataset_id, r.created, "
@@ -35,9 +36,10 @@ _NEWEST = "ORDER BY r.created DESC, r.key DESC"
 
 
 class RunStore:
-    def __init__(self, database: Database, metrics: MetricStore) -> None:
+    def __init__(self, database: Database, metrics: MetricStore, votes: VoteStore) -> None:
         self._database = database
         self._metrics = metrics
+        self._votes = votes
         self._known = KnownRuns(database)
 
     # writing: what people do
@@ -294,7 +296,8 @@ class RunStore:
     def _select(self, clauses: str, parameters: Collection[Any]) -> list[Run]:
         rows = self._database.all(f"{_SELECT} {clauses}", tuple(parameters))
         metrics = self._metrics.latest_of([row[0] for row in rows]) if rows else {}
-        return [_run(row, metrics.get(row[0], {})) for row in rows]
+        won = self._votes.win_rates([row[1] for row in rows]) if rows else {}
+        return [_run(row, metrics.get(row[0], {}), won.get(row[1])) for row in rows]
 
     # last, because its name hides the type's
 
@@ -307,17 +310,17 @@ class RunStore:
         limit: int | None = None,
         offset: int = 0,
     ) -> list[Run]:
-        """Runs that match the filter, in three queries and without reading a point. Unknown values sort last.
+        """Runs that match the filter, in a few queries and without reading a point. Unknown values sort last.
 
         Raises `QueryError` for a filter or a sort key that is not understood.
         """
         return self.some(self._sorted("r.id", query, sort, descending, -1 if limit is None else limit, offset))
 
 
-def _run(row: tuple[Any, ...], metrics: dict[str, Latest]) -> Run:
+def _run(row: tuple[Any, ...], metrics: dict[str, Latest], won: WinRate | None) -> Run:
     status, tags, notes, recipe, folder, *rest = row[3], *row[23:]
     about: list[Any] = [*row[1:3], Status(status), *row[4:23], tuple(json.loads(tags)), notes, json.loads(recipe)]
-    about += [folder, metrics, *rest[:-1], rest[-1] or ""]
+    about += [folder, metrics, *rest[:-1], rest[-1] or "", *((won.share, won.votes) if won else ())]
     return Run(*about)
 
 

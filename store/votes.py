@@ -3,9 +3,9 @@
 import builtins
 import json
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from store.connection import Database
@@ -113,14 +113,12 @@ class VoteStore:
     ) -> builtins.list[PairCount]:
         """The votes between each two models that were voted on, counted. Reads no text."""
         where, parameters = _where(criterion, models, voter)
-        found: dict[tuple[str, str], PairCount] = {}
-        for left, right, winner, count in self._database.all(
-            f"SELECT left_model, right_model, winner, count(*) FROM votes WHERE {where} GROUP BY 1, 2, 3", parameters
-        ):
-            pair = (min(left, right), max(left, right))
-            counted = _counted(pair, Winner(winner), count, turned=left > right)
-            found[pair] = _sum(found.get(pair, PairCount(*pair)), counted)
-        return [found[pair] for pair in sorted(found)]
+        return _tallied(
+            self._database.all(
+                f"SELECT left_model, right_model, winner, count(*) FROM votes WHERE {where} GROUP BY 1, 2, 3",
+                parameters,
+            )
+        )
 
     def judged(self, suite: str, criterion: str, voter: str) -> set[tuple[int, str, str]]:
         """What this voter judged of a suite: the prompt's position and the two models, the lesser id first."""
@@ -134,6 +132,8 @@ class VoteStore:
 
     def win_rates(self, models: Collection[str], criterion: str = OVERALL) -> dict[str, WinRate]:
         """How often each of these models won, by everybody's votes; models without a vote are left out."""
+        if self._database.one("SELECT 1 FROM votes LIMIT 1") is None:
+            return {}
         wanted = json.dumps([*models])
         points: dict[str, float] = {}
         votes: dict[str, int] = {}
@@ -190,29 +190,17 @@ def _vote(row: tuple[Any, ...]) -> Vote:
     return Vote(*row[:6], winner, conversation, *row[8:])
 
 
-def _counted(pair: tuple[str, str], winner: Winner, count: int, *, turned: bool) -> PairCount:
-    """So many votes that said `winner`; `turned` where the pair's first stood on the right."""
-    first = Winner.RIGHT if turned else Winner.LEFT
-    return PairCount(
-        *pair,
-        first_wins=count if winner is first else 0,
-        second_wins=count if winner in (Winner.LEFT, Winner.RIGHT) and winner is not first else 0,
-        ties=count if winner is Winner.TIE else 0,
-        both_bad=count if winner is Winner.BOTH_BAD else 0,
-    )
-
-
-def _sum(one: PairCount, other: PairCount) -> PairCount:
-    return PairCount(one.first, one.second, *(a + b for a, b in zip(astuple(one)[2:], astuple(other)[2:], strict=True)))
-
-
-def counts_of(votes: Collection[Vote], criterion: str | None = OVERALL) -> builtins.list[PairCount]:
+def counts_of(votes: Iterable[Vote], criterion: str | None = OVERALL) -> builtins.list[PairCount]:
     """As `VoteStore.pairs`, of votes at hand."""
-    found: dict[tuple[str, str], PairCount] = {}
-    for vote in votes:
-        if criterion is not None and vote.criterion != criterion:
-            continue
-        pair = (min(vote.left, vote.right), max(vote.left, vote.right))
-        counted = _counted(pair, vote.winner, 1, turned=vote.left > vote.right)
-        found[pair] = _sum(found.get(pair, PairCount(*pair)), counted)
-    return [found[pair] for pair in sorted(found)]
+    chosen = (vote for vote in votes if criterion is None or vote.criterion == criterion)
+    return _tallied((vote.left, vote.right, vote.winner, 1) for vote in chosen)
+
+
+def _tallied(rows: Iterable[tuple[Any, ...]]) -> builtins.list[PairCount]:
+    """Left model, right model, winner and number of votes, put together by pair."""
+    found: dict[tuple[str, str], builtins.list[int]] = {}
+    for left, right, winner, count in rows:
+        first_won = Winner.LEFT if left < right else Winner.RIGHT
+        place = 2 if winner == Winner.TIE else 3 if winner == Winner.BOTH_BAD else 0 if winner == first_won else 1
+        found.setdefault((min(left, right), max(left, right)), [0, 0, 0, 0])[place] += count
+    return [PairCount(*pair, *found[pair]) for pair in sorted(found)]

@@ -8,6 +8,7 @@ import pytest
 from store import Store, StoreError
 from store.talk_records import Vote, Winner
 from store.votes import PEOPLE, PairCount, WinRate, counts_of
+from tests.store.builders import new_run
 
 
 def vote(number: int = 1, left: str = "a", right: str = "b", winner: Winner = Winner.LEFT, **fields: Any) -> Vote:
@@ -104,11 +105,36 @@ def test_a_vote_is_on_the_disk_when_add_returns(store: Store, monkeypatch: pytes
 
 
 def test_win_rates_of_a_page_use_the_indexes(store: Store) -> None:
+    fill(store)
     asked: list[str] = []
     connection = store._database.connection()
     connection.set_trace_callback(asked.append)
     store.votes.win_rates(["a"])
     connection.set_trace_callback(None)
-    for query, index in zip(asked, ("votes_by_left", "votes_by_right"), strict=True):
+    for query, index in zip(asked[1:], ("votes_by_left", "votes_by_right"), strict=True):
         plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}"))
         assert f"SEARCH votes USING COVERING INDEX {index}" in plan
+
+
+def test_runs_know_how_often_they_won(store: Store) -> None:
+    for run_id in ("a", "b", "c", "d"):
+        store.runs.add(new_run(run_id))
+    fill(store)
+    found = {run.id: (run.win_rate, run.win_votes) for run in store.runs.list()}
+    assert found == {"a": (0.5, 5), "b": (0.375, 4), "c": (1.0, 1), "d": (None, 0)}
+    assert store.runs.order(sort="win_rate") == ["c", "a", "b", "d"]
+    assert store.runs.order(sort="win", descending=False) == ["b", "a", "c", "d"]
+    assert store.runs.order("win>=50%", sort="name", descending=False) == ["a", "c"]
+    assert store.runs.order("win_rate<0.4") == ["b"]
+    assert store.runs.order("-has:votes") == ["d"]
+
+
+def test_ordering_by_the_win_rate_looks_votes_up_by_run(store: Store) -> None:
+    asked: list[str] = []
+    connection = store._database.connection()
+    connection.set_trace_callback(asked.append)
+    store.runs.order(sort="win_rate")
+    connection.set_trace_callback(None)
+    plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {asked[-1]}"))
+    assert "SEARCH votes USING COVERING INDEX votes_by_left" in plan
+    assert "SEARCH votes USING COVERING INDEX votes_by_right" in plan and "SCAN votes" not in plan

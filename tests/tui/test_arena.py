@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from engine.errors import FinetuiError
 from engine.home import Home
 from engine.inference.pool import Delta, Pane, Sampling, ServerPool
 from engine.runs.rundir import RunDir, write_json
-from store import Store
+from store import Store, StoreError
 from store.records import Run
 from store.talk_records import SuiteAnswer, SuiteRun, Vote, Winner
 from tests.tui.conftest import Driver, MakeApp
@@ -183,11 +184,11 @@ async def test_the_name_is_asked_once_and_can_be_changed(
 ) -> None:
     async with arena(suite=suite, voter="") as (driver, _):
         await driver.sees("Who votes?")
-        await driver.press(*["backspace"] * 30)
+        await driver.press("ctrl+u")
         await driver.type("judge:me")
         await driver.press("enter")
         await driver.wait(lambda: "Who votes?" in driver.text())
-        await driver.press(*["backspace"] * 30)
+        await driver.press("ctrl+u")
         await driver.type("ann")
         await driver.press("enter")
         await driver.sees("question 0?", "· ann", "ahpla on")
@@ -198,12 +199,47 @@ async def test_the_name_is_asked_once_and_can_be_changed(
         await driver.type("somebody")
         await driver.press("enter")
         await driver.sees("Votes are kept under this name")
-        await driver.press(*["backspace"] * 30)
+        await driver.press("ctrl+u")
         await driver.type("ben")
         await driver.press("enter")
         await driver.sees("0 of 3 pairs", "1 vote ", "· ben")
     async with arena(suite=suite, voter="") as (driver, _):
         await driver.sees("question 0?", "· ben")
+
+
+async def test_the_next_pair_waits_for_the_disk(
+    arena: Open, two: SampleRuns, suite: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with arena(suite=suite) as (driver, pool):
+        screen = driver.app.screen
+        assert isinstance(screen, ArenaScreen)
+        await driver.wait(lambda: len(pool.asked) == 2)
+        add, go_on = driver.app.services.store.votes.add, threading.Event()
+
+        def slow(vote: Vote) -> None:
+            go_on.wait(20)
+            add(vote)
+
+        monkeypatch.setattr(driver.app.services.store.votes, "add", slow)
+        await judge(driver, "1")
+        await driver.press("2", "1")  # keys in between do not vote again
+        assert "question 0?" in driver.text()
+        go_on.set()
+        await driver.sees("question 1?")
+        assert store.votes.count() == 1
+
+        def full(vote: Vote) -> None:
+            raise StoreError("The disk is full.")
+
+        monkeypatch.setattr(driver.app.services.store.votes, "add", full)
+        await judge(driver, "1")
+        await driver.sees("The vote is not kept", "The disk is full.")
+        await driver.press("escape")
+        await driver.sees("question 1?")
+        monkeypatch.setattr(driver.app.services.store.votes, "add", add)
+        await judge(driver, "1")
+        await driver.sees("question 2?")
+        assert store.votes.count() == 2
 
 
 async def test_nobody_can_vote_before_both_have_answered(
@@ -332,3 +368,22 @@ async def test_an_empty_leaderboard_says_what_to_do(make_app: MakeApp) -> None:
         await driver.sees("Nobody has voted by this yet", "0 votes of everybody", "warm")
         await driver.press("escape")
         await driver.wait(lambda: not isinstance(driver.app.screen, LeaderboardScreen))
+
+
+async def test_the_list_of_runs_shows_win_rates_where_somebody_voted(
+    make_app: MakeApp, two: SampleRuns, store: Store
+) -> None:
+    async with make_app((120, 24)) as driver:
+        await driver.sees("alpha", "bravo")
+        assert "win rate" not in driver.text()
+    cast_votes(store)
+    async with make_app((120, 24)) as driver:
+        await driver.sees("win rate", "0.86 (n 7)")
+        assert "0.19 (n 8)" in driver.line("bravo")
+    async with make_app((80, 24)) as driver:
+        await driver.sees("alpha")
+        await driver.press("slash")
+        await driver.type("win>0.5")
+        await driver.press("enter")
+        await driver.sees_no("bravo")
+        await driver.sees("alpha")

@@ -44,6 +44,8 @@ def run_document(run: "Run") -> dict[str, Any]:
         "peak_vram_bytes": run.peak_vram_bytes,
         "tokens_per_s": run.tokens_per_s,
         "cost": run.cost,
+        "win_rate": run.win_rate,
+        "win_votes": run.win_votes,
         "tags": list(run.tags),
         "notes": run.notes,
         "alerts": run.alerts,

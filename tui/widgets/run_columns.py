@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Cell = tuple[str, str]
 """A text and its tone: `live`, `good`, `look`, `act`, `dim`, or empty."""
+WIN_RATE = "win_rate"
 GAP, WIDE_GAP = 1, 2
 ROOMY = 100
 """From this width on there are two cells between the columns."""
@@ -98,6 +99,10 @@ def _spark(run: "Run", width: int, beside: Beside) -> Cell:
     return spark(beside.sparks.get(run.id, ()), width)[0], "curve"
 
 
+def _win_rate(run: "Run", _: int, __: Beside) -> Cell:
+    return (f"{run.win_rate:.2f} (n {run.win_votes})", "") if run.win_rate is not None else (NONE, "dim")
+
+
 def _model(run: "Run", width: int, _: Beside) -> Cell:
     name = clean_line(run.model)
     return name if len(name) <= width else name.rstrip("/").rpartition("/")[2], "dim"
@@ -120,6 +125,7 @@ COLUMNS = (
     Column("spark", "loss", SPARK_WIDTH, 5, _spark),
     Column("rate", "tok/s", 7, 4, _rate, right=True, sort="tokens_per_s"),
     Column("peak", "peak", 8, 6, _peak, right=True, sort="peak_vram_bytes"),
+    Column("win", "win rate", 13, 2, _win_rate, right=True, sort=WIN_RATE),
     Column("model", "model", 16, 7, _model, sort="model"),
     Column("dataset", "dataset", 14, 8, _dataset, sort="dataset"),
     Column("started", "started", 10, 1, _started, sort=NEWEST),
@@ -136,12 +142,14 @@ def gap_of(width: int) -> int:
 
 
 @lru_cache(32)
-def fit(width: int, sort: str = NEWEST) -> list[tuple[Column, int]]:
+def fit(width: int, sort: str = NEWEST, voted: bool = False) -> list[tuple[Column, int]]:
     """The columns that fit beside the mark in `width` cells, in order, each with its width.
 
-    What the runs are ordered by (`sort`, a key of the store) is always among them.
+    What the runs are ordered by (`sort`, a key of the store) is always among them, the win rate where some of them were
+    `voted` on.
     """
     shown = [replace(column, keep=0) if column.sort == sort else column for column in COLUMNS]
+    shown = [column for column in shown if column.key != "win" or voted or sort == WIN_RATE]
     if not any(column.sort == sort for column in shown):
         shown.insert(AFTER, _ordered_by(sort))
     gap = gap_of(width)

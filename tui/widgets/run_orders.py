@@ -34,6 +34,7 @@ COLUMNS = (
     Order("duration", "duration", True, "the longest first"),
     Order("cost", "cost", True, "the dearest first"),
     Order("energy_j", "energy", True, "the most first"),
+    Order("win_rate", "win rate", True, "the most often preferred in the arena first"),
     Order("ended", "ended", True, "the last to end first"),
     Order("eta_s", "time left", False, "the soonest first"),
     Order("step", "step", True),

@@ -96,6 +96,8 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._places: dict[str, int] = {}
         self._held: dict[str, Run] = {}
         self._sparks: dict[str, Sequence[float]] = {}
+        self._voted = False
+        """Whether one of the runs that are held was judged in the arena."""
         self._baseline: Run | None = None
         self._told: tuple[str, Run | None] = ("", None)
 
@@ -125,7 +127,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
     @property
     def shows_sparks(self) -> bool:
         """Whether there is room for the loss curves."""
-        return any(column.key == "spark" for column, _ in fit(self.size.width, self.sort))
+        return any(column.key == "spark" for column, _ in fit(self.size.width, self.sort, self._voted))
 
     @property
     def wanted(self) -> list[str]:
@@ -148,6 +150,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.ids = list(ids)
         self._places = {run_id: place for place, run_id in enumerate(self.ids)}
         self._held = {run.id: run for run in runs if run.id in self._places}
+        self._voted = any(run.win_votes for run in self._held.values())
         self._sparks = {run_id: curve for run_id, curve in self._sparks.items() if run_id in self._held}
         self._find_baseline()
         last = max(0, len(self.ids) - 1)
@@ -164,6 +167,9 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         newer = {run.id: run for run in runs if run.id in self._places}
         drawn = self._pieces_of(newer)
         self._held |= newer
+        if not self._voted and any(run.win_votes for run in newer.values()):
+            self._voted = True
+            self.refresh()
         if len(self._held) > HELD:
             seen = self.on_screen
             near = range(seen.start - HELD // 4, seen.stop + HELD // 4)
@@ -319,7 +325,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             return [*pieces, ("…", "dim")]
         beside = Beside(self._baseline, self._sparks)
         gap = " " * gap_of(width)
-        for column, space in fit(width, self.sort):
+        for column, space in fit(width, self.sort, self._voted):
             text, tone = column.cell(run, space, beside)
             pieces += [(fitted(text, space, right=column.right), tone), (gap, "")]
         return pieces
@@ -328,7 +334,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         style = base + ink(self, "run-table--header")
         segments = [Segment("  ", style)]
         gap = " " * gap_of(width)
-        for column, space in fit(width, self.sort):
+        for column, space in fit(width, self.sort, self._voted):
             title = column.title
             if column.key == "delta" and self._baseline is not None:
                 title = "Δ first"
