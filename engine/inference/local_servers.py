@@ -3,9 +3,9 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
-from engine.errors import FinetuiError
+from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.inference.client import Chunk, ModelClient, Sampling, ServerGone
 from engine.inference.panes import Pane, adapter_name
@@ -120,7 +120,8 @@ class LocalServers:
             stem, name = adapter_name(pane, pane.adapter)
             if name not in known:
                 for outdated in [old for old in known if old.rpartition("-")[0] == stem]:
-                    await client.remove_adapter(outdated)
+                    with suppress(BadInput):  # another question may have removed it meanwhile
+                        await client.remove_adapter(outdated)
                     known.remove(outdated)
                 self._say(f"loading adapter {pane.label}")
                 loaded = await client.load_adapter(name, pane.adapter)

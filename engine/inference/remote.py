@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import FinetuiError
@@ -15,6 +16,8 @@ from engine.inference.remote_errors import broken_off, no_answer, refusal, unrea
 from engine.inference.replies import Usage, error_in, finish_of, text_of, usage_of
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 CONNECT_S = 10.0
@@ -181,6 +184,14 @@ class _Reading:
         if not isinstance(value, dict) or ("choices" not in value and error_in(value) is None):
             raise BadStream("it has no `choices`")
         yield value
+
+
+@cache
+def _tls() -> "ssl.SSLContext":
+    """The certificates that are trusted, with those of $SSL_CERT_FILE and $SSL_CERT_DIR."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _fields(sampling: Sampling) -> dict[str, Any]:
