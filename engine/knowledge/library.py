@@ -60,6 +60,8 @@ class Answer:
     passages: "list[Passage]"
     problem: FinetuiError | None = None
     """Why it was looked for by words alone, where vectors should have helped."""
+    by_meaning: bool = False
+    """Whether vectors took part."""
 
 
 class KnowledgeLibrary:
@@ -118,6 +120,17 @@ class KnowledgeLibrary:
         if embeddings is not None and not report.stopped:
             self._embed(report, embeddings, lambda done, all_: tell(0.5 + 0.5 * done / all_, "vectors"), asked)
         tell(1.0, "done")
+        return report
+
+    def refresh(
+        self, name: str, on_progress: Progress | None = None, stop: Callable[[], bool] | None = None
+    ) -> AddReport:
+        """Read the files of a collection again where they have changed; those that are gone go."""
+        gone = [source.path for source in self.sources(name) if not Path(source.path).is_file()]
+        for path in gone:
+            self._store.knowledge.remove_source(name, path)
+        report = self.add(name, [source.path for source in self.sources(name)], on_progress, stop)
+        report.removed[:0] = gone
         return report
 
     def _bring_in(
@@ -233,9 +246,9 @@ class KnowledgeLibrary:
                 rankings.append(self._meanings.ranking(name, Embeddings.from_json(value), question, places))
             except FinetuiError as error:
                 problem = error
-        if problem is not None and not any(rankings[1:]):
+        if not any(rankings[1:]):
             return Answer(knowledge.search(names, question, limit), problem)
-        return Answer(knowledge.by_scores(fused(rankings, limit)), problem)
+        return Answer(knowledge.by_scores(fused(rankings, limit)), problem, by_meaning=True)
 
 
 def checked_name(name: str) -> str:
