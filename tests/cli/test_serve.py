@@ -1,5 +1,6 @@
 """`finetui serve` as a process: what it prints, who may ask it, how it ends."""
 
+import asyncio
 import json
 import os
 import signal
@@ -20,10 +21,13 @@ from typer.testing import CliRunner
 
 from engine.errors import BadInput
 from engine.home import Home
+from engine.knowledge.library import KnowledgeLibrary
 from engine.serving.token_file import read_or_make
+from store.talk_records import Passage
 from tests.cli.conftest import MakeRun
 from tests.worker.conftest import TinyModel, tiny_model
 from tui.cli import serve
+from tui.cli.command import Session
 
 __all__ = ["tiny_model"]
 
@@ -104,6 +108,21 @@ def test_over_a_unix_socket_no_token_is_needed(
         assert not path.exists()
 
 
+def test_notes_are_looked_up_in_the_threads_that_answer(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "parcels.md").write_text("# Parcels\n\nParcels come on Tuesday.\n")
+    session = Session(home, as_json=True)
+    KnowledgeLibrary(session.store).add("Notes", [tmp_path / "parcels.md"])
+    names, look_up = serve._noted(session, ["notes"])
+    assert names == ["Notes"]
+
+    async def ask() -> list[Sequence[Passage]]:
+        return await asyncio.gather(*(asyncio.to_thread(look_up, "Notes", "When do parcels come?") for _ in range(8)))
+
+    found = asyncio.run(ask())
+    session.close()
+    assert len(found) == 8 and all("Tuesday" in passages[0].text for passages in found)
+
+
 def invoke(*words: str) -> tuple[int, str]:
     result = CliRunner().invoke(serve.app, list(words), prog_name="finetui")
     return result.exit_code, result.stderr
@@ -122,7 +141,7 @@ def test_what_cannot_be_served_is_said(home: Home, make_run: MakeRun, tmp_path: 
         status, said = invoke("--port", str(taken.getsockname()[1]))
     assert status == 2 and "cannot be listened on" in said
     status, said = invoke("--knowledge", "nothing")
-    assert status == 2 and "There is no knowledge" in said
+    assert status == 2 and "no collection of notes called 'nothing'" in said
 
 
 def test_what_it_prints_is_ready_to_use(monkeypatch: pytest.MonkeyPatch) -> None:

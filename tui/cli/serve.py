@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.errors import FinetuiError, NotFound
+from engine.errors import FinetuiError
 from tui.cli.chat import seats_of
 from tui.cli.command import Session, command
 from tui.cli.output import fields, say
-from tui.text import clean, clean_line
+from tui.text import clean
 
 if TYPE_CHECKING:
     from engine.inference.pool import ServerPool
@@ -35,6 +35,8 @@ class Place:
     url: str
     token_file: Path | None = None
     socket: Path | None = None
+    elsewhere: bool = False
+    """Whether other machines can reach it."""
 
     def example(self, model: str) -> str:
         """A command that asks `model` something."""
@@ -101,8 +103,8 @@ def serve(
     from engine.serving.running import listen_tcp, listen_unix
     from engine.serving.token_file import read_or_make
 
-    offers = Offers([seat.pane for seat in seats_of(session, runs or [], base)], knowledge or ())
-    look_up = _look_up(session, knowledge) if knowledge else None
+    collections, look_up = _noted(session, knowledge) if knowledge else ([], None)
+    offers = Offers([seat.pane for seat in seats_of(session, runs or [], base)], collections)
     if unix_socket is not None:
         path = unix_socket.expanduser().absolute()
         door, rules, place = listen_unix(path), Rules(), Place(f"unix:{path}", socket=path)
@@ -110,8 +112,8 @@ def serve(
         token, file = read_or_make(session.home, token_file)
         door = listen_tcp(host, port)
         rules = rules_for(host, token, (socket.gethostname(), *(names or ())))
-        place = Place(_url(host, door.getsockname()[1]), file)
-        if not is_loopback(host):
+        place = Place(_url(host, door.getsockname()[1]), file, elsewhere=not is_loopback(host))
+        if place.elsewhere:
             say(
                 f"Warning: {host} is not the loopback. Everybody who reaches this machine reaches this server; what "
                 "they send and the token itself cross the network unencrypted. Put a TLS proxy or an SSH tunnel before "
@@ -171,20 +173,12 @@ async def _warm(pool: "ServerPool", offers: "Offers") -> None:
         say("The models are loaded.")
 
 
-def _look_up(session: Session, names: Sequence[str]) -> "LookUp":
-    """The search in the knowledge of these names. Raises `NotFound` for one that is not there."""
+def _noted(session: Session, names: Sequence[str]) -> "tuple[list[str], LookUp]":
+    """The collections of notes of these names, and the search in them. Raises `NotFound` for one that is not there."""
     from engine.knowledge.library import KnowledgeLibrary
 
     library = KnowledgeLibrary(session.store)
-    known = [knowledge.name for knowledge in library.all()]
-    for name in names:
-        if name not in known:
-            raise NotFound(
-                f"There is no knowledge {clean_line(name)!r}.",
-                why=f"There are: {', '.join(known)}." if known else "There is none yet.",
-                fix="`finetui knowledge add NAME PATH` makes one.",
-            )
-    return lambda name, question: library.search([name], question)
+    return [library.get(name).name for name in names], lambda name, question: library.search([name], question)
 
 
 def _welcome(offers: "Offers", place: Place) -> str:
@@ -192,6 +186,7 @@ def _welcome(offers: "Offers", place: Place) -> str:
         [
             ("url", place.url),
             ("page", f"{place.url}/" if place.socket is None else ""),
+            ("elsewhere", place.url.replace("127.0.0.1", socket.gethostname(), 1) if place.elsewhere else ""),
             ("token file", place.token_file or ""),
             ("models", ", ".join(offers.names)),
         ]
