@@ -13,18 +13,18 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.format import fmt_duration
-from tui.screens.chat_asking import ChatAsking
+from tui.screens.chat_history import ChatHistory, Chosen, Found, find_chats
 from tui.screens.chat_settings import ChatSettings, ChatSettingsDialog
-from tui.screens.chats import ChatKeeper, OpenedChat, chat_options, open_chat
-from tui.screens.dialogs import Option, PickDialog
-from tui.text import clean
+from tui.screens.chat_turns import TURN_ACTIONS, ChatTurns
+from tui.screens.chats import ChatKeeper, OpenedChat, open_chat
 from tui.widgets.chat_seats import (
     BASE,
     Seat,
 )
 from tui.widgets.chat_turns import Stage, Turn
 from tui.widgets.conversation import Conversation
-from tui.widgets.pane import PaneHeads
+from tui.widgets.conversation_lines import Against
+from tui.widgets.pane import PaneHeads, warnings_of
 from tui.widgets.prompt import Prompt
 
 EMPTY = """\
@@ -40,8 +40,16 @@ HINT_ALONE = """\
 Only the base model answers so far.
 When a run is done, ctrl+a puts its adapter beside it."""
 
+DIFFER = {
+    Against.NOTHING: "",
+    Against.FIRST: "differences from the first pane",
+    Against.EARLIER: "differences from the answer before",
+}
+OWN = {"add", "remove", "history", "stop", "leave", "end_edit", "settings", "new", "knowledge", "arena", "suites"}
+"""What needs the services."""
 
-class ChatScreen(ChatAsking):
+
+class ChatScreen(ChatTurns):
     """The base model and adapters, asked the same, answering side by side. Every turn is kept."""
 
     MODE = "chat"
@@ -49,34 +57,49 @@ class ChatScreen(ChatAsking):
     CSS_PATH = "chat.tcss"
     AUTO_FOCUS = ""
     HELP = """
-**Is it better?** Ask the base model and up to three adapters the same thing; they answer side by side, each with its
+**Is it better?** Ask the base model and up to three others the same thing; they answer side by side, each with its
 own earlier answers in mind. Under an answer: its tokens, the time to the first one, and the speed after it.
 
-Enter sends, Alt+Enter or Ctrl+J begins a new line. While the cursor is in the input, digits are text: **Esc leaves the
-input**, then `1` to `6` change the screen as everywhere, `j` `k` scroll and `y` copies; Enter goes back to the input.
-Esc ends answers that are being written; what is there is kept.
+Enter sends, Alt+Enter or Ctrl+J begins a new line. While the cursor is in the input, letters and digits are text:
+**Esc leaves the input**. Then `j` `k` go from turn to turn; `Enter` asks the turn at the cursor in other words, `r`
+again, `R` again of one model, `f` forks the conversation there, `y` copies the turn and `Y` all, `d` shows word by word
+what differs, `a` asks all questions anew of other models; `i` goes back to the input and `1` to `6` change the screen.
+What followed a turn that is asked anew stays in the history. Esc ends answers that are being written.
 
-The model server starts with the first question and stays for a while. Conversations are kept on this machine only.
+A `✓` in the head of a pane says that its adapter is on, and how far it moves the logits of its base (Δ); a `⚠` says
+what does not match. `ctrl+k` has a pane look in notes before it answers. `ctrl+o` finds conversations by anything said
+in them. The model server starts with the first question. Conversations are kept on this machine only.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "escape", "stop", "stop", id="chat.stop", key_display="esc", tooltip="End the answers; keep what is there"
         ),
+        Binding(
+            "escape",
+            "end_edit",
+            "leave it",
+            id="chat.end_edit",
+            key_display="esc",
+            tooltip="Leave it as it was",
+        ),
         Binding("escape", "leave", "keys 1-6", id="chat.leave", key_display="esc", tooltip="Leave the input"),
+        Binding("enter", "edit", "edit", id="chat.edit_too", tooltip="Ask this in other words"),
         Binding("enter,i", "write", "write", id="chat.write", tooltip="Go to the input"),
-        Binding("ctrl+r", "again", "again", id="chat.again", tooltip="Ask the last question again"),
-        Binding("ctrl+a", "add", "add a run", id="chat.add", tooltip="Put one more model beside them"),
+        Binding("ctrl+a", "add", "add", id="chat.add", tooltip="Put one more model beside them: a run, a base, an API"),
         Binding("ctrl+s", "settings", "settings", id="chat.settings", tooltip="System message, temperature, length"),
-        Binding("ctrl+o", "history", "history", id="chat.history", tooltip="Open a conversation that was kept"),
+        Binding("ctrl+o", "history", "history", id="chat.history", tooltip="Find a conversation that was kept"),
+        Binding("ctrl+b", "arena", "blind", id="chat.arena", tooltip="Vote without knowing who answers"),
+        Binding("ctrl+k", "knowledge", "notes", id="chat.knowledge", tooltip="Have one of them look in notes first"),
+        Binding("ctrl+t", "suites", "suites", id="chat.suites", show=False, tooltip="Ask them a whole prompt suite"),
         Binding("ctrl+n", "new", "new", id="chat.new", show=False, tooltip="Begin a new conversation"),
         Binding("ctrl+d", "remove", "take one away", id="chat.remove", show=False, tooltip="Take a model away"),
-        Binding("y", "copy", "copy", id="chat.copy", tooltip="Copy the last question and its answers"),
         Binding("pageup", "page(-1)", "page up", id="chat.page_up", show=False),
         Binding("pagedown", "page(1)", "page down", id="chat.page_down", show=False),
     ]
 
     def compose_body(self) -> ComposeResult:
         yield PaneHeads()
+        yield Static("", id="warnings", markup=False)
         yield Conversation()
         yield Static("", id="status", markup=False)
         with Horizontal(id="input"):
@@ -92,10 +115,6 @@ The model server starts with the first question and stays for a while. Conversat
         self.on_runs_changed(lambda _: self.seat_newest())
         self.seat_first()
 
-    @property
-    def _prompt(self) -> Prompt:
-        return self.query_one(Prompt)
-
     # What is shown
 
     def begin(self, seats: list[Seat]) -> None:
@@ -104,6 +123,8 @@ The model server starts with the first question and stays for a while. Conversat
     def _open_turns(self, seats: list[Seat], turns: list[Turn], keeper: ChatKeeper | None) -> None:
         """Show a conversation, new or stored."""
         self._turns, self._keeper = turns, keeper
+        self._editing = None
+        self._to_ask.clear()
         self.show_seats(seats)
         if not seats:
             self.set_focus(None)
@@ -114,7 +135,7 @@ The model server starts with the first question and stays for a while. Conversat
         self.seats = seats
         self.set_class(not seats, "-bare")
         self.query_one("#empty", Static).update(Content(EMPTY))
-        self.query_one(PaneHeads).show(seats)
+        self._show_trust()
         self._conversation.hint = HINT if any(seat.key != BASE for seat in seats) else HINT_ALONE
         self._conversation.show(seats, self._turns)
         self._show_status()
@@ -131,32 +152,45 @@ The model server starts with the first question and stays for a while. Conversat
     def _sent(self, event: Prompt.Sent) -> None:
         if self.busy:
             self.notify("They are still answering; esc stops them.")
-            return
-        if not self._can_answer():
-            return
-        self._prompt.clear()
-        turn = Turn(event.text)
-        self._turns.append(turn)
-        self._conversation.show(self.seats, self._turns)
-        self._ask(turn, new=True)
+        elif self._can_answer():
+            self._send(event.text)
+
+    def _show_trust(self) -> None:
+        pool = self.services.pool
+        known = {seat.place: pool.trust(seat.pane) for seat in self.seats if seat.pane is not None}
+        trust = {place: found for place, found in known.items() if found is not None}
+        self.query_one(PaneHeads).show(self.seats, trust)
+        warnings = warnings_of(self.seats, trust)
+        shown = self.query_one("#warnings", Static)
+        shown.display = bool(warnings)
+        shown.update(Content("\n".join(warnings)))
 
     def _show_status(self) -> None:
         status = self.query_one("#status", Static)
         status.set_class(self.busy, "-busy")
         if not self.busy:
-            status.update(self._settings.words)
+            status.update(self._state)
             return
         took = fmt_duration(int(time.monotonic() - self._since))
         answers = self._turns[-1].answers.values() if self._turns else ()
-        writing = any(answer.stage is not Stage.WAITING for answer in answers)
+        writing = any(answer.stage is Stage.WRITING for answer in answers)
         words = "writing" if writing else f"{self._at} …" if self._at else "waiting for the first words …"
-        status.update(f"{words}  {took}")
+        follow = f"  ·  {len(self._to_ask)} more questions follow" if self._to_ask else ""
+        status.update(f"{words}  {took}{follow}")
+
+    @property
+    def _state(self) -> str:
+        """How things are while nobody answers."""
+        if self._editing is not None:
+            return f"turn {self._editing + 1} in other words: enter asks it; esc leaves it as it was"
+        differ = DIFFER[self._conversation.against]
+        return f"{self._settings.words}{f' · {differ}' if differ else ''}"
 
     # Settings and history
 
     def action_settings(self) -> None:
         """System message and sampling."""
-        self.app.push_screen(ChatSettingsDialog(self._settings), self._take_settings)
+        self.app.push_screen(ChatSettingsDialog(self._settings, self.services.home), self._take_settings)
 
     def _take_settings(self, settings: ChatSettings | None) -> None:
         if settings is not None:
@@ -170,20 +204,31 @@ The model server starts with the first question and stays for a while. Conversat
         self.focus_prompt()
 
     def action_history(self) -> None:
-        """Pick a conversation that was kept."""
-        self.in_thread(partial(chat_options, self.services.store), self._pick_chat, group="pick")
+        """Find a conversation that was kept."""
+        self.in_thread(partial(find_chats, self.services.store, ""), self._pick_chat, group="pick")
 
-    def _pick_chat(self, choices: list[Option]) -> None:
-        if not choices:
+    def _pick_chat(self, found: Found) -> None:
+        if not found.chats:
             self.notify("No conversation has been kept yet.")
             return
-        current = self._keeper.chat.id if self._keeper and self._keeper.chat else None
-        self.app.push_screen(PickDialog("Conversations", choices, selected=current), self._open)
+        current = self._keeper.chat.id if self._keeper and self._keeper.chat else ""
+        self.app.push_screen(ChatHistory(self.services.store, found, current), self._open)
 
-    def _open(self, chat_id: str | None) -> None:
-        if chat_id is not None:
+    def _open(self, chosen: Chosen | None) -> None:
+        if chosen is None:
+            return
+        if self._keeper and self._keeper.chat and self._keeper.chat.id in chosen.deleted:
+            self.action_new()
+        if chat_id := chosen.open or chosen.again:
             read = partial(open_chat, self.services.store, self.services.home, chat_id)
-            self.in_thread(read, self._opened, group="seats", title="The conversation cannot be opened")
+            then = self._opened if chosen.open else self._ask_anew
+            self.in_thread(read, then, group="seats", title="The conversation cannot be opened")
+
+    def _ask_anew(self, opened: OpenedChat) -> None:
+        """The questions of a stored conversation, with its settings, for others."""
+        self._settings = opened.settings
+        self._show_status()
+        self.ask_of_others([turn.prompt for turn in opened.turns])
 
     def _opened(self, opened: OpenedChat) -> None:
         self._settings = opened.settings
@@ -207,31 +252,43 @@ The model server starts with the first question and stays for a while. Conversat
         height = max(1, self._conversation.size.height - 2)
         self._conversation.scroll_relative(y=pages * height, animate=False)
 
-    def action_copy(self) -> None:
-        """Copy the last question and what each answered."""
-        turn = self._turns[-1]
-        answers = [(seat.label, turn.answers[seat.place].text) for seat in self.seats if seat.place in turn.answers]
-        self.app.copy_to_clipboard(clean("\n\n".join([turn.prompt, *(f"{label}: {text}" for label, text in answers)])))
-        self.notify("Copied.")
+    # Other ways to ask
+
+    @property
+    def _models(self) -> list[str]:
+        """Who is seated, as models are written everywhere."""
+        return [seat.written for seat in self.seats if seat.written and seat.pane is not None]
+
+    def action_arena(self) -> None:
+        """Vote on who is seated without knowing who answers."""
+        from tui.screens.arena import ArenaScreen
+
+        self.app.push_screen(ArenaScreen(self._models))
+
+    def action_suites(self) -> None:
+        """Ask who is seated a whole prompt suite."""
+        from tui.screens.suites import SuitesScreen
+
+        self.app.push_screen(SuitesScreen(self._models))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if not self.is_mounted or not self.finetui.is_ready:
-            return action not in ("add", "remove", "again", "history", "stop", "copy", "leave", "settings", "new")
+            return action not in OWN and action not in TURN_ACTIONS
         match action:
             case "stop":
                 return self.busy
             case "leave":
-                return self._prompt.has_focus and not self.busy
+                return self._prompt.has_focus and not self.busy and self._editing is None
             case "write":
                 return bool(self.seats) and not self._prompt.has_focus
-            case "copy" | "again":
-                return bool(self._turns) and not self.busy
             case "new":
                 return bool(self._turns) and not self.busy
             case "remove":
                 return len(self.seats) > 1 and not self.busy
             case "add" | "history":
                 return not self.busy
+            case "knowledge" | "arena" | "suites":
+                return bool(self.seats) and not self.busy
             case "settings":
                 return bool(self.seats)
         return super().check_action(action, parameters)

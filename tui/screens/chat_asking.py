@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -23,6 +23,7 @@ from tui.widgets.conversation import Conversation
 
 if TYPE_CHECKING:
     from engine.inference.pool import Delta
+    from store.talk_records import Passage
 
 TICK_S = 0.1
 """How often what streamed in is drawn."""
@@ -37,6 +38,12 @@ class ChatAsking(ChatSeating):
         self._settings = ChatSettings()
         self._keeper: ChatKeeper | None = None
         self._answering: Worker[None] | None = None
+        self._keeping: list[Worker[int | None]] = []
+        """Answers that were stopped and are on their way to the disk."""
+        self._to_ask: list[str] = []
+        """Questions that follow by themselves, each when the one before is answered."""
+        self._stopped = False
+        """Whether the user ended the answers, and not the app."""
         self._since = 0.0
         self._at = ""
         """What the model server is at, in its own words."""
@@ -58,14 +65,9 @@ class ChatAsking(ChatSeating):
         """Say what is going on, or how answers are written."""
         raise NotImplementedError
 
-    def action_again(self) -> None:
-        """Ask the last question anew. The answers that were there stay in the store."""
-        if self._settings.sampling.temperature == 0 and all(
-            answer.stage is Stage.DONE for answer in self._turns[-1].answers.values()
-        ):
-            self.notify("Greedy answers come out the same; ctrl+s sets a temperature.")
-        if self._can_answer():
-            self._ask(self._turns[-1], new=False)
+    def _show_trust(self) -> None:
+        """Say what is known of the adapters that answer."""
+        raise NotImplementedError
 
     def _can_answer(self) -> bool:
         if any(seat.pane is not None for seat in self.seats):
@@ -73,13 +75,21 @@ class ChatAsking(ChatSeating):
         self.notify("None of these models can answer any more; ctrl+a adds one.", severity="warning")
         return False
 
-    def _ask(self, turn: Turn, *, new: bool) -> None:
-        seats = [seat for seat in self.seats if seat.pane is not None]
+    def _ask_new(self, prompt: str) -> None:
+        """Ask something new, at the end of the conversation."""
+        turn = Turn(prompt)
+        self._turns.append(turn)
+        self._conversation.show(self.seats, self._turns)
+        self._ask(turn, new=True)
+
+    def _ask(self, turn: Turn, *, new: bool, places: Sequence[int] = ()) -> None:
+        """Ask the last turn, of all who can answer or of those at `places`. What they said to it before is kept."""
+        seats = [seat for seat in self.seats if seat.pane is not None and (not places or seat.place in places)]
         for seat in seats:
             turn.ask_again(seat.place)
         if self._keeper is None:
             self._keeper = ChatKeeper(self.services.store)
-        self._since, self._at = time.monotonic(), ""
+        self._since, self._at, self._stopped = time.monotonic(), "", False
         self._answering = self.run_worker(self._answer(turn, seats, self._keeper, new=new), group="answer")
         if self._timer is not None:
             self._timer.resume()
@@ -88,27 +98,31 @@ class ChatAsking(ChatSeating):
 
     async def _answer(self, turn: Turn, seats: list[Seat], keeper: ChatKeeper, *, new: bool) -> None:
         panes = [seat.pane for seat in seats if seat.pane is not None]
-        turns = self._turns[: self._turns.index(turn) + 1]
-        conversations = [messages_for(turns, seat.place, self._settings.system) for seat in seats]
         pool = self.services.pool
         pool.on_status = self._say
         position: int | None = None
+        whole = False
         try:
             await asyncio.to_thread(import_module, "httpx")  # a tenth of a second, better not on the loop
+            await self._kept_before()
             if new:
-                await self._keep(partial(keeper.keep_prompt, turn.prompt, seats, self._settings))
+                turn.position = await self._keep(partial(keeper.keep_prompt, turn.prompt, seats, self._settings))
             position = await self._keep(keeper.begin_answers)
+            conversations = await self._conversations(turn, seats)
             async with aclosing(pool.answer(panes, conversations, self._settings.sampling)) as deltas:
                 async for delta in deltas:
                     answer = turn.answers[seats[delta.pane].place]
+                    if answer.stage is Stage.WAITING:
+                        self._show_trust()
                     _take(answer, delta)
                     turn.version += 1
                     if answer.stage is Stage.DONE and position is not None:
                         await self._keep(partial(keeper.keep_answer, position, seats[delta.pane].place, answer))
             failed = [answer.error for answer in turn.answers.values() if answer.stage is Stage.FAILED]
+            whole = not failed
             if failed:
                 what, _, why = failed[0].partition("\n")
-                self.show_error(FinetuiError(what, why=why), "Not every model answered")
+                self.show_error(FinetuiError(what, why=why, fix=ASK_AGAIN), "Not every model answered")
         except asyncio.CancelledError:
             for seat in seats:
                 self._end(turn, seat, Stage.STOPPED, keeper, position)
@@ -121,11 +135,40 @@ class ChatAsking(ChatSeating):
             pool.on_status = None
             self._answering = None
             if self.is_running:
-                self._tick()
-                self._show_status()
-                self.refresh_bindings()
-                if self._timer is not None:
-                    self._timer.pause()
+                self._ended(whole=whole)
+
+    def _ended(self, *, whole: bool) -> None:
+        """The answers are over: show that, and go on with what is to be asked by itself."""
+        self._tick()
+        self._show_trust()
+        self.refresh_bindings()
+        if self._timer is not None:
+            self._timer.pause()
+        if self._to_ask and whole:
+            self._ask_new(self._to_ask.pop(0))
+        elif self._to_ask:
+            self.notify(f"{len(self._to_ask)} of the questions were not asked.", severity="warning")
+            self._to_ask.clear()
+
+    async def _conversations(self, turn: Turn, seats: Sequence[Seat]) -> list[list[dict[str, str]]]:
+        """What each seat is told; those with notes get what is found there before the question."""
+        turns = self._turns[: self._turns.index(turn) + 1]
+        told = [messages_for(turns, seat.place, self._settings.system) for seat in seats]
+        for index, seat in enumerate(seats):
+            if seat.knowledge:
+                from engine.knowledge.prompting import with_passages
+
+                self._say(f"looking in {seat.knowledge}")
+                passages = await asyncio.to_thread(self._passages, seat.knowledge, turn.prompt)
+                told[index] = with_passages(told[index], passages)
+                turn.answers[seat.place].passages = passages
+                turn.version += 1
+        return told
+
+    def _passages(self, knowledge: str, question: str) -> "list[Passage]":
+        from engine.knowledge.library import KnowledgeLibrary
+
+        return KnowledgeLibrary(self.services.store).search([knowledge], question)
 
     def _end(
         self, turn: Turn, seat: Seat, stage: Stage, keeper: ChatKeeper, position: int | None, error: str = ""
@@ -136,9 +179,20 @@ class ChatAsking(ChatSeating):
             return
         answer.stage, answer.error = stage, error
         turn.version += 1
-        if answer.text and position is not None and self.is_running:
-            keep = partial(keeper.keep_answer, position, seat.place, replace(answer))
-            self.run_worker(self._keep(keep), group="keep")
+        if not answer.text or position is None:
+            return
+        keep = partial(keeper.keep_answer, position, seat.place, replace(answer))
+        if self.is_running and (self._stopped or stage is Stage.FAILED):
+            self._keeping.append(self.run_worker(self._keep(keep), group="keep"))
+            return
+        with suppress(Exception):  # the app is being closed: nobody waits for the loop, nor for words about a failure
+            keep()
+
+    async def _kept_before(self) -> None:
+        """Wait until what was said before is on the disk."""
+        keeping, self._keeping = self._keeping, []
+        for worker in keeping:
+            await worker.wait()
 
     async def _keep(self, write: Callable[[], int | None]) -> int | None:
         """Write to the store in a thread. Where that fails the chat goes on, and the user is told once a turn."""
@@ -154,6 +208,7 @@ class ChatAsking(ChatSeating):
     def action_stop(self) -> None:
         """End the answers that are being written."""
         if self._answering is not None:
+            self._stopped = True
             self._answering.cancel()
 
     def _tick(self) -> None:
@@ -163,6 +218,9 @@ class ChatAsking(ChatSeating):
             self._drawn = drawn
             self._conversation.turns_changed()
         self._show_status()
+
+
+ASK_AGAIN = "The conversation is kept; ctrl+r asks again."
 
 
 def _take(answer: Answer, delta: "Delta") -> None:

@@ -1,31 +1,17 @@
 """Who answers in the chat: the runs one came with, the newest one, and who is added or taken away."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
-from engine.errors import FinetuiError
+from tui.screens.chat_choices import SEATED, ApiDialog, choices, placed, seat_from, seat_of, seats_of
 from tui.screens.dialogs import Option, PickDialog
+from tui.screens.form_dialog import Values
 from tui.screens.page import Page
-from tui.text import clean_line
-from tui.widgets.chat_seats import (
-    BASE,
-    MOST_SEATS,
-    Seat,
-    Seating,
-    base_seat,
-    default_seats,
-    lettered,
-    run_seat,
-    runs_with_adapter,
-    seats_for,
-)
-from tui.widgets.run_words import eval_loss_of, state_of
+from tui.widgets.chat_seats import API, BASE, MOST_SEATS, Seat, Seating, default_seats, lettered, seats_for
 
-if TYPE_CHECKING:
-    from engine.home import Home
-    from store import Store
+ANOTHER = "another"
+"""The choice of one more seat for the base."""
 
 
 class ChatSeating(Page):
@@ -116,68 +102,98 @@ class ChatSeating(Page):
 
     def action_add(self) -> None:
         """Pick a run, or a base model where there is none, to answer beside the others."""
-        if len(self.seats) >= MOST_SEATS:
-            self.notify(f"{MOST_SEATS} models answer at most; ctrl+d takes one away.", severity="warning")
+        if self._is_full():
             return
         taken = {seat.key for seat in self.seats}
-        read = partial(_choices, self.services.store, self.services.home, taken)
+        read = partial(choices, self.services.store, self.services.home, taken)
         self.in_thread(read, self._pick, group="pick")
 
-    def _pick(self, choices: list[Option]) -> None:
-        if not choices:
-            self.notify("No other run has an adapter yet.")
-            return
-        self.app.push_screen(PickDialog("Who else answers", choices), self._picked)
+    def _is_full(self) -> bool:
+        if len(self.seats) >= MOST_SEATS:
+            self.notify(f"{MOST_SEATS} models answer at most; ctrl+d takes one away.", severity="warning")
+        return len(self.seats) >= MOST_SEATS
+
+    def _pick(self, found: list[Option]) -> None:
+        self.app.push_screen(PickDialog("Who else answers", found), self._picked)
 
     def _picked(self, key: str | None) -> None:
-        if key is not None:
-            read = partial(_seat_of, self.services.store, self.services.home, key)
+        if key == API:
+            self._ask_for_api(self._add_seat)
+        elif key is not None:
+            read = partial(seat_of, self.services.store, self.services.home, key)
             self.in_thread(read, self._add_seat, group="seats", title="This model cannot answer")
+
+    def _ask_for_api(self, then: Callable[[Seat], object]) -> None:
+        def filled(values: Values | None) -> None:
+            if values is not None:
+                then(seat_from(values))
+
+        self.app.push_screen(ApiDialog(), filled)
 
     def _add_seat(self, seat: Seat) -> None:
         if self.busy:
             return
         if self.places:
-            seats = [*self.seats, replace(seat, place=self.places)]
+            self.show_seats(lettered([*self.seats, replace(seat, place=self.places)]))
         else:
-            seats = [seat, *self.seats] if seat.key == BASE else [*self.seats, seat]
-            seats = [replace(one, place=place) for place, one in enumerate(seats)]
-        self.show_seats(lettered(seats))
+            first = seat.key == BASE and not seat.knowledge
+            self.show_seats(placed([seat, *self.seats] if first else [*self.seats, seat]))
 
     def action_remove(self) -> None:
         """Pick who does not answer any more. What it said is kept in the history."""
-        choices = [Option(seat.key, seat.label, seat.details[0]) for seat in self.seats]
-        dialog = PickDialog("Who is taken away", choices, selected=self.seats[-1].key)
-        self.app.push_screen(dialog, self._remove_seat)
+        last = str(self.seats[-1].place)
+        self.app.push_screen(PickDialog("Who is taken away", self._seat_options(), selected=last), self._remove_seat)
 
-    def _remove_seat(self, key: str | None) -> None:
-        if key is not None:
-            self.show_seats([seat for seat in self.seats if seat.key != key])
+    def _remove_seat(self, place: str | None) -> None:
+        if place is not None:
+            self.show_seats([seat for seat in self.seats if str(seat.place) != place])
 
+    def _seat_options(self) -> list[Option]:
+        """The seats to pick from, by their places."""
+        return [Option(str(seat.place), seat.label, seat.details[0]) for seat in self.seats]
 
-def _choices(store: "Store", home: "Home", taken: set[str]) -> list[Option]:
-    """Who may take a seat: base models where there is none yet, then runs that have an adapter."""
-    from engine.models import list_models
+    def pick_seats(self, title: str, then: Callable[[list[Seat]], object]) -> None:
+        """Pick who answers in a new conversation: those who are seated, or somebody else with their base."""
+        seated = [seat for seat in self.seats if seat.pane is not None]
 
-    options = []
-    if BASE not in taken:
-        ready = [info for info in list_models(home) if info.ready]
-        options = [Option(f"{BASE}:{info.name}", info.name, "base model") for info in ready]
-    for run in runs_with_adapter(store):
-        if run.id not in taken:
-            loss, _, _ = eval_loss_of(run)
-            words = [state_of(run).word, f"eval {loss}" if loss else "", clean_line(run.model)]
-            options.append(Option(run.id, run.name, " · ".join(filter(None, words))))
-    return options
+        def show(found: list[Option]) -> None:
+            these = Option(SEATED, "those who are seated", ", ".join(seat.label for seat in seated))
+            self.app.push_screen(PickDialog(title, [*([these] if seated else []), *found]), picked)
 
+        def picked(key: str | None) -> None:
+            if key == SEATED:
+                then(placed(seated))
+            elif key == API:
+                self._ask_for_api(lambda seat: then(placed([seat])))
+            elif key is not None:
+                read = partial(seats_of, self.services.store, self.services.home, key)
+                self.in_thread(read, then, group="seats", title="This model cannot answer")
 
-def _seat_of(store: "Store", home: "Home", key: str) -> Seat:
-    """The seat of what was picked. Raises `FinetuiError` where it cannot answer."""
-    if key.startswith(f"{BASE}:"):
-        found = base_seat(key.removeprefix(f"{BASE}:"), home)
-    else:
-        run = store.runs.get(key)
-        found = run_seat(run) if run is not None else FinetuiError(f"Run {key} is gone.")
-    if isinstance(found, FinetuiError):
-        raise found
-    return found
+        self.in_thread(partial(choices, self.services.store, self.services.home, set()), show, group="pick")
+
+    # Notes
+
+    def action_knowledge(self) -> None:
+        """Pick who looks in notes before it answers, then the notes."""
+        options = self._seat_options()
+        base = next((seat for seat in self.seats if seat.key == BASE and seat.pane is not None), None)
+        if base is not None and len(self.seats) < MOST_SEATS:
+            options.append(Option(ANOTHER, "the base once more", "with notes, beside the base without"))
+        self.app.push_screen(PickDialog("Who looks in notes", options), self._pick_knowledge)
+
+    def _pick_knowledge(self, place: str | None) -> None:
+        if place is None:
+            return
+        from tui.screens.knowledge_pick import pick_knowledge
+
+        current = next((seat.knowledge for seat in self.seats if str(seat.place) == place), "")
+        pick_knowledge(self, current, partial(self._take_knowledge, place))
+
+    def _take_knowledge(self, place: str, knowledge: str) -> None:
+        if place == ANOTHER:
+            base = next(seat for seat in self.seats if seat.key == BASE)
+            self._add_seat(replace(base, knowledge=knowledge))
+            return
+        self.show_seats(
+            [replace(seat, knowledge=knowledge) if str(seat.place) == place else seat for seat in self.seats]
+        )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BASE = "base"
 """The key of the base model, where others have a run's id."""
+API = "api:"
+"""How the keys of models at an endpoint begin; the name of the model there follows."""
 MOST_SEATS = 4
 LOOK_BACK = 300
 """So many of the newest runs are looked at for adapters."""
@@ -33,11 +35,21 @@ class Seat:
     place: int = 0
     """Its place among the panes of the stored chat."""
     letter: str = ""
+    knowledge: str = ""
+    """The collection of notes in which passages are looked for before it is asked; empty for none."""
 
     @property
     def label(self) -> str:
-        """`base`, or `A` and the run's name."""
-        return f"{self.letter} {clean_line(self.name)}".strip()
+        """`base`, or `A` and the run's name; `base + notes` with notes."""
+        label = f"{self.letter} {clean_line(self.name)}".strip()
+        return f"{label} + {clean_line(self.knowledge)}" if self.knowledge else label
+
+    @property
+    def written(self) -> str:
+        """How the model is written everywhere: `base:NAME`, or a run's id. Empty for one at an endpoint."""
+        if self.key.startswith(API):
+            return ""
+        return f"{BASE}:{self.model}" if self.key == BASE else self.key
 
     @property
     def color(self) -> str:
@@ -49,6 +61,9 @@ class Seat:
         """What more there is to say, in ever fewer words."""
         if self.pane is None:
             return ("gone; its answers are kept", "gone", "")
+        if self.pane.url:
+            host = clean_line(self.pane.url).partition("://")[2].partition("/")[0].rpartition("@")[2]
+            return (f"at {host}", "api", "")
         held = ", 4-bit" if self.pane.quantised else ""
         model = clean_line(self.model).rstrip("/").rpartition("/")[2]
         if self.key == BASE:
@@ -106,6 +121,14 @@ def base_seat(model: str, home: "Home") -> Seat | FinetuiError:
     except FinetuiError as error:
         return error
     return Seat(BASE, BASE, model, pane)
+
+
+def api_seat(url: str, model: str, key_env: str) -> Seat:
+    """The seat of a model at an OpenAI-compatible endpoint. Raises `BadInput` for what is no address."""
+    from engine.inference.panes import remote_panes
+
+    (pane,) = remote_panes(url, [model], key_env)
+    return Seat(f"{API}{model}", model, model, pane)
 
 
 def run_seat(run: "Run") -> Seat | FinetuiError:

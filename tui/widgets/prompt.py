@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
-GIVEN_UP = {"ctrl+a", "ctrl+d", "pageup", "pagedown"}
+GIVEN_UP = {"ctrl+a", "ctrl+d", "ctrl+k", "pageup", "pagedown"}
 """Keys of the text area that the screen has a better use for; Home and Delete do what the first two did."""
 
 
