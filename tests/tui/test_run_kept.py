@@ -13,6 +13,7 @@ from tui.messages import OpenRun
 from tui.screens import run
 from tui.screens.run import TABS, RunScreen
 from tui.screens.runs import RunsScreen
+from tui.widgets.run_charts import ChartsPane
 from tui.widgets.run_pane import RunPane
 from tui.widgets.tab_line import TabLine
 
@@ -166,3 +167,16 @@ async def test_the_next_tab_is_built_ahead(make_app: MakeApp, runs: SampleRuns) 
         await tab(driver, "samples")
         await driver.wait(lambda: screen.query("#log"))
         await driver.sees("prompt-FIRST")
+
+
+async def test_its_devices_are_not_looked_at_while_the_app_ends(make_app: MakeApp, runs: SampleRuns) -> None:
+    add_two(runs)
+    async with make_app() as driver:
+        screen = await opened(driver, FIRST, "step 42/60")
+        charts = screen.query_one(ChartsPane)
+        assert charts.is_on_screen
+        stack = driver.app._screen_stack
+        kept = list(stack)
+        stack.clear()
+        charts._look()
+        stack.extend(kept)

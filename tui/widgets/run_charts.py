@@ -170,7 +170,7 @@ class ChartsPane(RunPane):
                 self._show_devices()
             return
         page = cast("Page", self.screen)
-        if page is not self.app.screen:
+        if not self.app.screen_stack or page is not self.app.screen:  # there is none any more while the app ends
             return
         self._looking = time.monotonic()
         uuids = tuple(device.uuid for device in self._devices if device.uuid)
