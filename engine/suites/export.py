@@ -128,9 +128,9 @@ def _markdown(suite: Suite, run: SuiteRun, labels: Sequence[str], answers: Seque
     yield f"# {_escaped(run.name)}\n\n{len(suite.prompts)} prompts of {_escaped(suite.name)} v{suite.version}.\n\n"
     yield "| model | answers | errors | mean tokens | tokens/s | length of the reference |\n"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |\n"
-    for label, one in zip(labels, figures_of(suite, len(labels), answers), strict=True):
-        numbers = ((one.mean_tokens, 1), (one.tokens_per_s, 1), (one.length_ratio, 2))
-        cells = [_escaped(label), str(one.answered), str(one.errors)]
+    for label, figures in zip(labels, figures_of(suite, len(labels), answers), strict=True):
+        numbers = ((figures.mean_tokens, 1), (figures.tokens_per_s, 1), (figures.length_ratio, 2))
+        cells = [_escaped(label), str(figures.answered), str(figures.errors)]
         cells += [NONE if value is None else f"{value:,.{digits}f}" for value, digits in numbers]
         yield f"| {' | '.join(cells)} |\n"
     own = _by_prompt(answers)

@@ -1,4 +1,4 @@
-"""Answers at once, in place of model servers; `python suite_stand_in.py HOME ID` asks a suite run with it, slowly."""
+"""Answers in place of model servers; `python suite_stand_in.py HOME ID DELAY_S` asks a suite run with it."""
 
 import asyncio
 import sys
@@ -54,16 +54,16 @@ def too_long(word: str) -> Callable[[Sequence[Messages]], FinetuiError | None]:
     return refuse
 
 
-def _ask(root: str, suite_run: str) -> None:
+def _ask(root: str, suite_run: str, delay_s: str) -> None:
     home = Home(Path(root))
     store = open_store(home.db)
 
     def make(_home: Home, say: Callable[[str], None]) -> Any:
         say("loading starter")
-        return cast(ServerPool, StandInPool(delay_s=0.02))
+        return cast(ServerPool, StandInPool(delay_s=float(delay_s)))
 
     drive(home, store, DatasetLibrary(home, store), find_suite_run(store, suite_run), batch=4, make_pool=make)
 
 
 if __name__ == "__main__":
-    _ask(*sys.argv[1:3])
+    _ask(*sys.argv[1:4])

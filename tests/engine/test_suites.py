@@ -212,11 +212,10 @@ def test_figures_compare_with_the_reference_and_the_first_model(store: Store, su
 # processes
 
 
-def start(home: Home, suite_run: str) -> "subprocess.Popen[bytes]":
+def start(home: Home, suite_run: str, delay_s: str = "0.3") -> "subprocess.Popen[bytes]":
     SuiteDir.of(home, suite_run).begin()
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.engine.suite_stand_in", str(home.root), suite_run], cwd=SOURCE
-    )
+    command = [sys.executable, "-m", "tests.engine.suite_stand_in", str(home.root), suite_run, delay_s]
+    return subprocess.Popen(command, cwd=SOURCE)
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -254,7 +253,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(home: Home, store: Store, 
     process.wait(10)
     kept = store.suites.answers(tuned.id)
     assert 5 <= len(kept) < 23 and state() is Stage.STOPPED
-    again = start(home, tuned.id)
+    again = start(home, tuned.id, "0")
     assert again.wait(20) == 0
     answers = store.suites.answers(tuned.id)
     assert len(answers) == 23 and {*kept} <= {*answers}

@@ -17,9 +17,9 @@ from engine.suites.reading import find_suite, read_suite
 from engine.suites.running import new_suite_run
 from store import Store
 from store.talk_records import SuiteAnswer, SuiteRun
+from tests.tui.chats import with_adapter
 from tests.tui.conftest import Driver, MakeApp
 from tests.tui.sample_runs import SampleRuns
-from tests.tui.test_chat import with_adapter
 from tui.screens.suite_run import SuiteRunScreen
 from tui.screens.suites import SuitesScreen
 
@@ -86,10 +86,11 @@ async def test_a_started_suite_is_asked_beside_the_app_and_shows_how_far_it_is(
     open_suites: OpenSuites, tuned: SampleRuns, home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
+    slow = ("0.5", "0.01")
 
     def start(home: Home, suite_run: str) -> None:
         SuiteDir.of(home, suite_run).begin()
-        command = [sys.executable, "-m", "tests.engine.suite_stand_in", str(home.root), suite_run]
+        command = [sys.executable, "-m", "tests.engine.suite_stand_in", str(home.root), suite_run, slow[len(started)]]
         started.append(subprocess.Popen(command, cwd=SOURCE, start_new_session=True))
 
     monkeypatch.setattr("engine.suites.driver.start_driver", start)
@@ -109,7 +110,7 @@ async def test_a_started_suite_is_asked_beside_the_app_and_shows_how_far_it_is(
         before = len(store.suites.answers(run.id))
         assert 0 < before < 46 and started[0].wait(10) == 0
         await driver.press("R")
-        await driver.sees("● running")
+        await driver.wait(lambda: len(started) == 2)
         await driver.press("escape")
         await driver.wait(lambda: isinstance(driver.app.screen, SuitesScreen))
         await driver.sees("✓ done", "46/46")
@@ -142,7 +143,9 @@ async def test_answers_stand_side_by_side(open_suites: OpenSuites, asked: SuiteR
             assert "emoji-r16" not in driver.line("# prompt")
             await driver.press("right_square_bracket")
             await driver.sees("models 1, 3 of 3", "✗ The prompt is too long", "RED. ⏎ GREEN.")
-            await driver.press("left_square_bracket")
+            await driver.press("j", "enter")
+            await driver.sees("prompt 2 of 3 · numbers · models 1, 3 of 3", "ONE HUNDRED")
+            await driver.press("escape", "left_square_bracket")
             await driver.sees("models 1, 2 of 3")
         else:
             await driver.sees("✗ The prompt is too long.", "colours", "One hundred Surely.")

@@ -45,12 +45,12 @@ words that it says and they do not are struck, words of their own are green; `d`
         Binding("escape", "back", "back", id="suite_answers.back", tooltip="Back to the table"),
     ]
 
-    def __init__(self, rows: Sequence[Answered], place: int, labels: Sequence[str]) -> None:
+    def __init__(self, rows: Sequence[Answered], place: int, labels: Sequence[str], start: int = 0) -> None:
         super().__init__()
         self.rows = rows
         self.place = place
         self.labels = labels
-        self.start = 0
+        self.start = start
         self.differences = True
 
     def compose_body(self) -> ComposeResult:

@@ -177,7 +177,7 @@ The run goes on without this screen. `R` asks what is missing and what ended in 
 
         table = self.query_one(AnswerTable)
         if table.highlighted is not None:
-            opened = SuiteAnswersScreen(list(table.rows), table.cursor, table.labels)
+            opened = SuiteAnswersScreen(table.rows, table.cursor, table.labels, table.start)
             self.app.push_screen(opened, lambda _: self._returned(opened.row))
 
     def _returned(self, row: Answered) -> None:

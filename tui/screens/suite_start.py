@@ -44,7 +44,7 @@ class CheckList(RowList):
     """Models, one a line, those that are asked with a cross."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "toggle", "choose", id="suite_start.toggle", tooltip="Ask this model, or not"),
+        Binding("space", "choose", "choose", id="suite_start.choose", tooltip="Ask this model, or not"),
     ]
 
     def __init__(self, candidates: Sequence[Candidate], chosen: Sequence[str]) -> None:
@@ -63,7 +63,7 @@ class CheckList(RowList):
         name = fitted(clean_line(one.label), max(10, width // 2 - 4))
         return [(f" {mark} ", "mark" if one.model in self.chosen else "dim"), (name, ""), (f"  {one.about}", "dim")]
 
-    def action_toggle(self) -> None:
+    def action_choose(self) -> None:
         """Ask this model, or not, and go down a row."""
         model = self.candidates[self.cursor].model
         if model in self.chosen:
