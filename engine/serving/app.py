@@ -30,11 +30,11 @@ def make_app(
     """The application. `say` gets a line for whoever runs the server when an answer failed."""
     api = Api(Answering(pool, look_up), offers, say or (lambda line: None))
     handlers: dict[Any, Any] = {
-        Refusal: api.refused,
+        Refusal: api.failed,
         FinetuiError: api.failed,
+        Exception: api.failed,
         HTTPException: api.unknown,
         ClientDisconnect: api.left,
-        Exception: api.broke,
     }
     return Guard(Starlette(routes=api.routes(), exception_handlers=handlers), rules or Rules())
 
@@ -103,11 +103,9 @@ class Api:
         answer = await unless_gone(request.receive, self._answering.whole(wanted))
         return _json(replies.responded(asked.question, wanted, answer))
 
-    async def refused(self, request: Request, error: Refusal) -> Response:
-        return _json(error.body, error.status, error.headers)
-
-    async def failed(self, request: Request, error: FinetuiError) -> Response:
-        return await self.refused(request, self._told(error))
+    async def failed(self, request: Request, error: Exception) -> Response:
+        refusal = self._told(error)
+        return _json(refusal.body, refusal.status, refusal.headers)
 
     async def unknown(self, request: Request, error: HTTPException) -> Response:
         """No such path, or not with that method."""
@@ -117,10 +115,6 @@ class Api:
     async def left(self, request: Request, error: ClientDisconnect) -> Response:
         """Nobody hears this."""
         return Response(status_code=204)
-
-    async def broke(self, request: Request, error: Exception) -> Response:
-        self._say(f"{request.method} {request.url.path} failed: {type(error).__name__}: {error}")
-        return await self.refused(request, Refusal(500, "finetui has a fault; it is shown where `finetui serve` runs."))
 
     async def _reply(self, request: Request, asked: Streamed, wanted: Wanted, reply: replies.Reply) -> Response:
         if asked.stream:
@@ -140,8 +134,13 @@ class Api:
                     yield b"".join(replies.event(one) for one in events)
         yield replies.DONE
 
-    def _told(self, error: FinetuiError) -> Refusal:
+    def _told(self, error: Exception) -> Refusal:
         """What the client is told; whoever runs the server reads the rest."""
+        if isinstance(error, Refusal):
+            return error
+        if not isinstance(error, FinetuiError):
+            self._say(f"An answer failed: {type(error).__name__}: {error}")
+            return Refusal(500, "finetui has a fault; it is shown where `finetui serve` runs.")
         refusal = refusal_of(error)
         if refusal.status >= 500:
             self._say(str(error))

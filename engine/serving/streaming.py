@@ -9,7 +9,6 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from engine.errors import FinetuiError
 from engine.serving.refusals import Refusal
 from engine.serving.replies import dumps, event
 
@@ -36,11 +35,14 @@ async def _left(receive: Receive) -> None:
 
 
 class EventStream(Response):
-    """Server-sent events. What fails before the first of them is answered with a status, later with an event."""
+    """Server-sent events. What fails before the first of them is answered with a status, later with an event.
+
+    `told` says what the client is told of a failure.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes, None], told: Callable[[FinetuiError], Refusal]) -> None:
+    def __init__(self, events: AsyncGenerator[bytes, None], told: Callable[[Exception], Refusal]) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers({"X-Accel-Buffering": "no"})
@@ -63,8 +65,8 @@ class EventStream(Response):
                         headers = [header for header in self.raw_headers if header[0] != b"content-length"]
                         await send({"type": "http.response.start", "status": 200, "headers": headers})
                     await send({"type": "http.response.body", "body": body, "more_body": True})
-            except (FinetuiError, Refusal) as error:
-                refusal = self._told(error) if isinstance(error, FinetuiError) else error
+            except Exception as error:
+                refusal = self._told(error)
                 if not began:
                     whole = Response(dumps(refusal.body), refusal.status, refusal.headers, "application/json")
                     await whole(scope, receive, send)

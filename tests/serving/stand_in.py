@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 
-from engine.errors import FinetuiError
 from engine.inference.panes import Pane
 from engine.inference.pool import Conversation, Delta, Sampling
 from engine.serving.app import make_app
@@ -31,7 +30,7 @@ class StandIn:
 
     def __init__(self) -> None:
         self.asked: list[tuple[list[Pane], list[Conversation], Sampling]] = []
-        self.error: FinetuiError | None = None
+        self.error: Exception | None = None
         self.fails_after = 0
         """Pieces that come before the error."""
         self.endless = False
@@ -85,7 +84,7 @@ class Api:
 
 @asynccontextmanager
 async def client_of(app: App) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=app)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 

@@ -211,6 +211,18 @@ async def test_what_fails_midway_is_an_event(api: Api) -> None:
     assert last["error"]["message"].startswith("The model server ended.") and len(api.said) == 1
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_fault_of_finetui_tells_the_client_nothing_but_that(api: Api, stream: bool) -> None:
+    api.pool.error = RuntimeError("/home/me/secret")
+    body = {"model": "base", "messages": HELLO, "stream": stream}
+    refused = await api.post("/v1/chat/completions", body)
+    assert refused.status_code == 500 and refused.json()["error"]["type"] == "server_error"
+    assert "secret" not in refused.text and api.said == ["An answer failed: RuntimeError: /home/me/secret"]
+    api.pool.fails_after = 1
+    later = await api.post("/v1/chat/completions", body)
+    assert "finetui has a fault" in later.text and "secret" not in later.text and "[DONE]" not in later.text
+
+
 async def test_too_many_at_once_are_told_to_come_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answering, "MOST_AT_ONCE", 0)
     for stream in (False, True):

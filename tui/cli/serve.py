@@ -35,8 +35,8 @@ class Place:
     url: str
     token_file: Path | None = None
     socket: Path | None = None
-    elsewhere: bool = False
-    """Whether other machines can reach it."""
+    elsewhere: str = ""
+    """Its address for other machines, where they can reach it."""
 
     def example(self, model: str) -> str:
         """A command that asks `model` something."""
@@ -112,7 +112,9 @@ def serve(
         token, file = read_or_make(session.home, token_file)
         door = listen_tcp(host, port)
         rules = rules_for(host, token, (socket.gethostname(), *(names or ())))
-        place = Place(_url(host, door.getsockname()[1]), file, elsewhere=not is_loopback(host))
+        number = door.getsockname()[1]
+        elsewhere = "" if is_loopback(host) else _url(socket.gethostname(), number)
+        place = Place(_url(host, number), file, elsewhere=elsewhere)
         if place.elsewhere:
             say(
                 f"Warning: {host} is not the loopback. Everybody who reaches this machine reaches this server; what "
@@ -123,6 +125,7 @@ def serve(
     try:
         asyncio.run(_serve(session, pool, offers, rules, look_up, door, place))
     finally:
+        door.close()
         asyncio.run(pool.close())
         if place.socket is not None:
             place.socket.unlink(missing_ok=True)
@@ -186,7 +189,7 @@ def _welcome(offers: "Offers", place: Place) -> str:
         [
             ("url", place.url),
             ("page", f"{place.url}/" if place.socket is None else ""),
-            ("elsewhere", place.url.replace("127.0.0.1", socket.gethostname(), 1) if place.elsewhere else ""),
+            ("elsewhere", place.elsewhere),
             ("token file", place.token_file or ""),
             ("models", ", ".join(offers.names)),
         ]
