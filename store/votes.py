@@ -186,8 +186,8 @@ def _where(criterion: str | None, models: Collection[str] | None, voter: str | N
 
 
 def _vote(row: tuple[Any, ...]) -> Vote:
-    winner, conversation = Winner(row[6]), tuple(json.loads(row[7]))
-    return Vote(*row[:6], winner, conversation, *row[8:])
+    about: list[Any] = [*row[:6], Winner(row[6]), tuple(json.loads(row[7])), *row[8:]]
+    return Vote(*about)
 
 
 def counts_of(votes: Iterable[Vote], criterion: str | None = OVERALL) -> builtins.list[PairCount]:

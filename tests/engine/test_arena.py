@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.arena.entrants import Bench, checked_name, read_bench, save_bench, with_criterion
 from engine.arena.export import export_votes
+from engine.arena.matches import Arena, questions_of
 from engine.arena.pairing import gain, next_pair, pairs_of
 from engine.arena.ratings import MEAN, PRIOR, SCALE, fit, likelihood, rate, ratings, wilson
 from engine.datasets.library import DatasetLibrary
 from engine.errors import BadInput
 from engine.home import Home
+from engine.suites.reading import Suite, SuitePrompt
 from store import Store, open_store
 from store.talk_records import Vote, Winner
 from store.votes import PairCount
@@ -145,8 +148,8 @@ def test_every_pair_is_seen_before_one_is_seen_again() -> None:
     for _ in open_pairs:
         pair = next_pair(open_pairs, counts, chance)
         assert pair is not None
-        seen.append(tuple(sorted(pair)))
-        counts.append(PairCount(*sorted(pair), first_wins=1))
+        seen.append((min(pair), max(pair)))
+        counts.append(PairCount(min(pair), max(pair), first_wins=1))
     assert sorted(seen) == open_pairs
 
 
@@ -230,3 +233,64 @@ def test_nothing_to_export_and_nothing_overwritten(tmp_path: Path) -> None:
     assert file.read_text() == "mine"
     assert export_votes([vote(1, "a", "b", Winner.LEFT)], file, overwrite=True).pairs == 1
     assert [path.name for path in tmp_path.glob("*.jsonl*")] == ["votes.jsonl"]
+
+
+def suite_of(count: int) -> Suite:
+    return Suite("d1", "asks", 1, tuple(SuitePrompt(number, (f"q{number}", "and then?")) for number in range(count)))
+
+
+def test_every_match_is_shown_once_to_each_voter_by_each_criterion(store: Store) -> None:
+    models = ("base:starter", "r1", "r2")
+    arena = Arena(store, models, questions_of(suite_of(2)), voter="ann", chance=random.Random(2))
+    shown = []
+    while (match := arena.next()) is not None:
+        shown.append((match.question.text, match.pair))
+        arena.vote(match, Winner.LEFT, ("x", "y"))
+    assert sorted(shown) == sorted((f"q{number}", pair) for number in range(2) for pair in pairs_of(models))
+    assert {pair for _, pair in shown[:3]} == set(pairs_of(models))
+    assert (arena.progress().judged, arena.progress().total, arena.progress().votes) == (6, 6, 6)
+    arena.criterion = "warm"
+    assert arena.next() is not None and arena.progress().judged == 0
+    ben = Arena(store, models, questions_of(suite_of(2)), voter="ben")
+    assert ben.next() is not None and (ben.progress().judged, ben.progress().votes) == (0, 6)
+    # Who comes back goes on where they were.
+    again = Arena(store, models, questions_of(suite_of(2)), voter="ann")
+    assert again.next() is None
+    vote = store.votes.list()[-1]
+    again.undo(vote)
+    match = again.next()
+    assert match is not None and match.pair == (min(vote.left, vote.right), max(vote.left, vote.right))
+    again.skip(match)
+    assert again.next() is None
+
+
+def test_typed_questions_come_first_and_waiting_matches_are_not_repeated(store: Store) -> None:
+    arena = Arena(store, ["a", "b"], questions_of(suite_of(2)), voter="ann")
+    first = arena.next()
+    assert first is not None
+    second = arena.next([first])
+    assert second is not None and second.question != first.question
+    assert arena.next([first, second]) is None
+    arena.ask("mine")
+    typed = arena.next([first])
+    assert typed is not None and typed.question.text == "mine" and typed.conversation == typed.question.conversation
+    vote = arena.vote(typed, Winner.TIE, ("x", "y"))
+    assert arena.next([first, second]) is None and arena.progress().judged == 1
+    arena.undo(vote)
+    again = arena.next()
+    assert again is not None and again.question.text == "mine"
+
+
+def test_the_bench_is_kept_and_names_are_checked(home: Home) -> None:
+    home.ensure()
+    assert read_bench(home) == Bench()
+    bench, name = with_criterion(Bench("ann"), "  Very  Playful ")
+    assert name == "very playful" and bench.criteria[-1] == "very playful"
+    assert with_criterion(bench, "overall")[0] == bench == with_criterion(bench, "very playful")[0]
+    save_bench(home, bench)
+    assert read_bench(home) == bench
+    (home.root / "arena.json").write_text("[1")
+    assert read_bench(home) == Bench()
+    for wrong in ("", "judge:me", "people", "x" * 41, "a\x1b[2J"):
+        with pytest.raises(BadInput):
+            checked_name(wrong, "voter")
