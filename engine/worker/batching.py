@@ -56,6 +56,12 @@ class Scheduler:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
 
+    @property
+    def waiting(self) -> int:
+        """Rows that wait for the batch before them."""
+        with self._changed:
+            return sum(isinstance(item, LiveRow) for item in self._waiting)
+
     def start(self) -> None:
         self._thread.start()
 

@@ -57,6 +57,11 @@ class ModelHost:
         """How many answers go into one batch."""
         return self._scheduler.most_rows
 
+    @property
+    def waiting_rows(self) -> int:
+        """How many answers wait for the batch before them."""
+        return self._scheduler.waiting
+
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Within it the server is not idle."""

@@ -42,7 +42,8 @@ class Api:
 
     async def health(self, request: Request) -> Response:
         host = self._host
-        body: dict[str, Any] = {"status": host.status, "detail": host.detail, "batch_rows": host.batch_rows}
+        rows = {"batch_rows": host.batch_rows, "waiting_rows": host.waiting_rows}
+        body: dict[str, Any] = {"status": host.status, "detail": host.detail, **rows}
         if host.error is not None:
             body["error"] = {"what": host.error.what, "why": host.error.why, "fix": host.error.fix}
         return JSONResponse(body)

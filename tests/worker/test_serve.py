@@ -1,19 +1,27 @@
 """The model server as a process of its own, asked over its socket."""
 
+import asyncio
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
+from engine.inference.client import Chunk, ModelClient, Sampling
+from engine.worker.model_host import ModelHost
+from engine.worker.serve import _end_when_unwanted, parse_arguments
+from engine.worker.server_api import make_app
 from tests.worker.conftest import TinyModel
 
 pytestmark = pytest.mark.train
@@ -77,6 +85,11 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+
+def said(body: dict[str, Any]) -> list[str]:
+    """The texts of a whole answer."""
+    return [choice["message"]["content"] for choice in body["choices"]]
 
 
 def until(condition: Callable[[], Any], limit_s: float = 120.0) -> Any:
@@ -170,6 +183,8 @@ def test_adapters_are_loaded_and_removed_while_it_runs(server: Server, tiny_mode
         ({"models": ["base"], "messages": [HELLO, HELLO]}, 400, "2 conversations for 1 models"),
         ({"model": "base", "temperature": -1}, 400, "`temperature` must be a number from 0 to 5"),
         ({"model": "base", "max_tokens": "many"}, 400, "`max_tokens`"),
+        ({"model": "base", "stop": ["x"] * 9}, 400, "8 is the most"),
+        ({"model": "base", "stop": [""]}, 400, "`stop` must be"),
         ({"model": "base", "messages": [{"role": "user", "content": "zq" * 300}]}, 400, "too long by"),
         ({"model": "base", "messages": [{"role": "user", "content": "zq" * 300}], "stream": True}, 400, "too long by"),
     ],
@@ -197,13 +212,132 @@ def test_a_client_that_leaves_ends_the_generation(server: Server) -> None:
     assert time.monotonic() - began < whole_s / 2
 
 
-def test_two_requests_at_once_are_both_answered(server: Server) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
+def test_requests_at_once_are_answered_together_each_in_its_own_way(server: Server) -> None:
     server.wait()
-    with ThreadPoolExecutor(2) as threads:
-        answers = list(threads.map(lambda name: server.chat(model=name), ("base", "formal")))
-    assert [answer.status_code for answer in answers] == [200, 200]
+    asked: list[dict[str, Any]] = [
+        {"model": "base", "max_tokens": 200},
+        {"model": "formal", "max_tokens": 200, "temperature": 1.5, "seed": 4},
+        {"models": ["formal", "base"], "max_tokens": 150, "top_k": 5, "temperature": 0.8, "seed": 5},
+        {"model": "base", "max_tokens": 3},
+    ]
+    alone = [said(server.chat(**body).json()) for body in asked]
+    with ThreadPoolExecutor(len(asked)) as threads:
+        assert list(threads.map(lambda body: said(server.chat(**body).json()), asked)) == alone
+
+
+def test_requests_that_wait_share_a_batch_and_the_short_one_is_not_kept_waiting(server: Server) -> None:
+    server.wait()
+    ended: list[int] = []
+
+    def ask(tokens: int) -> None:
+        server.stream(model="base", max_tokens=tokens)
+        ended.append(tokens)
+
+    def waiting(count: int) -> bool:
+        return (server.health() or {})["waiting_rows"] == count
+
+    before = {"models": ["base"] * 32, "messages": HELLO, "max_tokens": 230, "stream": True}
+    with (
+        ThreadPoolExecutor(2) as threads,
+        server.http.stream("POST", "/v1/chat/completions", json=before) as response,
+    ):
+        lines = response.iter_lines()  # kept: without it the stream is closed
+        next(lines)
+        threads.submit(ask, 230)
+        until(lambda: waiting(1))
+        threads.submit(ask, 2)
+        until(lambda: waiting(2))
+        response.close()
+    assert ended == [2, 230]
+
+
+def test_usage_counts_the_tokens_of_prompts_and_answers(server: Server) -> None:
+    server.wait()
+    one, two = server.chat(model="base").json(), server.chat(models=["base", "formal"]).json()
+    prompt = one["usage"]["prompt_tokens"]
+    assert prompt > 5 and one["choices"][0]["finetui"]["prompt_tokens"] == prompt
+    assert two["usage"] == {"prompt_tokens": 2 * prompt, "completion_tokens": 24, "total_tokens": 2 * prompt + 24}
+    events = server.stream(models=["base", "formal"], stream_options={"include_usage": True})
+    assert events[-1]["choices"] == [] and events[-1]["usage"] == two["usage"]
+    assert all(event["usage"] is None for event in events[:-1])
+    assert all("usage" not in event for event in server.stream(model="base"))
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_stop_text_ends_the_answer_and_no_part_of_it_is_sent(server: Server, many: bool) -> None:
+    server.wait()
+    whole = said(server.chat(model="base", max_tokens=40).json())[0]
+    stop = whole[5:8]
+    events = server.stream(model="base", max_tokens=40, stop=["never said", stop] if many else stop)
+    pieces = [event["choices"][0]["delta"].get("content", "") for event in events]
+    assert "".join(pieces) == whole[: whole.index(stop)]
+    assert events[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_plain_text_is_gone_on_from_without_a_template(server: Server) -> None:
+    server.wait()
+
+    def complete(**body: Any) -> httpx.Response:
+        return server.http.post("/v1/completions", json={"max_tokens": 6} | body)
+
+    both = complete(models=["base", "formal"], prompt="the answer").json()
+    assert both["object"] == "text_completion" and both["usage"]["prompt_tokens"] < 20
+    texts = [choice["text"] for choice in both["choices"]]
+    assert texts[0] != texts[1]
+    assert complete(model="formal", prompt="the answer").json()["choices"][0]["text"] == texts[1]
+    several = complete(model="base", prompt=["the answer", "on its way"]).json()["choices"]
+    assert [choice["index"] for choice in several] == [0, 1] and several[0]["text"] == texts[0] != several[1]["text"]
+    lines = complete(model="base", prompt="the answer", stream=True).text.split("\n\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
+    assert "".join(event["choices"][0]["text"] for event in events) == texts[0]
+    assert events[-1]["choices"][0]["finish_reason"] == "length"
+    assert complete(model="gone", prompt="x").json()["error"]["message"].endswith("there are: base, formal.")
+    assert "too long by" in complete(model="base", prompt="zq" * 300).json()["error"]["message"]
+    assert complete(model="base", prompt=[1, 2]).status_code == 400
+
+
+def test_an_adapter_with_a_template_of_its_own_is_asked_by_it(
+    server: Server, tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    server.wait()
+    folder = tmp_path / "adapter"
+    shutil.copytree(tiny_model.adapters["formal"], folder)
+    (folder / "chat_template.jinja").write_text("Q: {{ messages[0]['content'] }} A:")
+    loaded = server.http.post("/v1/adapters", json={"name": "own", "path": str(folder)}).json()
+    assert loaded["warnings"] == [] and loaded["trust"]["delta"] > 1
+    both = server.chat(models=["own", "formal", "base"]).json()["choices"]
+    assert both[0]["message"]["content"] != both[1]["message"]["content"]
+    plain = server.http.post("/v1/completions", json={"model": "own", "prompt": "Q: hi A:", "max_tokens": 12}).json()
+    assert plain["choices"][0]["text"].strip() == both[0]["message"]["content"].strip()
+    assert server.chat(model="formal").json()["choices"][0]["message"] == both[1]["message"]
+    server.http.delete("/v1/adapters/own")
+
+
+def test_the_clients_of_a_server_get_what_it_says(server: Server, tiny_model: TinyModel) -> None:
+    server.wait()
+    client = ModelClient(server.socket)
+
+    async def ask() -> list[Chunk]:
+        return [chunk async for chunk in client.chat(["base", "formal"], [HELLO, HELLO], Sampling(4, stop=("zzz",)))]
+
+    loaded = asyncio.run(client.load_adapter("formal", tiny_model.adapters["formal"]))
+    assert loaded.warnings == [] and loaded.trust.words().startswith("adapter on (Δ ")
+    ends = [chunk for chunk in asyncio.run(ask()) if chunk.done]
+    assert [(end.finish_reason, end.tokens, end.error) for end in ends] == [("length", 4, None)] * 2
+    assert ends[0].prompt_tokens == server.chat(model="base").json()["usage"]["prompt_tokens"]
+
+
+async def test_it_ends_when_nobody_asks_and_not_before() -> None:
+    host = ModelHost(parse_arguments(["--base", "none", "--socket", "none"]))
+    server = uvicorn.Server(uvicorn.Config(make_app(host)))
+    host.status = "ready"
+    with host.in_use():
+        watch = asyncio.create_task(_end_when_unwanted(server, host, 0.1, None))
+        await asyncio.sleep(0.4)
+        assert not watch.done()
+    async with asyncio.timeout(5):
+        await watch
+    assert server.should_exit
 
 
 def test_a_signal_ends_it_and_removes_the_socket(tiny_model: TinyModel, tmp_path: Path) -> None:
