@@ -1,58 +1,47 @@
-"""`finetui chat`: the base model and adapters side by side, answered in one batch."""
+"""`finetui chat`: base models, adapters and models behind an address, side by side."""
 
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.errors import BadInput, FinetuiError, NotFound
+from tui.cli.blind import ask_for_vote, check_votable, lettered, voter_name, who_was_who
+from tui.cli.chat_answers import Answer, Seat, answers_to, begin, show_text
 from tui.cli.command import Session, command
 from tui.cli.output import Progress, paint
 from tui.cli.runs.finding import found
-from tui.format import fmt_rate
-from tui.text import clean
+from tui.text import clean, clean_line
 
 if TYPE_CHECKING:
-    from engine.inference.pool import Pane, Sampling, ServerPool
+    from engine.inference.pool import Sampling, ServerPool
     from store.records import Run
 
 app = typer.Typer()
-Conversation = list[dict[str, str]]
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="OpenAI-compatible endpoint that answers, too.", show_default=False),
+]
+KeyEnvOption = Annotated[
+    str,
+    typer.Option("--key-env", metavar="VAR", help="Environment variable with the endpoint's key.", show_default=False),
+]
 
 
-@dataclass(frozen=True)
-class Seat:
-    """One who answers, and the base model it is made of, by the name a person knows."""
+class EngineName(StrEnum):
+    """What base models and adapters run on."""
 
-    pane: "Pane"
-    model: str
+    own = "own"
+    vllm = "vllm"
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What one model said to one prompt."""
-
-    model: str
-    run: str | None
-    text: str
-    tokens: int | None = None
-    first_token_s: float | None = None
-    tokens_per_s: float | None = None
-    error: str | None = None
-
-    def document(self) -> dict[str, Any]:
-        known = {
-            "model": self.model,
-            "run": self.run,
-            "text": self.text,
-            "tokens": self.tokens,
-            "first_token_s": self.first_token_s,
-            "tokens_per_s": self.tokens_per_s,
-        }
-        return known | ({"error": self.error} if self.error else {})
+EngineOption = Annotated[
+    EngineName, typer.Option("--engine", help="What base and adapters run on; vllm where it is installed.")
+]
 
 
 @command(
@@ -62,6 +51,8 @@ class Answer:
         "chat --run demo",
         "chat --run demo --run support-2 --prompt 'Where is my parcel?' --json",
         "chat --base starter --prompt Hello --temperature 0.7 --seed 1",
+        "chat --run demo --url http://127.0.0.1:11434/v1 --model qwen3:8b",
+        "chat --run demo --blind",
     ],
 )
 def chat(
@@ -72,6 +63,11 @@ def chat(
     base: Annotated[
         str | None, typer.Option("--base", metavar="M", help="Base model; else that of the runs.", show_default=False)
     ] = None,
+    url: UrlOption = None,
+    models: Annotated[
+        list[str] | None, typer.Option("--model", metavar="NAME", help="Model at the endpoint; repeat it.")
+    ] = None,
+    key_env: KeyEnvOption = "",
     prompts: Annotated[
         list[str] | None, typer.Option("--prompt", metavar="TEXT", help="Answer this and end; repeat it.")
     ] = None,
@@ -81,26 +77,40 @@ def chat(
     top_k: Annotated[int, typer.Option(help="Only so many likeliest tokens; 0 is all.", min=0)] = 0,
     seed: Annotated[int | None, typer.Option(help="Same seed, same answer.", show_default=False)] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer.", min=1)] = 256,
+    stop: Annotated[
+        list[str] | None, typer.Option("--stop", metavar="TEXT", help="Text that ends an answer; repeat it.")
+    ] = None,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Random order, letters for names; without --prompt, you vote.")
+    ] = False,
+    engine: EngineOption = EngineName.own,
 ) -> None:
     """Ask the base model and adapters the same, side by side.
 
-    Without --run and --base: the newest run that succeeded, beside its base. Without --prompt: a conversation, ended
-    by Ctrl-D.
+    Without --run, --base and --url: the newest run that succeeded, beside its base. Without --prompt: a conversation,
+    ended by Ctrl-D. With --url, models behind an address answer beside them, or alone. With --blind each question
+    stands alone, and what you vote is kept.
     """
     from engine.inference.pool import Sampling
 
-    if not prompts and (session.as_json or not sys.stdin.isatty()):
+    if not prompts and (session.as_json or not _in_terminal()):
         raise BadInput("There is nothing to answer.", fix="Give --prompt TEXT, or start it in a terminal to converse.")
-    seats = seats_of(session, runs or [], base)
-    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed)
-    answers = _chat(session, seats, sampling, system, prompts or [])
+    elsewhere = remote_seats(url, models or [], key_env)
+    here = seats_of(session, runs or [], base) if runs or base is not None or not elsewhere else []
+    seats = [*here, *elsewhere]
+    sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed, tuple(stop or ()))
+    if blind and not prompts:
+        check_votable(seats)
+    elif blind:
+        seats = lettered(seats)
+    answers = _chat(session, seats, sampling, system, prompts or [], blind, engine)
     if prompts:
         session.answer(
             [
                 {"prompt": prompt, "answers": [answer.document() for answer in group]}
                 for prompt, group in zip(prompts, answers, strict=True)
             ],
-            "",
+            paint(who_was_who(seats), "dim") if blind else "",
         )
     errors = [answer.error for group in answers for answer in group if answer.error]
     if errors:
@@ -125,6 +135,27 @@ def seats_of(session: Session, names: Sequence[str], base: str | None) -> list[S
     return [Seat(pane, models[pane.run_id] if pane.run_id else base or runs[0].model) for pane in panes]
 
 
+def remote_seats(url: str | None, models: Sequence[str], key_env: str) -> list[Seat]:
+    """The models at an endpoint; without a name, the only one there. Raises `BadInput` where it is not clear which."""
+    from engine.inference.endpoint import key_from
+    from engine.inference.panes import remote_panes
+    from engine.inference.remote import RemoteClient
+
+    if url is None:
+        if models or key_env:
+            raise BadInput("--model and --key-env go with an endpoint.", fix="Name it: --url http://127.0.0.1:8000/v1.")
+        return []
+    key = key_from(key_env)
+    if not models:
+        models = asyncio.run(RemoteClient(url, key).models())
+        if len(models) != 1:
+            some = "\n".join(f"  {clean_line(name)}" for name in models[:30])
+            raise BadInput(
+                f"There are {len(models)} models at that address.", why=some, fix="Name one of them: --model NAME."
+            )
+    return [Seat(pane, pane.model) for pane in remote_panes(url, models, key_env)]
+
+
 def newest_finished(session: Session) -> "Run | None":
     """The newest run that succeeded."""
     from store.records import Status
@@ -134,22 +165,33 @@ def newest_finished(session: Session) -> "Run | None":
 
 
 def _chat(
-    session: Session, seats: list[Seat], sampling: "Sampling", system: str, prompts: Sequence[str]
+    session: Session,
+    seats: list[Seat],
+    sampling: "Sampling",
+    system: str,
+    prompts: Sequence[str],
+    blind: bool,
+    engine: EngineName,
 ) -> list[list[Answer]]:
     """Answer the prompts, or converse where there are none. One list of answers a prompt."""
     from engine.inference.pool import ServerPool
 
     with session.progress() as progress:
-        pool = ServerPool(session.home, on_status=progress.update)
+        pool = ServerPool(
+            session.home, on_status=progress.update, engine="vllm" if engine is EngineName.vllm else "own"
+        )
         try:
+            if not prompts and blind:
+                _converse_blind(session, pool, seats, sampling, system, progress)
+                return []
             if not prompts:
                 _converse(pool, seats, sampling, system, progress)
                 return []
             said = []
             for prompt in prompts:
-                conversations = [[*_begin(system), {"role": "user", "content": prompt}] for _ in seats]
+                conversations = [[*begin(system), {"role": "user", "content": prompt}] for _ in seats]
                 if not session.as_json and len(prompts) > 1:
-                    _show(paint(f"> {clean(prompt)}", "bold") + "\n")
+                    show_text(paint(f"> {clean(prompt)}", "bold") + "\n")
                 answering = answers_to(pool, seats, conversations, sampling, progress, show=not session.as_json)
                 said.append(asyncio.run(answering))
             return said
@@ -159,18 +201,9 @@ def _chat(
 
 def _converse(pool: "ServerPool", seats: list[Seat], sampling: "Sampling", system: str, progress: Progress) -> None:
     """Turns until Ctrl-D. Each model keeps to its own answers."""
-    import readline  # noqa: F401  (gives `input` its editing keys)
-
-    conversations = [_begin(system) for _ in seats]
-    _show(f"{', '.join(clean(seat.pane.label) for seat in seats)}. Ctrl-D ends.\n")
-    while True:
-        try:
-            text = input("> ").strip()
-        except EOFError:
-            _show("\n")
-            return
-        if not text:
-            continue
+    conversations = [begin(system) for _ in seats]
+    show_text(f"{', '.join(clean(seat.pane.label) for seat in seats)}. Ctrl-D ends.\n")
+    while text := _next_question():
         for conversation in conversations:
             conversation.append({"role": "user", "content": text})
         answers = asyncio.run(answers_to(pool, seats, conversations, sampling, progress, show=True))
@@ -178,78 +211,36 @@ def _converse(pool: "ServerPool", seats: list[Seat], sampling: "Sampling", syste
             conversation.append({"role": "assistant", "content": answer.text})
 
 
-async def answers_to(
-    pool: "ServerPool",
-    seats: Sequence[Seat],
-    conversations: Sequence[Conversation],
-    sampling: "Sampling",
-    progress: Progress,
-    *,
-    show: bool,
-) -> list[Answer]:
-    """All panes at once. With `show`, one pane after the other reaches the terminal, the first of them as it comes."""
-    answers = [Answer(seat.model, seat.pane.run_id, "") for seat in seats]
-    printer = _InOrder([seat.pane.label for seat in seats]) if show else None
-    async for delta in pool.answer([seat.pane for seat in seats], conversations, sampling):
-        progress.clear()
-        before = answers[delta.pane]
-        after = replace(before, text=before.text + delta.text)
-        if delta.done:
-            after = replace(
-                after,
-                tokens=delta.tokens,
-                first_token_s=delta.first_token_s,
-                tokens_per_s=delta.tokens_per_s,
-                error=delta.error,
-            )
-        answers[delta.pane] = after
-        if printer:
-            printer.take(delta.pane, delta.text, after if delta.done else None)
-    return answers
+def _converse_blind(
+    session: Session, pool: "ServerPool", seats: list[Seat], sampling: "Sampling", system: str, progress: Progress
+) -> None:
+    """Questions and votes until Ctrl-D. Each question stands alone, so that both answer the same conversation."""
+    voter = voter_name(session)
+    show_text(f"Two models, A and B, in a new order for each question; {clean_line(voter)} votes. Ctrl-D ends.\n")
+    while text := _next_question():
+        hidden = lettered(seats)
+        conversation = [*begin(system), {"role": "user", "content": text}]
+        answers = asyncio.run(answers_to(pool, hidden, [conversation] * 2, sampling, progress, show=True))
+        try:
+            ask_for_vote(session.store, voter, hidden, conversation, answers)
+        except EOFError:
+            show_text("\n")
+            return
 
 
-class _InOrder:
-    """Prints the panes one after the other while they all stream."""
-
-    def __init__(self, labels: Sequence[str]) -> None:
-        self._labels = labels
-        self._waiting = [""] * len(labels)
-        self._ended: list[Answer | None] = [None] * len(labels)
-        self._at = 0
-        self._started = False
-
-    def take(self, pane: int, text: str, ended: Answer | None) -> None:
-        """More text of a pane, and its whole answer once it is at its end."""
-        self._waiting[pane] += text
-        self._ended[pane] = ended
-        while self._at < len(self._labels):
-            if not self._started:
-                _show(paint(f"{clean(self._labels[self._at])}: ", "bold"))
-                self._started = True
-            _show(clean(self._waiting[self._at]))
-            self._waiting[self._at] = ""
-            answer = self._ended[self._at]
-            if answer is None:
-                return
-            _show("\n" + paint(_figures(answer), "dim") + "\n")
-            self._at += 1
-            self._started = False
+def _in_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
-def _figures(answer: Answer) -> str:
-    if answer.error:
-        return clean(answer.error)
-    first = f"{answer.first_token_s:.2f} s to the first" if answer.first_token_s is not None else ""
-    speed = f"{fmt_rate(answer.tokens_per_s)} tokens/s" if answer.tokens_per_s is not None else ""
-    return ", ".join(
-        part for part in (f"{answer.tokens} tokens" if answer.tokens is not None else "", first, speed) if part
-    )
+def _next_question() -> str | None:
+    """What is typed next; `None` at Ctrl-D."""
+    import readline  # noqa: F401  (gives `input` its editing keys)
 
-
-def _begin(system: str) -> Conversation:
-    return [{"role": "system", "content": system}] if system else []
-
-
-def _show(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    while True:
+        try:
+            text = input("> ").strip()
+        except EOFError:
+            show_text("\n")
+            return None
+        if text:
+            return text
