@@ -84,7 +84,7 @@ def text_of_bytes(data: bytes, *, is_html: bool = False) -> str:
     except UnicodeDecodeError:
         text = _in_another(data, _CHARSET.search(data[:4096]) if is_html else None)
     head = text[:4096]
-    if "\0" in head or len(_CONTROLS.findall(head)) > len(head) // 50:
+    if "\0" in head or len(_CONTROLS.findall(head)) > max(5, len(head) // 10):
         raise Unreadable("is a binary file")
     return text
 
