@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -49,9 +49,19 @@ def run_suite(
 
 
 def new_suite_run(
-    store: Store, suite: Suite, models: Sequence[str], sampling: Sampling, *, name: str = "", system: str = ""
+    store: Store,
+    suite: Suite,
+    models: Sequence[str],
+    sampling: Sampling,
+    *,
+    name: str = "",
+    system: str = "",
+    endpoints: Mapping[str, Pane] | None = None,
 ) -> SuiteRun:
-    """A suite run of which nothing has been asked. A name that is taken gets `-2`, `-3`… Raises `BadInput`."""
+    """A suite run of which nothing has been asked. A name that is taken gets `-2`, `-3`… Raises `BadInput`.
+
+    `endpoints` has what answers for the models that are not on this machine; keys themselves are not kept.
+    """
     if not models:
         raise BadInput("No model is to be asked.", fix="Name a run with --run, or a base model with --base.")
     wanted = clean_name(name) if name.strip() else suite.name
@@ -61,6 +71,9 @@ def new_suite_run(
         number += 1
         candidate = f"{wanted}-{number}"
     settings: dict[str, Any] = asdict(sampling) | {"stop": list(sampling.stop), "system": system}
+    if endpoints:
+        far = {model: {"url": pane.url, "key_env": pane.key_env} for model, pane in endpoints.items()}
+        settings["endpoints"] = far
     run = SuiteRun(
         f"t{new_run_id()[1:]}", suite.id, candidate, time.time(), tuple(models), settings, len(suite.prompts)
     )
@@ -152,7 +165,7 @@ def drive(
     try:
         told.words("starting")
         suite = suite_of(library, run)
-        panes = panes_of(store, home, run.models)
+        panes = panes_of(store, home, run.models, run.sampling.get("endpoints"))
         pool = make_pool(home, told.words)
         try:
             return go_on(

@@ -1,14 +1,16 @@
 """Models as a suite run names them, and what answers for each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.errors import NotFound
 from engine.home import Home
-from engine.inference.panes import Pane, panes_for
+from engine.inference.panes import Pane, panes_for, remote_panes
 from store import Store
 from store.records import Run
 
 BASE = "base:"
+API = "api:"
+"""Before the name of a model at an endpoint."""
 
 
 def models_of(runs: Sequence[Run], bases: Sequence[str], *, with_base: bool = True) -> tuple[str, ...]:
@@ -17,21 +19,30 @@ def models_of(runs: Sequence[Run], bases: Sequence[str], *, with_base: bool = Tr
     return tuple(dict.fromkeys([*(f"{BASE}{name}" for name in names), *(run.id for run in runs)]))
 
 
-def panes_of(store: Store, home: Home, models: Sequence[str]) -> list[Pane]:
-    """What answers for each model. Raises `NotFound` for a run that is gone, `BadInput` for one without an adapter."""
-    runs = {model: _run(store, model) for model in models if not model.startswith(BASE)}
-    return [
-        panes_for([runs[model]], None, home)[1]
-        if model in runs
-        else _base(model.removeprefix(BASE), list(runs.values()), home)
-        for model in models
-    ]
+def panes_of(
+    store: Store, home: Home, models: Sequence[str], endpoints: Mapping[str, Mapping[str, str]] | None = None
+) -> list[Pane]:
+    """What answers for each model; `endpoints` has `url` and `key_env` of those that are not on this machine.
+
+    Raises `NotFound` for a run that is gone, `BadInput` for one without an adapter.
+    """
+    far = endpoints or {}
+    runs = {model: _run(store, model) for model in models if model not in far and not model.startswith(BASE)}
+
+    def pane(model: str) -> Pane:
+        if model in far:
+            return remote_panes(far[model]["url"], [model.removeprefix(API)], far[model]["key_env"])[0]
+        if model in runs:
+            return panes_for([runs[model]], None, home)[1]
+        return _base(model.removeprefix(BASE), list(runs.values()), home)
+
+    return [pane(model) for model in models]
 
 
 def labels_of(store: Store, models: Sequence[str]) -> list[str]:
     """The models' names; a run that is gone by its id."""
     known = {run.id: run.name for run in store.runs.some([model for model in models if not model.startswith(BASE)])}
-    names = [known.get(model, model.removeprefix(BASE)) for model in models]
+    names = [known.get(model, model.removeprefix(BASE).removeprefix(API)) for model in models]
     return [
         f"{name} (base)" if model.startswith(BASE) and names.count(name) > 1 else name
         for model, name in zip(models, names, strict=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
 from engine.home import Home
 from tests.cli.conftest import Cli, MakeRun
@@ -111,7 +112,23 @@ def test_who_cannot_answer_is_said_before_anything_is_asked(cli: Cli, make_run: 
     assert cli("suites", "ls", "--json").json["runs"] == [] and pool.asked == []
 
 
+def test_a_model_at_an_endpoint_answers_beside_the_runs(
+    cli: Cli, make_run: MakeRun, pool: StandInPool, questions: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run()
+    monkeypatch.setenv("FAR_KEY", "secret-of-the-far-one")
+    far = ("--url", "http://127.0.0.1:9/v1", "--model", "far", "--key-env", "FAR_KEY")
+    ran = cli("suites", "run", str(questions), "--run", "first", "--no-base", *far, "--limit", "1", "--json").json
+    assert [model["model"] for model in ran["models"]] == ["r0aaa", "api:far"] and ran["models"][1]["name"] == "far"
+    assert (ran["answered"], ran["prompts"]) == (4, 1)
+    assert ran["sampling"]["endpoints"]["api:far"] == {"url": "http://127.0.0.1:9/v1", "key_env": "FAR_KEY"}
+    assert {label for request in pool.asked for label, _ in request} == {"first", "far"}
+    kept = [path for path in home.root.rglob("*") if path.is_file() and b"secret-of" in path.read_bytes()]
+    assert kept == [], "the key is nowhere on the disk"
+
+
 def test_every_command_has_an_example() -> None:
-    names = {command.name for command in suites.app.registered_commands}
-    assert names == {"ls", "run", "show", "diff", "stop", "rm", "export"}
-    assert all(command.epilog for command in suites.app.registered_commands)
+    command = typer.main.get_command(suites.app)
+    assert isinstance(command, typer.core.TyperGroup)
+    assert {*command.commands} == {"ls", "run", "show", "diff", "stop", "rm", "export"}
+    assert all(one.epilog for one in command.commands.values())

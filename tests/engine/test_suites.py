@@ -17,6 +17,7 @@ from engine.home import Home
 from engine.inference.pool import Pane, Sampling
 from engine.runs.rundir import RunDir, write_json
 from engine.suites.asking import SuiteProgress
+from engine.suites.driver import start_driver
 from engine.suites.figures import figures_of
 from engine.suites.folder import SuiteDir
 from engine.suites.reading import SHIPPED, Suite, find_suite, read_suite, suite_datasets
@@ -274,6 +275,15 @@ def test_told_to_stop_it_stops(home: Home, store: Store, tuned: SuiteRun) -> Non
     assert found.stage is Stage.STOPPED and 0 < found.done < found.total == 23
     remove_suite_run(store, home, tuned)
     assert store.suites.list() == [] and not SuiteDir.of(home, tuned.id).path.exists()
+
+
+def test_a_process_of_its_own_says_why_it_could_not_ask(home: Home, store: Store, tuned: SuiteRun) -> None:
+    gone = replace(tuned, id="t0gone", name="gone", models=("r9",))
+    store.suites.add(gone)
+    assert start_driver(home, gone.id).wait(20) == 1
+    [found] = states_of(store, home, [gone])
+    assert found.stage is Stage.FAILED and "no run r9" in found.problem and found.total == 20
+    assert "no run r9" in SuiteDir.of(home, gone.id).log.read_text()
 
 
 def test_models_are_seated_by_their_names(home: Home, store: Store, tuned: SuiteRun) -> None:

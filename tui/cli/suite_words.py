@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import NotFound
 from engine.suites.export import prompt_document
 from engine.suites.figures import ModelFigures, figures_of
 from engine.suites.reading import Suite
@@ -53,6 +54,14 @@ def read(session: Session, run: SuiteRun) -> Taken:
     answers = session.store.suites.answers(run.id)
     figures = figures_of(suite, len(run.models), answers)
     return Taken(state, suite, labels_of(session.store, run.models), answers, figures)
+
+
+def answer_run(session: Session, made: "SuiteRun", *, prompt: int | None = None, prompts: int) -> None:
+    """The result of a command: the suite run with `prompts` of its prompts, or that one alone."""
+    taken = read(session, made)
+    if prompt is not None and prompt not in {one.position + 1 for one in taken.suite.prompts}:
+        raise NotFound(f"{made.name} has no prompt {prompt}.", fix=f"It has {len(taken.suite.prompts)}.")
+    session.answer(show_document(taken, prompt), lambda: show_text(taken, prompt, prompts))
 
 
 def run_document(session: Session, state: SuiteState) -> dict[str, Any]:
