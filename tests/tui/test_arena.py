@@ -288,6 +288,22 @@ async def test_stored_answers_of_a_suite_run_are_used(arena: Open, two: SampleRu
         assert {vote.left_text, vote.right_text} == {f"stored {name} on question 0" for name in ("ovarb", "ahpla")}
 
 
+async def test_a_long_prompt_leaves_room_for_the_answers_and_can_be_read(
+    arena: Open, two: SampleRuns, home: Home, store: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "long.jsonl"
+    file.write_text(json.dumps({"prompt": "\n".join(f"line {number} of it" for number in range(40))}))
+    library = DatasetLibrary(home, store)
+    long = library.import_file(file, shape="prompts", validation=0).id
+    library.close()
+    async with arena(suite=long, size=(80, 24)) as (driver, _):
+        await driver.sees("line 0 of it", "ahpla on", "ovarb on")
+        assert "line 7 of it" not in driver.text().split("ahpla")[0]
+        await driver.press(*"JJJJJJ")
+        await driver.sees("line 9 of it")
+        assert "line 0 of it" not in driver.text().split("ahpla")[0]
+
+
 async def test_a_typed_prompt(arena: Open, two: SampleRuns, store: Store) -> None:
     async with arena() as (driver, _):
         await driver.sees("What shall they be asked?")

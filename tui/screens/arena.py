@@ -18,6 +18,7 @@ from tui.screens.dialogs import TextDialog
 from tui.text import clean, clean_line
 from tui.widgets.arena_panes import AnswerPair, Bout
 from tui.widgets.arena_words import progress_words, reveal
+from tui.widgets.pane_scroll import PaneScroll
 from tui.widgets.prompt import Prompt
 
 NOBODY = """\
@@ -73,6 +74,8 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
         Binding("m", "models", "models", id="arena.models", show=False, tooltip="Choose who takes part"),
         Binding("j,down", "scroll(1)", "down", id="arena.down", show=False),
         Binding("k,up", "scroll(-1)", "up", id="arena.up", show=False),
+        Binding("J", "scroll_question(1)", "prompt down", id="arena.question_down", show=False),
+        Binding("K", "scroll_question(-1)", "prompt up", id="arena.question_up", show=False),
         Binding("pagedown,ctrl+d,space", "page(1)", "page down", id="arena.page_down", show=False),
         Binding("pageup,ctrl+u", "page(-1)", "page up", id="arena.page_up", show=False),
         Binding("escape", "back", "back", id="page.back", key_display="esc", tooltip="Leave the input, or the arena"),
@@ -88,7 +91,7 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
 
     def compose_body(self) -> ComposeResult:
         yield Static("", id="progress", markup=False)
-        yield Static("", id="question", markup=False)
+        yield PaneScroll(id="question")
         yield AnswerPair()
         yield Static("", id="empty", markup=False)
         yield Static("", id="told", markup=False)
@@ -108,7 +111,7 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
         if bout is None:
             self.query_one("#empty", Static).update(self._why_empty())
         else:
-            self.query_one("#question", Static).update(Content(clean(bout.match.question.text)))
+            self.query_one("#question", PaneScroll).show(Content(clean(bout.match.question.text)))
         self.query_one(AnswerPair).show(bout.sides if bout is not None else (), from_top=new)
         self.show_words()
         self.refresh_bindings()
@@ -242,6 +245,10 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
     def action_scroll(self, lines: int) -> None:
         self.query_one(AnswerPair).scroll_lines(lines)
 
+    def action_scroll_question(self, lines: int) -> None:
+        """Scroll a long prompt."""
+        self.query_one("#question", PaneScroll).scroll_relative(y=lines, animate=False)
+
     def action_page(self, pages: int) -> None:
         self.query_one(AnswerPair).scroll_pages(pages)
 
@@ -263,7 +270,8 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
             case "again":
                 return self.current is not None and self.current.failed
             case "undo":
-                return bool(self._history) and not self._saving
+                mine = self.arena is not None and self._history and self._history[-1][1].voter == self.arena.voter
+                return bool(mine) and not self._saving
             case "criterion" | "own_criterion" | "voter" | "models" | "suite":
                 return self._seated is not None and not self._saving
             case "prompt":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from engine.errors import BadInput
 from tui.screens.arena_feed import ArenaFeed
 from tui.screens.dialogs import Option, PickDialog, TextDialog
+from tui.text import clean
 
 if TYPE_CHECKING:
     from engine.arena.entrants import Bench, Entrant
@@ -125,7 +126,7 @@ class ArenaSeating(ArenaFeed):
         try:
             bench = replace(self._seated.bench, voter=checked_name(name, "voter"))
         except BadInput as error:
-            self.notify(str(error), severity="warning")
+            self.notify(clean(str(error)), severity="warning", markup=False)
             self._ask_name()
             return
         self._keep(bench)
@@ -161,7 +162,7 @@ class ArenaSeating(ArenaFeed):
         try:
             bench, kept = with_criterion(self._seated.bench, name)
         except BadInput as error:
-            self.notify(str(error), severity="warning")
+            self.notify(clean(str(error)), severity="warning", markup=False)
             return
         self._keep(bench)
         self._judge_by(kept)
