@@ -327,6 +327,14 @@ class TestPlot:
             assert len(legend) <= width
             assert not gone or gone not in legend
 
+    def test_a_narrow_legend_of_many_runs_keeps_their_letters(self) -> None:
+        runs = [ChartSeries(f"{letter} emoji-r{letter}-lr1e4", STEPS, FALLING) for letter in "ABCDE"]
+        wide, narrow, least = (drawn(runs, Look(title="loss"), width=width)[0] for width in (200, 80, 50))
+        assert "━ A emoji-rA-lr1e4 1.000" in wide
+        for legend in (narrow, least):
+            assert all(f"{letter} 1.000" in legend for letter in "ABCDE")
+            assert "emo" not in legend and "━" not in legend
+
     def test_one_point_is_seen(self) -> None:
         lines = drawn([ChartSeries("a", [7], [1.25])])
         assert "•" in "".join(lines[1:])

@@ -1,6 +1,7 @@
 """The overview of live runs: what a card says, which comes first, what happens when one ends."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -131,6 +132,19 @@ def test_cards_fill_any_size(runs: SampleRuns, width: int, height: int) -> None:
         lines = card(LiveRun(run, (3.0, math.nan, 1.0, math.inf), warning), width, height)
         assert len(lines) == height
         assert all(sum(cell_len(text) for text, _ in line) <= width for line in lines)
+
+
+def test_a_stalled_run_is_warned_of_as_the_list_does(runs: SampleRuns) -> None:
+    run = replace(runs.add("r1000000000", "quiet", status="training", steps=12), stalled=1.0)
+    lines = card(LiveRun(run, (), "its worker says nothing"), 100, HIGH)
+    tones = {text: tone for line in lines for text, tone in line}
+    assert tones["its worker says nothing"] == tones["⚠ stalled"] == "look"
+
+
+def test_a_card_without_figures_has_no_hole(runs: SampleRuns) -> None:
+    run = runs.add("r1000000000", "early", status="queued", steps=0)
+    words = ["".join(text for text, _ in line).strip() for line in card(LiveRun(run), 100, HIGH)]
+    assert all(words[:3]) and not any(words[3:])
 
 
 def test_the_height_of_cards() -> None:

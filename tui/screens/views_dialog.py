@@ -169,9 +169,7 @@ def _count(one: CountedView) -> str:
 
 def _words(one: CountedView, width: int, count: str, *, current: bool) -> Content:
     name = shorten(clean_line(one.view.name), width).ljust(width)
-    return Content.assemble(
-        ("● " if current else "  ", "$text-primary"), name, "  ", (f"{count}  {_about(one.view)}", "$text-muted")
-    )
+    return Content.assemble(("● " if current else "  "), (name, "bold"), f"  {count}  {_about(one.view)}")
 
 
 def _about(view: "View") -> str:

@@ -85,8 +85,9 @@ def _legend(
         label = shorten(clean_line(item.label), 28 if level < 3 else 8)
         named = bool(label) and level < 4 and not (alone and (level > 1 or label == look.title))
         letter, space, _ = label.partition(" ")
-        spans.append((f"{letter if level == 4 and space and len(letter) < 3 else '━'} ", item.style))
-        if named:
+        lettered = level > 2 and bool(space) and len(letter) < 3
+        spans.append((f"{letter if lettered else '━'} ", item.style))
+        if named and not lettered:
             spans.append((f"{label} ", "label"))
         spans.append((_reading_words(reading, level, crossed=crossed is not None) + gap, "text"))
     if level < 2:

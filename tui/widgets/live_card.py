@@ -105,7 +105,8 @@ def _high(live: LiveRun, width: int, rows: int) -> list[list[Piece]]:
     head = [(name if cell_len(name) <= room else fitted(name, room), "name"), ("   ", ""), (word, state.tone)]
     recipe = f"{recipe_line(run.recipe)} · {clean_line(run.model)} · {clean_line(run.dataset)}"
     if not live.warning:
-        return [head, _progress(run, width), _figures(run), [(recipe, "dim")]]
+        lines = [head, _progress(run, width), _figures(run), [(recipe, "dim")]]
+        return [line for line in lines if line]  # there are no figures yet
     warning = [(live.warning, _tone(live))]
     if rows == 3:
         return [head, [(_how_far(run, 21), "live"), ("   ", ""), *_figures(run)], warning]
@@ -114,7 +115,7 @@ def _high(live: LiveRun, width: int, rows: int) -> list[list[Piece]]:
 
 def _tone(live: LiveRun) -> str:
     found = FINDINGS.get(live.run.finding)
-    return "act" if live.rank == 0 else found[1] if found else "look"
+    return "act" if state_of(live.run).tone == "act" else found[1] if found and live.run.stalled is None else "look"
 
 
 def _how_far(run: "Run", width: int) -> str:
