@@ -165,6 +165,13 @@ def test_other_interfaces_are_warned_of(make_run: MakeRun, monkeypatch: pytest.M
     assert invoke("--port", "0") == (0, "") and len(seen) == 2
 
 
+def test_what_many_requests_wait_for_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    tell = serve._Telling()
+    for line in ("loading m", "loading m", "\x1b[2Jready", "loading m"):
+        tell(line)
+    assert capsys.readouterr().err == "loading m\nready\nloading m\n"
+
+
 def test_a_token_is_made_once_and_kept(home: Home, tmp_path: Path) -> None:
     token, file = read_or_make(home)
     assert len(token) > 30 and stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -22,7 +22,7 @@ from tui.text import clean
 if TYPE_CHECKING:
     from engine.inference.pool import ServerPool
     from engine.serving.answering import LookUp
-    from engine.serving.guard import Rules
+    from engine.serving.guard import App
     from engine.serving.offers import Offers
 
 app = typer.Typer()
@@ -98,6 +98,7 @@ def serve(
             fix="Install it with: pip install 'finetui[train]'",
         )
     from engine.inference.pool import ServerPool
+    from engine.serving.app import make_app
     from engine.serving.guard import Rules, is_loopback, rules_for
     from engine.serving.offers import Offers
     from engine.serving.running import listen_tcp, listen_unix
@@ -121,9 +122,10 @@ def serve(
                 "they send and the token itself cross the network unencrypted. Put a TLS proxy or an SSH tunnel before "
                 "it, and keep the token to those who may ask."
             )
-    pool = ServerPool(session.home, on_status=_say)
+    tell = _Telling()
+    pool = ServerPool(session.home, on_status=tell)
     try:
-        asyncio.run(_serve(session, pool, offers, rules, look_up, door, place))
+        asyncio.run(_serve(session, pool, offers, make_app(pool, offers, rules, look_up, tell), door, place, tell))
     finally:
         door.close()
         asyncio.run(pool.close())
@@ -135,31 +137,29 @@ async def _serve(
     session: Session,
     pool: "ServerPool",
     offers: "Offers",
-    rules: "Rules",
-    look_up: "LookUp | None",
+    api: "App",
     door: socket.socket,
     place: Place,
+    tell: "_Telling",
 ) -> None:
-    from engine.serving.app import make_app
     from engine.serving.running import serve as run
 
-    app = make_app(pool, offers, rules, look_up, _say)
     warming: list[asyncio.Task[None]] = []
 
     def ready() -> None:
         document = {"url": place.url, "token_file": str(place.token_file) if place.token_file else None}
         session.answer(document | {"models": offers.names}, lambda: _welcome(offers, place))
-        warming.append(asyncio.create_task(_warm(pool, offers)))
+        warming.append(asyncio.create_task(_warm(pool, offers, tell)))
 
     try:
-        await run(app, door, ready)
+        await run(api, door, ready)
     finally:
         for task in warming:
             task.cancel()
         await asyncio.gather(*warming, return_exceptions=True)
 
 
-async def _warm(pool: "ServerPool", offers: "Offers") -> None:
+async def _warm(pool: "ServerPool", offers: "Offers", tell: "_Telling") -> None:
     """Load every model now: the first who asks need not wait, and what cannot be loaded is known at once."""
     from engine.inference.pool import Sampling
 
@@ -169,9 +169,9 @@ async def _warm(pool: "ServerPool", offers: "Offers") -> None:
         async with aclosing(pool.answer(panes, [hello] * len(panes), Sampling(max_new_tokens=1))) as deltas:
             async for delta in deltas:
                 if delta.error:
-                    _say(f"{panes[delta.pane].label} cannot answer: {delta.error}")
+                    tell(f"{panes[delta.pane].label} cannot answer: {delta.error}")
     except FinetuiError as error:
-        _say(str(error))
+        tell(str(error))
     else:
         say("The models are loaded.")
 
@@ -202,6 +202,17 @@ def _url(host: str, port: int) -> str:
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
-def _say(line: str) -> None:
-    """For whoever runs the server; what models and requests bring cannot reach the terminal as it is."""
-    say(clean(line))
+class _Telling:
+    """Lines for whoever runs the server; what models and requests bring cannot reach the terminal as it is.
+
+    Requests that wait for one model say the same; that is shown once.
+    """
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, line: str) -> None:
+        shown = clean(line)
+        if shown != self._last:
+            self._last = shown
+            say(shown)
