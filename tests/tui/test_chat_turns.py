@@ -1,6 +1,7 @@
 """What is done with the turns of a chat: asked anew, in other words, forked, copied, compared, asked of others."""
 
 import base64
+from pathlib import Path
 
 import pytest
 from textual.widgets import Input
@@ -11,12 +12,16 @@ from engine.inference.client import Sampling
 from engine.inference.pool import Delta
 from engine.inference.presets import forget_preset, keep_preset, own_presets, presets, sampling_of
 from engine.inference.trust import Trust
+from engine.knowledge.library import KnowledgeLibrary
 from store import Store
 from store.records import Chat, Message
 from tests.tui.chats import ChatDriver, OpenChat, chat_opener, with_adapter
 from tests.tui.conftest import MakeApp
 from tests.tui.sample_runs import SampleRuns
+from tui.screens.arena import ArenaScreen
+from tui.screens.chat import ChatScreen
 from tui.screens.chat_settings import stops_of
+from tui.screens.suites import SuitesScreen
 from tui.widgets.chat_seats import Seat
 from tui.widgets.chat_turns import Answer, Stage, Turn
 from tui.widgets.conversation import Conversation
@@ -397,3 +402,47 @@ def test_no_control_character_is_drawn(evil: str) -> None:
         for width in (40, 100):
             text = "".join(text for line in turn_lines(turn, seats, width, against) for text, _ in line)
             assert "x" in text and text.isprintable()
+
+
+async def test_the_base_looks_in_notes_beside_the_base_without(
+    open_chat: OpenChat, two: SampleRuns, store: Store, tmp_path: Path
+) -> None:
+    notes = tmp_path / "guide.md"
+    notes.write_text("# Parcels\n\nA parcel to the moon takes nine days.\n", encoding="utf-8")
+    KnowledgeLibrary(store).add("notes", [notes])
+    async with open_chat() as chat:
+        driver = chat.driver
+        await driver.sees("A emoji-r16")
+        await driver.press("ctrl+k")
+        await driver.sees("Who looks in notes", "the base once more")
+        await driver.type("once more")
+        await driver.press("enter")
+        await driver.sees("Look in notes first")
+        await driver.type("notes 1")
+        await driver.press("enter")
+        await driver.sees("base + notes")
+        await chat.ask("How long does a parcel to the moon take")
+        await driver.wait(lambda: chat.pool.asked)
+        assert [("nine days" in asked(chat, pane)[0]) for pane in range(3)] == [False, False, True]
+        chat.pool.answer_whole("a", "b", "nine")
+        await driver.sees("▸ 1 passage  guide.md")
+        await settled(chat)
+        await driver.press("escape", "p")
+        await driver.sees("▾ 1 passage", "A parcel to the moon takes")
+        await driver.press("ctrl+n", "ctrl+o")
+        await driver.sees("Conversations")
+        await driver.press("enter")
+        await driver.sees("› How long", "base + notes")
+
+
+async def test_arena_and_suites_open_with_who_is_seated(open_chat: OpenChat, two: SampleRuns) -> None:
+    async with open_chat() as chat:
+        await chat.driver.sees("A emoji-r16")
+        for key, kind in (("ctrl+b", ArenaScreen), ("ctrl+t", SuitesScreen)):
+            await chat.driver.press(key)
+            await chat.driver.wait(lambda kind=kind: any(isinstance(one, kind) for one in chat.driver.app.screen_stack))
+            while len(chat.driver.app.screen_stack) > 1:
+                await chat.driver.app.pop_screen()
+        screen = chat.driver.app.screen
+        assert isinstance(screen, ChatScreen)
+        assert screen.models == ["base:starter", "r2emoji0000"]

@@ -255,7 +255,7 @@ in them. The model server starts with the first question. Conversations are kept
     # Other ways to ask
 
     @property
-    def _models(self) -> list[str]:
+    def models(self) -> list[str]:
         """Who is seated, as models are written everywhere."""
         return [seat.written for seat in self.seats if seat.written and seat.pane is not None]
 
@@ -263,13 +263,13 @@ in them. The model server starts with the first question. Conversations are kept
         """Vote on who is seated without knowing who answers."""
         from tui.screens.arena import ArenaScreen
 
-        self.app.push_screen(ArenaScreen(self._models))
+        self.app.push_screen(ArenaScreen(self.models))
 
     def action_suites(self) -> None:
         """Ask who is seated a whole prompt suite."""
         from tui.screens.suites import SuitesScreen
 
-        self.app.push_screen(SuitesScreen(self._models))
+        self.app.push_screen(SuitesScreen(self.models))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if not self.is_mounted or not self.finetui.is_ready:

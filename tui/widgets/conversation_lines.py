@@ -79,7 +79,7 @@ class _Drawn:
         else:
             lines = _answer_lines(answer, width)
         if answer is not None and answer.passages:
-            lines += _passage_lines(answer, width, unfolded=self.unfolded)
+            lines += _passage_lines(answer, self.turn.prompt, width, unfolded=self.unfolded)
         return lines
 
     def figures(self, seat: Seat) -> str:
@@ -142,10 +142,10 @@ def _answer_lines(answer: Answer | None, width: int) -> list[Line]:
     return lines
 
 
-def _passage_lines(answer: Answer, width: int, *, unfolded: bool) -> list[Line]:
+def _passage_lines(answer: Answer, question: str, width: int, *, unfolded: bool) -> list[Line]:
     from tui.widgets.knowledge_passages import passages_content
 
-    return _content_lines(passages_content(answer.passages, folded=not unfolded), width)
+    return _content_lines(passages_content(answer.passages, folded=not unfolded, question=question), width)
 
 
 def _markdown(text: str, width: int) -> list[Line]:
