@@ -127,6 +127,16 @@ def test_a_model_at_an_endpoint_answers_beside_the_runs(
     assert kept == [], "the key is nowhere on the disk"
 
 
+def test_a_suite_can_be_asked_beside_the_terminal(
+    cli: Cli, make_run: MakeRun, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run()
+    started: list[str] = []
+    monkeypatch.setattr("engine.suites.driver.start_driver", lambda _home, suite_run: started.append(suite_run))
+    told = cli("suites", "run", str(questions), "--run", "first", "--detach", "--json").json
+    assert started == [told["id"]] and cli("suites", "show", told["id"], "--json").json["state"] == "stopped"
+
+
 def test_every_command_has_an_example() -> None:
     command = typer.main.get_command(suites.app)
     assert isinstance(command, typer.core.TyperGroup)

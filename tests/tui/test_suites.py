@@ -151,6 +151,38 @@ async def test_answers_stand_side_by_side(open_suites: OpenSuites, asked: SuiteR
             await driver.sees("✗ The prompt is too long.", "colours", "One hundred Surely.")
 
 
+async def test_errors_of_a_run_that_is_over_are_asked_again(
+    open_suites: OpenSuites, asked: SuiteRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(home: Home, suite_run: str) -> None:
+        SuiteDir.of(home, suite_run).begin()
+        command = [sys.executable, "-m", "tests.engine.suite_stand_in", str(home.root), suite_run, "0"]
+        started.append(subprocess.Popen(command, cwd=SOURCE, start_new_session=True))
+
+    monkeypatch.setattr("engine.suites.driver.start_driver", start)
+    async with open_suites() as driver:
+        await driver.sees("first look")
+        await driver.press("tab", "enter")
+        await driver.sees("✓ done", "1 error")
+        await driver.press("R")
+        await driver.sees("✓ done", "emoji-r16")
+        await driver.sees_no("1 error")
+        assert started[0].wait(10) == 0
+
+
+@pytest.mark.parametrize("size", [(24, 6), (40, 12)])
+async def test_a_small_terminal_breaks_nothing(open_suites: OpenSuites, asked: SuiteRun, size: tuple[int, int]) -> None:
+    async with open_suites(size=size) as driver:
+        await driver.wait(lambda: not driver.app.screen.has_class("-no-runs") and "quest" in driver.text())
+        await driver.press("tab", "enter")
+        await driver.wait(lambda: isinstance(driver.app.screen, SuiteRunScreen))
+        await driver.wait(lambda: "done" in driver.text())
+        await driver.press("right_square_bracket", "f", "enter")
+        await driver.sees("prompt 1 of 3")
+
+
 async def test_words_and_categories_narrow_the_prompts(open_suites: OpenSuites, asked: SuiteRun) -> None:
     async with open_suites() as driver:
         await driver.sees("first look")

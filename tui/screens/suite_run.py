@@ -67,15 +67,16 @@ The run goes on without this screen. `R` asks what is missing and what ended in 
         self._show_head()
 
     def reload(self) -> None:
-        """Read the run anew, unless a reading is under way or it is over and was read since."""
-        over = self.taken is not None and str(self.taken.state.stage) == "done"
-        if not self.reading and not over:
+        """Read the run anew, unless a reading is under way."""
+        if not self.reading:
             self.reading = True
-            read = partial(read_run, self.services, self.suite_run)
+            read = partial(read_run, self.services, self.suite_run, self.taken)
             self.in_thread(read, self._show, group="suite-run", failed=self._failed)
 
     def _show(self, taken: TakenRun) -> None:
         self.reading = False
+        if taken is self.taken:
+            return
         self.taken = taken
         self._show_rows()
         self._show_head()
@@ -156,10 +157,6 @@ The run goes on without this screen. `R` asks what is missing and what ended in 
             find.action_close()
         else:
             super().action_back()
-
-    def action_resume_suite(self) -> None:
-        super().action_resume_suite()
-        self.taken = None  # read again, although it was over
 
     @on(FindLine.Changed)
     def _looked_for(self, event: FindLine.Changed) -> None:
