@@ -197,7 +197,7 @@ def _tls() -> "ssl.SSLContext":
 def _fields(sampling: Sampling) -> dict[str, Any]:
     """The sampling as fields of a request; what would change nothing is left out, since not every server knows it."""
     fields = sampling.fields()
-    idle = {"top_p": 1.0, "top_k": 0, "seed": None, "stop": []}
+    idle: dict[str, Any] = {"top_p": 1.0, "top_k": 0, "seed": None, "stop": []}
     return {name: value for name, value in fields.items() if name not in idle or value != idle[name]}
 
 

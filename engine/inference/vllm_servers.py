@@ -32,7 +32,10 @@ class VllmServers:
         self, panes: Sequence[Pane], conversations: Sequence[list[dict[str, str]]], sampling: Sampling
     ) -> AsyncGenerator[Chunk, None]:
         """The answers of `panes`, which share a server; vLLM puts them into one batch. Raises `FinetuiError`."""
-        server = await asyncio.to_thread(self._server, panes[0], rank_of(panes))
+        rank = rank_of(panes)
+        if not _serves(self._servers.get(panes[0].server), rank):
+            self._say("starting vLLM")
+        server = await asyncio.to_thread(self._server, panes[0], rank)
         client = RemoteClient(server.url, server.key)
         await self._ready(server, client)
         names = [await self._name(server, client, pane) for pane in panes]
@@ -68,12 +71,11 @@ class VllmServers:
             if self._closed:
                 raise FinetuiError("The model servers have been closed.")
             server = self._servers.get(pane.server)
-            if server is not None and server.alive and server.rank >= rank:
+            if server is not None and _serves(server, rank):
                 return server
             if server is not None:
                 rank = max(rank, server.rank)
                 server.stop()
-            self._say("starting vLLM")
             server = self._servers[pane.server] = VllmProcess(self._home, pane, rank)
             return server
 
@@ -113,6 +115,11 @@ class VllmServers:
                 await client.call("POST", "load_lora_adapter", {"lora_name": name, "lora_path": str(pane.adapter)})
             server.loaded.add(name)
         return name
+
+
+def _serves(server: VllmProcess | None, rank: int) -> bool:
+    """Whether it is alive and has room for adapters of `rank`."""
+    return server is not None and server.alive and server.rank >= rank
 
 
 async def _together(

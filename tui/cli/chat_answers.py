@@ -51,7 +51,7 @@ class Answer:
     error: str | None = None
 
     def document(self) -> dict[str, Any]:
-        known = {
+        known: dict[str, Any] = {
             "model": self.model,
             "run": self.run,
             "text": self.text,
