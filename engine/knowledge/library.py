@@ -102,8 +102,8 @@ class KnowledgeLibrary:
         knowledge.make(name)
         known = {source.path: source for source in knowledge.sources(name)}
         named = {str(path) for path in found.files}
-        for path in [path for path in known if path not in named and found.covers(path)]:
-            self._remove_source(report, path)
+        for gone in [path for path in known if path not in named and found.covers(path)]:
+            self._remove_source(report, gone)
         embeddings = embeddings or self.embeddings(name)
         share = 0.5 if embeddings is not None else 1.0
         with PdfReading() as pdf:

@@ -1,6 +1,7 @@
 """Files read as notes: what is text is read, what is not is named with its reason, and nothing hangs."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from engine.errors import BadInput, Cancelled
-from engine.knowledge import pdf as pdf_reading
 from engine.knowledge.finding import Found, find_files
 from engine.knowledge.html_text import text_of_html
 from engine.knowledge.note import Note, Unreadable
@@ -139,7 +139,7 @@ def test_pages_and_time_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     slow = tmp_path / "slow.py"
     slow.write_text("import sys, time\nfor line in sys.stdin:\n print('{\"page\": 7, \"text\": \"x\"}', flush=True)\n"
                     " time.sleep(60)\n")  # fmt: skip
-    monkeypatch.setattr(pdf_reading.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     (tmp_path / "python").write_text(f"#!/bin/sh\nexec python3 {slow}\n")
     (tmp_path / "python").chmod(0o755)
     with PdfReading(most_s=0.5) as pdfs:

@@ -96,6 +96,7 @@ async def test_what_files_hold_is_shown_as_it_is(
 ) -> None:
     async with make_app(size) as driver:
         await opened(driver)
+        await driver.sees("desk")
         await driver.press("enter", "G")
         await driver.sees("zebra" if size[0] > 40 else "odd")
         if size[0] > 40:

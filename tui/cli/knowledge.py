@@ -1,6 +1,6 @@
 """`finetui knowledge`: collections of notes that answers can be based on."""
 
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,9 +8,10 @@ import typer
 from engine.errors import BadInput, Cancelled
 from tui.cli.command import Session, command
 from tui.cli.datasets.working import Work, working
-from tui.cli.output import error_text, fields, paint, say, table
+from tui.cli.knowledge_words import passage_text, report_text
+from tui.cli.output import error_text, fields, say, table
 from tui.format import fmt_bytes, fmt_when
-from tui.text import clean, clean_line, shorten
+from tui.text import clean_line
 from tui.widgets.dataset_words import count_words
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from store.talk_records import Knowledge, Passage
 
 app = typer.Typer(help="Notes that answers can be based on: add, list, search, remove.", no_args_is_help=True)
-
-SHOWN = 10
-"""Skipped files that are listed."""
-SHOWN_LINES = 6
-"""Of a passage that was found."""
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the collection.")]
 
@@ -158,7 +154,7 @@ def search(
             "passages": [_passage_document(passage) for passage in answer.passages],
         },
         lambda: (
-            "\n\n".join(_passage_text(passage, query) for passage in answer.passages)
+            "\n\n".join(passage_text(passage, query) for passage in answer.passages)
             or f"Nothing in {clean_line(one.name)} has these words."
         ),
     )
@@ -204,7 +200,7 @@ def _answer(session: Session, library: "KnowledgeLibrary", report: "AddReport") 
         say(error_text(report.problem))
         say("The notes are found by their words; add them again to give them vectors.")
     document = _document(library, library.get(report.name)) | _report_document(report)
-    session.answer(document, lambda: _report_text(report))
+    session.answer(document, lambda: report_text(report))
     if report.problem is not None:
         raise typer.Exit(1)
 
@@ -264,43 +260,3 @@ def _passage_document(passage: "Passage") -> dict[str, Any]:
         "score": passage.score,
         "text": passage.text,
     }
-
-
-def _report_text(report: "AddReport") -> str:
-    parts = [
-        f"{count:,} {words}"
-        for count, words in (
-            (len(report.added), "new"),
-            (len(report.changed), "changed"),
-            (report.unchanged, "unchanged"),
-            (len(report.removed), "gone"),
-        )
-        if count
-    ]
-    lines = [
-        f"{clean_line(report.name)}: {', '.join(parts) or 'no files'}; {count_words(report.passages, 'passage')} read."
-    ]
-    if report.vectors:
-        lines.append(f"{count_words(report.vectors, 'passage')} can be found by meaning.")
-    lines += [f"{paint('!', 'yellow')} {clean_line(one.path)} {clean_line(one.why)}" for one in report.partial]
-    if report.skipped:
-        lines.append(f"Not read: {count_words(len(report.skipped), 'file')}.")
-        lines += [f"  {clean_line(one.path)} {clean_line(one.why)}" for one in report.skipped[:SHOWN]]
-        more = len(report.skipped) - SHOWN
-        lines += [f"  and {more:,} more; --json lists them"] if more > 0 else []
-    return "\n".join(lines)
-
-
-def _passage_text(passage: "Passage", query: str) -> str:
-    """Where it is from, its heading, and its first lines with the words that were looked for."""
-    from store.knowledge_words import matches
-
-    place = passage.about.get("page") or passage.about.get("line")
-    kind = "page" if "page" in passage.about else "line"
-    where = f"{clean_line(PurePath(passage.source).name)}" + (f", {kind} {place}" if place else "")
-    lines = [line for line in clean(passage.text).splitlines() if line.strip()]
-    shown = "\n".join(f"  {shorten(line, 400)}" for line in lines[:SHOWN_LINES])
-    for start, end in reversed(matches(shown, query)):
-        shown = shown[:start] + paint(shown[start:end], "bold") + shown[end:]
-    more = f"\n  {paint(f'{len(lines) - SHOWN_LINES} more lines', 'dim')}" if len(lines) > SHOWN_LINES else ""
-    return f"{paint(where, 'green')}  {clean_line(passage.title)}\n{shown}{more}"

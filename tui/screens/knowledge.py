@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 FOUND = 8
 """Passages that a tried search shows."""
+FOUND_LINES = 8
+"""Of each of them."""
 SHOWN = 40
-"""Passages of a file that are shown."""
+"""Passages of a file that are shown, whole."""
 
 EMPTY = """\
 No notes yet.
@@ -212,7 +214,8 @@ collection or the file under the cursor. Files on disk are never touched.
         self._show_passages(f"best of {clean_line(name)}, {how}{problem}", answer.passages, question)
 
     def _show_passages(self, about: str, passages: "list[Passage]", question: str) -> None:
-        parts = [passage_content(passage, question) for passage in passages[:SHOWN]]
+        lines = FOUND_LINES if question else None
+        parts = [passage_content(passage, question, lines=lines) for passage in passages[:SHOWN]]
         if len(passages) > SHOWN:
             parts.append(Content(f"and {count_words(len(passages) - SHOWN, 'more passage')}").stylize("$text-muted"))
         self.query_one("#about", Static).update(Content(about))

@@ -69,7 +69,7 @@ class KnowledgePassages(Static, can_focus=True):
     KnowledgePassages.-none { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,space", "toggle", "passages", id="passages.toggle", tooltip="Show the passages, or fold them"),
+        Binding("enter,space", "unfold", "passages", id="passages.toggle", tooltip="Show the passages, or fold them"),
     ]
 
     def __init__(self, passages: "Sequence[Passage]" = (), question: str = "", *, id: str | None = None) -> None:
@@ -87,13 +87,13 @@ class KnowledgePassages(Static, can_focus=True):
         self.folded = True
         self._draw()
 
-    def action_toggle(self) -> None:
+    def action_unfold(self) -> None:
         """Show the passages, or fold them."""
         self.folded = not self.folded
         self._draw()
 
     def on_click(self) -> None:
-        self.action_toggle()
+        self.action_unfold()
 
     def _draw(self) -> None:
         self.set_class(not self._passages, "-none")
