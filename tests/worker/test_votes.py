@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_exported_votes_train_with_dpo(chat_model: Path, home: Home, tmp_path: P
     store = open_store(home.ensure().db)
     library = DatasetLibrary(home, store)
     dataset = library.import_file(file, shape="preference", validation=0.25)
-    recipe = {"objective": "dpo", "beta": 0.5, "lora_dropout": 0.0, "learning_rate": 1e-2}
+    recipe: dict[str, Any] = {"objective": "dpo", "beta": 0.5, "lora_dropout": 0.0, "learning_rate": 1e-2}
     run = make_run(tmp_path / "run", chat_model, max_steps=2, eval_steps=2, **recipe)
     shutil.copy(library.path(dataset.id), run.path / "dataset" / "data.parquet")
     trainer = built(run).trainer

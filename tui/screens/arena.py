@@ -32,7 +32,7 @@ What shall they be asked?
 Type a prompt and press Enter, or press esc, then P for a suite of prompts.
 Two models answer, and you say which answer is better. Who it was is told afterwards."""
 ALL_JUDGED = """\
-Every pair has been judged by {criterion}.
+Every pair has been judged by {criterion}, or skipped.
 
 L shows the leaderboard, c judges by another criterion,
 p asks a prompt of your own, P takes another suite, m other models."""
