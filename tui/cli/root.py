@@ -7,20 +7,26 @@ import typer
 
 from tui.cli import (
     alerts,
+    arena,
     chat,
     costs,
     datasets,
     demo,
     doctor,
     estimate,
+    judge,
+    knowledge,
     models,
     open_run,
     presets,
     queue,
     runs,
+    serve,
     storage,
+    suites,
     sweeps,
     train,
+    votes,
 )
 from tui.cli.command import HomeOption
 from tui.cli.output import tolerate_encodings
@@ -41,7 +47,10 @@ def root(home: HomeOption = None) -> None:
     """Fine-tune language models from the terminal. `finetui` alone opens the app."""
 
 
-for group in (demo.app, open_run.app, doctor.app, train.app, estimate.app, sweeps.starting, chat.app, costs.app):
+for group in (
+    *(demo.app, open_run.app, doctor.app, train.app, estimate.app, sweeps.starting),
+    *(chat.app, serve.app, judge.app, costs.app),
+):
     app.add_typer(group)
 for name, module in {
     "models": models,
@@ -51,6 +60,10 @@ for name, module in {
     "queue": queue,
     "alerts": alerts,
     "sweeps": sweeps,
+    "suites": suites,
+    "knowledge": knowledge,
+    "arena": arena,
+    "votes": votes,
     "store": storage,
 }.items():
     app.add_typer(module.app, name=name)
