@@ -10,6 +10,7 @@ from typing import Any
 from engine.inference.pool import Delta, Pane, Sampling, ServerPool
 from engine.inference.trust import Trust
 from engine.runs.rundir import RunDir, write_json
+from store import Store
 from store.records import Run
 from tests.tui.conftest import Driver, MakeApp
 from tests.tui.sample_runs import SampleRuns
@@ -107,3 +108,27 @@ def with_adapter(runs: SampleRuns, run_id: str, name: str, model: str = "starter
     folder.adapter.mkdir()
     (folder.adapter / "adapter_model.safetensors").touch()
     return run
+
+
+async def talk(chat: ChatDriver, *questions: str) -> None:
+    """Ask these, one after the other; the base answers `base QUESTION`, the adapter `adapter QUESTION`."""
+    for question in questions:
+        await chat.ask(question)
+        chat.pool.answer_whole(f"base {question}", f"adapter {question}")
+        await chat.driver.sees(f"adapter {question}")
+        await settled(chat)
+
+
+async def settled(chat: ChatDriver) -> None:
+    """Wait until nobody answers any more."""
+    await chat.driver.wait(lambda: "esc stop" not in chat.driver.text().splitlines()[-1] and chat.pool.script.empty())
+    await chat.driver.wait(lambda: len(chat.pool.asked) == chat.pool.closed)
+
+
+def asked(chat: ChatDriver, pane: int = 0) -> list[str]:
+    """What a pane was told the last time."""
+    return [message["content"] for message in chat.pool.asked[-1][1][pane]]
+
+
+def texts(store: Store, chat_id: str) -> list[str]:
+    return [message.text for message in store.chats.messages(chat_id)]

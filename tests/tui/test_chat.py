@@ -10,9 +10,7 @@ from store.records import Chat, Message
 from tests.tui.chats import OpenChat, chat_opener, with_adapter
 from tests.tui.conftest import MakeApp
 from tests.tui.sample_runs import SampleRuns
-from tui.widgets.chat_turns import Answer, Stage, Turn, messages_for, turns_of
 from tui.widgets.conversation import Conversation
-from tui.widgets.conversation_lines import columns_of
 from tui.widgets.prompt import Prompt
 
 
@@ -299,27 +297,3 @@ async def test_a_long_answer_follows_the_end(open_chat: OpenChat, two: SampleRun
         )
         await chat.driver.pilot.pause(0.3)
         assert "the very last" not in chat.driver.text()
-
-
-def test_a_model_is_told_only_what_it_answered_itself() -> None:
-    stopped, failed = Answer("par", Stage.STOPPED), Answer("", Stage.FAILED, error="no")
-    turns = [Turn("one", {0: Answer("1", Stage.DONE)}), Turn("two", {0: failed, 1: stopped}), Turn("three", {})]
-    assert [m["content"] for m in messages_for(turns, 0, "")] == ["one", "1", "three"]
-    assert [m["content"] for m in messages_for(turns, 1, "s")] == ["s", "two", "par", "three"]
-
-
-def test_the_later_of_two_stored_answers_counts() -> None:
-    stored = [
-        Message("c", 0, -1, "user", "q", 1.0),
-        Message("c", 1, 0, "assistant", "old", 1.0, 1),
-        Message("c", 2, 0, "assistant", "new", 1.0),
-    ]
-    (turn,) = turns_of(stored)
-    assert (turn.answers[0].text, turn.answers[0].stage) == ("new", Stage.STOPPED)
-
-
-def test_columns_share_the_width_or_are_stacked() -> None:
-    assert columns_of(118, 3) == [37, 37, 38]
-    assert columns_of(78, 2) == [37, 38]
-    assert columns_of(78, 3) == []
-    assert columns_of(20, 1) == [20]
