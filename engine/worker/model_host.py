@@ -75,7 +75,8 @@ class ModelHost:
     async def add_adapter(self, name: str, folder: Path) -> Trust:
         """Load an adapter, or find it loaded; what was checked of it. Raises `LoadError`."""
         with self.in_use():
-            return await self._call(lambda: self._add_adapter(name, folder))
+            trust: Trust = await self._call(lambda: self._add_adapter(name, folder))
+            return trust
 
     async def remove_adapter(self, name: str) -> None:
         """Unload an adapter. Raises `KeyError` where there is none."""

@@ -6,7 +6,7 @@ list of one each, and choice `i` of the answer is model `i`.
 
 import json
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class AnswerRequest:
     """A request for answers: `prompts` has one for each of `models`, a conversation or, to go on from, plain text."""
 
     models: list[str]
-    prompts: list[Conversation] | list[str]
+    prompts: Sequence[Conversation | str]
     sampling: Sampling
     max_new_tokens: int
     stop: tuple[str, ...]
@@ -74,7 +74,7 @@ def parse_completion(body: bytes, known: Collection[str]) -> AnswerRequest:
 
 
 def _request(
-    data: dict[str, Any], models: list[str], prompts: list[Conversation] | list[str], *, chat: bool
+    data: dict[str, Any], models: list[str], prompts: Sequence[Conversation | str], *, chat: bool
 ) -> AnswerRequest:
     options = data.get("stream_options")
     seed = data.get("seed")

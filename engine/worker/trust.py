@@ -123,7 +123,8 @@ def merged_agrees(model: Any, name: str) -> bool | None:
 
 def _base_matches(shelf: AdapterShelf, folder: Path, warnings: list[str]) -> bool | None:
     config = read_adapter(folder)
-    recorded = (read_json(RunDir(folder.parent).inputs) or {}).get("model") or {}
+    recorded = _inputs(RunDir(folder.parent)).get("model")
+    recorded = recorded if isinstance(recorded, dict) else {}
     trained_on = str(recorded.get("path") or config.get("base_model_name_or_path") or "")
     if not trained_on:
         return None
@@ -160,7 +161,14 @@ def _template_matches(template: Any, folder: Path, tokenizer: Any, warnings: lis
 
 
 def _hash_at_launch(run: RunDir) -> str | None:
-    return (read_json(run.inputs) or {}).get("template_hash") or None
+    recorded = _inputs(run).get("template_hash")
+    return recorded if isinstance(recorded, str) and recorded else None
+
+
+def _inputs(run: RunDir) -> dict[str, Any]:
+    """What the run's folder says it was made of; empty where the adapter does not lie in one."""
+    inputs = read_json(run.inputs)
+    return inputs if isinstance(inputs, dict) else {}
 
 
 def _hash_at_end(run: RunDir) -> str | None:

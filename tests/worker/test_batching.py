@@ -160,13 +160,16 @@ def test_a_row_that_does_not_fit_alone_gets_an_error_and_the_next_an_answer() ->
 
 def test_another_failure_is_the_error_of_its_batch_alone() -> None:
     model, rows = Model(), Rows()
+    broken = True
 
-    def broken(batch: Sequence[LiveRow]) -> None:
-        model.answer = real  # type: ignore[method-assign]
-        raise ValueError("shapes do not match")
+    def answer(batch: Sequence[LiveRow]) -> None:
+        nonlocal broken
+        if broken:
+            broken = False
+            raise ValueError("shapes do not match")
+        model.answer(batch)
 
-    real, model.answer = model.answer, broken  # type: ignore[method-assign]
-    scheduler = Scheduler(lambda batch: model.answer(batch), model.release)
+    scheduler = Scheduler(answer, model.release)
     scheduler.start()
     scheduler.submit(rows.make(2))
     assert ["shapes do not match" in str(result.error) for result in rows.wait(2)] == [True, True]

@@ -234,7 +234,7 @@ def test_requests_that_wait_share_a_batch_and_the_short_one_is_not_kept_waiting(
         ended.append(tokens)
 
     def waiting(count: int) -> bool:
-        return (server.health() or {})["waiting_rows"] == count
+        return bool((server.health() or {})["waiting_rows"] == count)
 
     before = {"models": ["base"] * 32, "messages": HELLO, "max_tokens": 230, "stream": True}
     with (
