@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from engine.home import Home
 from engine.inference.pool import Delta, Pane, Sampling, ServerPool
+from engine.inference.trust import Trust
 from engine.runs.rundir import RunDir
 from store import open_store
 from store.talk_records import Winner
@@ -208,3 +210,12 @@ def test_without_vllm_it_is_said_how_to_install_it(
     monkeypatch.setenv("PATH", "/nowhere")
     failed = cli("chat", "--run", "first", "--engine", "vllm", "--prompt", "hi")
     assert failed.status == 1 and "pip install vllm" in failed.stderr
+
+
+def test_what_is_known_of_an_adapter_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    known = Trust(True, True, 3.14, True, ())
+    pool = SimpleNamespace(trust=lambda pane: known if pane.run_id else None)
+    seats = [seat("base"), seat("demo", "r1")]
+    chat._say_trust(cast(ServerPool, pool), seats)
+    chat._say_trust(cast(ServerPool, pool), lettered(seats))
+    assert capsys.readouterr().err == "demo: adapter on (Δ 3.1)\n"

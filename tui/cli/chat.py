@@ -12,7 +12,7 @@ from engine.errors import BadInput, FinetuiError, NotFound
 from tui.cli.blind import ask_for_vote, check_votable, lettered, voter_name, who_was_who
 from tui.cli.chat_answers import Answer, Seat, answers_to, begin, show_text
 from tui.cli.command import Session, command
-from tui.cli.output import Progress, paint
+from tui.cli.output import Progress, paint, say
 from tui.cli.runs.finding import found
 from tui.text import clean, clean_line
 
@@ -194,6 +194,7 @@ def _chat(
                     show_text(paint(f"> {clean(prompt)}", "bold") + "\n")
                 answering = answers_to(pool, seats, conversations, sampling, progress, show=not session.as_json)
                 said.append(asyncio.run(answering))
+            _say_trust(pool, seats)
             return said
         finally:
             asyncio.run(pool.close())
@@ -203,12 +204,24 @@ def _converse(pool: "ServerPool", seats: list[Seat], sampling: "Sampling", syste
     """Turns until Ctrl-D. Each model keeps to its own answers."""
     conversations = [begin(system) for _ in seats]
     show_text(f"{', '.join(clean(seat.pane.label) for seat in seats)}. Ctrl-D ends.\n")
+    first = True
     while text := _next_question():
         for conversation in conversations:
             conversation.append({"role": "user", "content": text})
         answers = asyncio.run(answers_to(pool, seats, conversations, sampling, progress, show=True))
         for conversation, answer in zip(conversations, answers, strict=True):
             conversation.append({"role": "assistant", "content": answer.text})
+        if first:
+            _say_trust(pool, seats)
+        first = False
+
+
+def _say_trust(pool: "ServerPool", seats: Sequence[Seat]) -> None:
+    """What the adapters' loading has shown, on stderr: whether each is on, and whether it is on its own base."""
+    for seat in seats:
+        trust = pool.trust(seat.pane)
+        if trust is not None and not seat.label:
+            say(f"{clean_line(seat.pane.label)}: {clean_line(trust.words())}")
 
 
 def _converse_blind(
