@@ -1,5 +1,6 @@
 """What is kept of chats and beside them: their history, ways of sampling, who is seated and with which notes."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from engine.inference.presets import forget_preset, keep_preset, own_presets, pr
 from engine.knowledge.library import KnowledgeLibrary
 from store import Store
 from store.records import Chat, Message
-from tests.tui.chats import OpenChat, asked, chat_opener, settled, talk, texts, with_adapter
+from tests.tui.chats import ChatDriver, OpenChat, asked, chat_opener, settled, talk, texts, with_adapter
 from tests.tui.conftest import MakeApp
 from tests.tui.sample_runs import SampleRuns
 from tui.screens.arena import ArenaScreen
@@ -189,12 +190,16 @@ async def test_the_base_looks_in_notes_beside_the_base_without(
         await driver.sees("› How long", "base + notes")
 
 
+def shows(chat: ChatDriver, kind: type) -> bool:
+    return any(isinstance(one, kind) for one in chat.driver.app.screen_stack)
+
+
 async def test_arena_and_suites_open_with_who_is_seated(open_chat: OpenChat, two: SampleRuns) -> None:
     async with open_chat() as chat:
         await chat.driver.sees("A emoji-r16")
         for key, kind in (("ctrl+b", ArenaScreen), ("ctrl+t", SuitesScreen)):
             await chat.driver.press(key)
-            await chat.driver.wait(lambda kind=kind: any(isinstance(one, kind) for one in chat.driver.app.screen_stack))
+            await chat.driver.wait(partial(shows, chat, kind))
             while len(chat.driver.app.screen_stack) > 1:
                 await chat.driver.app.pop_screen()
         screen = chat.driver.app.screen
