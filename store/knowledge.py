@@ -9,7 +9,7 @@ from typing import Any
 
 from store.connection import Database
 from store.errors import StoreError
-from store.knowledge_words import match_expression
+from store.knowledge_words import match_expression, plain, words_of
 from store.talk_records import Knowledge, Passage
 
 TITLE_WEIGHT = 3.0
@@ -166,7 +166,7 @@ class KnowledgeStore:
 
         How rare a word is, is counted over all collections.
         """
-        expression = match_expression(question)
+        expression = match_expression(question, self._passages_with(words_of(question)))
         collections = self._keys(names)
         if not expression or not collections or limit < 1:
             return []
@@ -179,6 +179,18 @@ class KnowledgeStore:
             (expression, *collections, limit),
         )
         return [(key, -rank) for key, rank in rows]
+
+    def _passages_with(self, words: Sequence[str]) -> dict[str, int]:
+        """How many passages have each word."""
+        self._database.all(
+            "CREATE VIRTUAL TABLE IF NOT EXISTS temp.passage_terms USING fts5vocab('main', 'passage_words', 'row')"
+        )
+        counts = dict(
+            self._database.all(
+                f"SELECT term, doc FROM temp.passage_terms WHERE term IN ({_marks(words)})", [plain(w) for w in words]
+            )
+        )
+        return {word: counts.get(plain(word), 0) for word in words}
 
     def by_scores(self, scores: Sequence[tuple[int, float]]) -> list[Passage]:
         """The passages with these keys, in this order; those that went meanwhile are left out."""

@@ -2,12 +2,17 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 MOST_WORDS = 32
 """A long prompt is looked up by so many of its words: the longest, which are the rarest by and large."""
 LEAST_PREFIX = 4
 """Letters that the start of a word needs to stand for all words that begin with it."""
+
+MOST_MATCHES = 2_500
+"""So many passages are ranked, about: words in more of them than that are left to the rarer words beside them."""
+COMMON = 300
+"""A word that is in more passages than that is found often enough without others that begin like it."""
 
 _WORD = re.compile(r"[^\W_]+")
 _ENDINGS = ("ings", "ing", "ies", "es", "ed", "s")
@@ -36,16 +41,23 @@ def words_of(question: str) -> list[str]:
     return said
 
 
-def match_expression(question: str) -> str:
+def match_expression(question: str, passages_with: Mapping[str, int] | None = None) -> str:
     """`question` as an FTS5 expression: its words quoted and joined by OR; empty where it has none.
 
     A word also stands for those that begin as it does, without its ending: `resetting` finds `reset`. One that is
-    there as it was typed counts twice.
+    there as it was typed counts twice. `passages_with` tells how many passages have a word: what is everywhere says
+    little and costs most, so the rare words go first and the common ones only as far as `MOST_MATCHES` reaches.
     """
-    terms = []
-    for word in words_of(question):
+    known = passages_with or {}
+    terms: list[str] = []
+    left = MOST_MATCHES
+    for word in sorted(words_of(question), key=lambda word: known.get(word, 0)):
+        count = known.get(word, 0)
+        if terms and count > left:
+            break
+        left -= count
         terms.append(f'"{word}"')
-        if start := _start_of(word):
+        if count <= COMMON and (start := _start_of(word)):
             terms.append(f'"{start}"*')
     return " OR ".join(terms)
 
@@ -53,8 +65,8 @@ def match_expression(question: str) -> str:
 def matches(text: str, question: str) -> list[tuple[int, int]]:
     """Where `text` has words of `question`: start and end of each, in order, as the search takes them for the same."""
     words = words_of(question)
-    whole = {_plain(word) for word in words}
-    starts = tuple(_plain(start) for start in map(_start_of, words) if start)
+    whole = {plain(word) for word in words}
+    starts = tuple(plain(start) for start in map(_start_of, words) if start)
     return [found.span() for found in _WORD_WITH_MARKS.finditer(text) if _is_one(found.group(), whole, starts)]
 
 
@@ -62,11 +74,11 @@ _WORD_WITH_MARKS = re.compile("[^\\W_][^\\W_\u0300-\u036f]*(?:[\u0300-\u036f]+[^
 
 
 def _is_one(word: str, whole: Iterable[str], starts: tuple[str, ...]) -> bool:
-    plain = _plain(word)
-    return plain in whole or (bool(starts) and plain.startswith(starts))
+    bare = plain(word)
+    return bare in whole or (bool(starts) and bare.startswith(starts))
 
 
-def _plain(word: str) -> str:
+def plain(word: str) -> str:
     """`word` in lower case without diacritics, as the index has it."""
     parts = unicodedata.normalize("NFD", word.lower())
     return "".join(part for part in parts if not unicodedata.combining(part))
