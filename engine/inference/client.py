@@ -157,7 +157,7 @@ class ModelClient:
     def _client(self, timeout_s: float | None) -> "httpx.AsyncClient":
         import httpx
 
-        transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
+        transport = httpx.AsyncHTTPTransport(uds=str(self._socket), verify=False)  # no TLS: no certificates to read
         return httpx.AsyncClient(
             transport=transport, base_url="http://finetui", timeout=httpx.Timeout(timeout_s, connect=SHORT_S)
         )
