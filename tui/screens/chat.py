@@ -156,8 +156,10 @@ in them. The model server starts with the first question. Conversations are kept
             self._send(event.text)
 
     def _show_trust(self) -> None:
-        pool = self.services.pool
-        known = {seat.place: pool.trust(seat.pane) for seat in self.seats if seat.pane is not None}
+        known = {}
+        if self._turns:  # before that nothing is loaded, and the pool need not be imported
+            pool = self.services.pool
+            known = {seat.place: pool.trust(seat.pane) for seat in self.seats if seat.pane is not None}
         trust = {place: found for place, found in known.items() if found is not None}
         self.query_one(PaneHeads).show(self.seats, trust)
         warnings = warnings_of(self.seats, trust)
