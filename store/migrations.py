@@ -368,7 +368,7 @@ def m008_what_comes_of_talking(db: "sqlite_utils.Database") -> None:
         db.execute(statement)
 
 
-def m009_whose_vectors_passages_have(db: "sqlite_utils.Database") -> None:
+def m010_whose_vectors_passages_have(db: "sqlite_utils.Database") -> None:
     """A question is embedded by the model that embedded the passages: the collection remembers which that is."""
     # JSON: the address, the model and the name of the variable with the key, never the key; empty without vectors.
     db.execute("ALTER TABLE knowledge ADD COLUMN embeddings TEXT NOT NULL DEFAULT ''")
@@ -418,7 +418,7 @@ STEPS: tuple[Step, ...] = (
     m007_values_to_choose_from,
     m008_what_comes_of_talking,
     m009_conversations_to_find_again,
-    m009_whose_vectors_passages_have,
+    m010_whose_vectors_passages_have,
 )
 
 
