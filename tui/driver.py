@@ -25,7 +25,7 @@ class TerminalDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         use_stand_ins(self._file)
-        super().start_application_mode()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def run_input_thread(self) -> None:
         """Read keys until the app ends or the terminal is gone; the app ends with it."""

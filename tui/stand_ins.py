@@ -2,6 +2,7 @@
 
 import codecs
 import unicodedata
+from io import TextIOWrapper
 from typing import Final, TextIO
 
 from rich.cells import cell_len
@@ -41,12 +42,11 @@ _UPPER: Final = 0b00011011
 """The four upper of a braille cell's eight dots; a cell's character is 0x2800 and a bit a dot."""
 
 
-def use_stand_ins(file: TextIO) -> None:
+def use_stand_ins(file: TextIO | None) -> None:
     """Let `file` write a stand-in wherever its encoding has no such character. UTF-8 has them all."""
     codecs.register_error(HANDLER, _replace)
-    reconfigure = getattr(file, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors=HANDLER)
+    if isinstance(file, TextIOWrapper):
+        file.reconfigure(errors=HANDLER)
 
 
 def stand_in(character: str) -> str:

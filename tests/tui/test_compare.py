@@ -370,6 +370,16 @@ async def test_answers_side_by_side(make_app: MakeApp, runs: SampleRuns) -> None
         assert pane.display
 
 
+async def test_a_long_name_over_answers_stays_on_its_line(make_app: MakeApp, runs: SampleRuns) -> None:
+    runs.add(OLD, "short")
+    runs.add(NEW, "a-name-" * 9)
+    async with make_app((120, 36)) as driver:
+        await compare(driver, OLD, NEW)
+        await driver.press("right_square_bracket", "right_square_bracket")
+        await driver.sees("A short  baseline")
+        assert "B a-name-a-name" in driver.line("A short  baseline")
+
+
 async def test_without_answers_it_is_said_where_they_come_from(make_app: MakeApp, many: list[str]) -> None:
     async with make_app((80, 24)) as driver:
         await compare(driver, *many[:2])

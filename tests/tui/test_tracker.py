@@ -3,7 +3,6 @@
 import pytest
 
 from tests.tui.conftest import MakeApp
-from tui import tracker
 from tui.app import FinetuiApp
 from tui.tracker import KEY_S, PATIENCE_S, RunTracker
 
@@ -29,8 +28,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(tracker.time, "monotonic", made.monotonic)
-    monkeypatch.setattr(tracker.asyncio, "sleep", made.sleep)
+    monkeypatch.setattr("tui.tracker.time.monotonic", made.monotonic)
+    monkeypatch.setattr("tui.tracker.asyncio.sleep", made.sleep)
     return made
 
 

@@ -11,6 +11,7 @@ from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from tui.text import shorten
 from tui.widgets.compare_pane import ComparePane, neighbour
 from tui.widgets.lanes import Compared, Eyes, Lane
 from tui.widgets.row_list import Cells, RowList, fitted
@@ -206,10 +207,11 @@ class CompareSamples(ComparePane):
         if way == "base" and asked.base is not None:
             head.append(Content.assemble(("base model  ", "$text-primary"), asked.base))
         self.query_one("#asked", Static).update(Content("\n").join(head))
+        wide = self.size.width if self.has_class("-narrow") else (self.size.width - PROMPTS) // len(shown)
         for place, column in enumerate(self.query("#columns Static").results(Static)):
             column.display = place < len(shown)
             if place < len(shown):
-                column.update(self._column(asked, shown[place], way))
+                column.update(self._column(asked, shown[place], way, wide))
 
     def _lanes_shown(self, found: Compared) -> list[Lane]:
         """As many runs as there is room for: the baseline, and those around the run at the cursor."""
@@ -222,13 +224,13 @@ class CompareSamples(ComparePane):
         start = max(0, min(at - room // 2, len(others) - room))
         return first + others[start : start + room]
 
-    def _column(self, asked: Asked, lane: Lane, way: str) -> Content:
+    def _column(self, asked: Asked, lane: Lane, way: str, width: int) -> Content:
         """One answer under its run's name, and how it compares."""
         run_id = lane.run.id
         style = f"bold reverse {lane.color}" if run_id == self._eyes.current else f"bold {lane.color}"
-        parts: list[Content | tuple[str, str]] = [(f" {lane.letter} {lane.short} ", style)]
-        if run_id == self._eyes.baseline:
-            parts.append((" baseline", MUTED))
+        told = " baseline" if run_id == self._eyes.baseline else ""
+        name = shorten(lane.short, max(8, width - len(lane.letter) - len(told) - 6))
+        parts: list[Content | tuple[str, str]] = [(f" {lane.letter} {name} ", style), (told, MUTED)]
         if run_id not in asked.answers:
             return Content.assemble(*parts, "\n", ("was not asked this", MUTED))
         step, answer = asked.answers[run_id]
