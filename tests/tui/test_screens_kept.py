@@ -87,3 +87,16 @@ async def test_a_mode_that_was_there_before_is_shown_at_once(
 
 def _is_shown(driver: Driver) -> bool:
     return not driver.app._batch_count
+
+
+async def test_a_preview_that_was_put_off_is_there_on_coming_back(
+    make_app: MakeApp, filled: SampleRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.screens.run_list.PREVIEW_S", 0.3)
+    async with make_app() as driver:
+        await driver.sees("emoji-next", "no loss yet", "step 0")
+        await driver.press("down", "down")
+        await goes(driver, "2", "datasets")
+        await driver.pilot.pause(0.5)
+        await goes(driver, "1", "runs")
+        await driver.sees("step 42/60")

@@ -181,7 +181,10 @@ class RunList(RunActions):
 
     def _read_preview(self) -> None:
         run = self.current_run
-        if run is None or self._preview is None or not self._preview.display or not self.is_current:
+        if run is None or self._preview is None or not self._preview.display:
+            return
+        if not self.is_current:
+            self._missed = True
             return
         self._previewed = run.id, time.monotonic()
         read = partial(_read_preview, self.services.store, run.id, self._preview.columns)
