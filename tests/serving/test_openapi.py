@@ -27,6 +27,8 @@ def map_body(context: HookContext, body: Any) -> Any:
         for name in ("model", "model_id"):
             if isinstance(body.get(name), str) and len(body[name]) % 2 == 0:
                 body[name] = "base+notes"
+                if "messages" in body or "prompt" in body:
+                    body["stream"] = len(body) % 2 == 0
     return body
 
 
