@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 100
 """So many are read at once."""
+
+TALKING = (
+    ("Arena", "ctrl+b in the chat", "tui.screens.arena", "ArenaScreen"),
+    ("Prompt suites", "ctrl+t in the chat", "tui.screens.suites", "SuitesScreen"),
+    ("Notes", "what a chat can look things up in", "tui.screens.knowledge", "KnowledgeScreen"),
+)
+"""Screens of the chat's mode: title, where else they are reached, module, class."""
 
 
 class ScreenCommands(Provider):
@@ -36,6 +44,8 @@ class ScreenCommands(Provider):
         for number, (mode, title) in enumerate(MODE_TITLES.items(), 1):
             yield f"Go to {title}", f"key {number}", partial(self.app.run_action, f"mode('{mode}')", self.app)
         yield "Go to Sweeps", "key w on the queue", partial(self.app.post_message, OpenSweeps())
+        for title, about, module, name in TALKING:
+            yield f"Go to {title}", about, partial(_open, cast("FinetuiApp", self.app), module, name)
 
     async def discover(self) -> Hits:
         for title, about, command in self._commands():
@@ -47,6 +57,12 @@ class ScreenCommands(Provider):
             score = matcher.match(title)
             if score > 0:
                 yield Hit(score, matcher.highlight(title), command, title, about)
+
+
+async def _open(app: "FinetuiApp", module: str, name: str) -> None:
+    if app.current_mode != "chat":
+        await app.switch_mode("chat")
+    await app.push_screen(getattr(import_module(module), name)())
 
 
 class RunCommands(Provider):
