@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.arena.ratings import Rating
     from store import Store
 
-BAR, WIDE_BAR = 19, 40
+BAR, WIDE_BAR = 19, 34
 WIDE = 120
 """From this width on bars are longer, and the figures beside them are whole."""
 EVERYBODY = ""
