@@ -43,6 +43,15 @@ async def test_base_and_newest_adapter_answer_side_by_side(open_chat: OpenChat, 
         assert "› reset my password 123" in driver.text()
 
 
+async def test_keys_that_come_in_one_go_are_sent_whole(open_chat: OpenChat, two: SampleRuns) -> None:
+    async with open_chat() as chat:
+        await chat.driver.sees("A emoji-r16  ✓ adapter on starter")
+        for key in ("h", "e", "y", "ctrl+j", "y", "o", "u", "enter"):
+            chat.driver.app.simulate_key(key)
+        await chat.driver.wait(lambda: chat.pool.asked)
+        assert chat.pool.asked[0][1][0] == [{"role": "user", "content": "hey\nyou"}]
+
+
 async def test_answers_stream_in(open_chat: OpenChat, two: SampleRuns) -> None:
     async with open_chat() as chat:
         await chat.ask("hello")

@@ -54,9 +54,15 @@ class Prompt(TextArea, inherit_bindings=False):
             soft_wrap=True, compact=True, highlight_cursor_line=False, placeholder="ask all of them the same"
         )
 
+    # Keys that come in one go are still in the queue when Enter, which is seen to first, is: it takes its place after
+    # them.
+
     def action_send(self) -> None:
-        if text := self.text.strip():
-            self.post_message(self.Sent(text))
+        self.call_later(self._send)
 
     def action_line(self) -> None:
-        self.insert("\n")
+        self.call_later(self.insert, "\n")
+
+    def _send(self) -> None:
+        if text := self.text.strip():
+            self.post_message(self.Sent(text))
