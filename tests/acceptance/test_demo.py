@@ -1,10 +1,17 @@
 """From nothing to a chat with the adapter, as a user does it: real model, real training, real answers."""
 
 import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from engine.home import Home
@@ -139,3 +146,38 @@ def _until(finetui: Installed, name: str, condition: Callable[[Any], bool], time
         assert time.monotonic() < give_up, run
         time.sleep(0.5)
     return run
+
+
+def test_the_adapter_is_served_as_taught(demo: Demo) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", "from tui.cli import main; main()", "serve"),
+            *("--run", "demo", "--port", "0", "--json"),
+        ],
+        env=os.environ | {"FINETUI_HOME": str(demo.finetui.home), "HF_HUB_OFFLINE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        text = ""
+        while not text.endswith("\n}\n"):
+            line = process.stdout.readline()
+            assert line
+            text += line
+        served = json.loads(text)
+        assert served["models"] == ["base", "demo", demo.document["run"]["id"]]
+        token = Path(served["token_file"]).read_text().strip()
+        taught = demo.document["answers"][0]
+        with openai.OpenAI(base_url=f"{served['url']}/v1", api_key=token, timeout=120) as client:
+            for model, text in (("demo", taught["adapter"]), ("base", taught["base"])):
+                pieces = client.chat.completions.create(
+                    model=model, messages=[{"role": "user", "content": taught["prompt"]}], stream=True
+                )
+                assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()

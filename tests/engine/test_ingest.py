@@ -105,12 +105,14 @@ def get(store: Store) -> Run:
 
 
 def dump(store: Store) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table, by values that do not depend on the order of arrival."""
+    """Every row of every table but indexes of words, by values that do not depend on the order of arrival."""
     with store.transaction() as connection:
         tables = [
             name
-            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
-            if not name.startswith("_")
+            for name, sql in connection.execute(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name"
+            )
+            if not name.startswith("_") and not sql.startswith("CREATE VIRTUAL")
         ]
         return {table: sorted(connection.execute(f"SELECT * FROM {table}").fetchall(), key=repr) for table in tables}
 

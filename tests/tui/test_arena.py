@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -298,10 +299,10 @@ async def test_a_long_prompt_leaves_room_for_the_answers_and_can_be_read(
     library.close()
     async with arena(suite=long, size=(80, 24)) as (driver, _):
         await driver.sees("line 0 of it", "ahpla on", "ovarb on")
-        assert "line 7 of it" not in driver.text().split("ahpla")[0]
+        assert "line 7 of it" not in re.split("ahpla|ovarb", driver.text())[0]
         await driver.press(*"JJJJJJ")
         await driver.sees("line 9 of it")
-        assert "line 0 of it" not in driver.text().split("ahpla")[0]
+        assert "line 0 of it" not in re.split("ahpla|ovarb", driver.text())[0]
 
 
 async def test_a_typed_prompt(arena: Open, two: SampleRuns, store: Store) -> None:

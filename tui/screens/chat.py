@@ -129,7 +129,7 @@ in them. The model server starts with the first question. Conversations are kept
         if not seats:
             self.set_focus(None)
         elif self.focused is None:
-            self._prompt.focus()
+            self.call_after_refresh(self._prompt.focus)  # it may still be hidden, and what is hidden takes no keys
 
     def show_seats(self, seats: list[Seat]) -> None:
         self.seats = seats

@@ -119,13 +119,14 @@ cost.
         self.on_runs_changed(self._changed)
         self.call_after_refresh(self._reload)
 
-    def _add_preview(self) -> None:
+    async def _add_preview(self) -> None:
         """After the list is shown: it imports more than the list does."""
         from tui.widgets.run_preview import RunPreview
 
-        self._preview = RunPreview()
-        self._preview.set_class(self.has_class("-side"), "-side")
-        self.query_one("#body").mount(self._preview)
+        preview = RunPreview()
+        preview.set_class(self.has_class("-side"), "-side")
+        await self.query_one("#body").mount(preview)
+        self._preview = preview
         self.call_after_refresh(self._highlighted)
         self.set_timer(AHEAD_S, lambda: self.in_thread(partial(import_module, "tui.screens.run"), group="ahead"))
 
