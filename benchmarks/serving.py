@@ -74,12 +74,12 @@ def main() -> None:
     options = parser.parse_args()
     sys.argv = ["PYTHON" if word == options.peer else word for word in sys.argv]  # the record names no folder of ours
     figures: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         if {"panes", "first", "many"} & set(options.only):
             shape, steps = ("qwen-1.5b", 0) if _has_gpu() else ("small", 40)
             base = make_base(folder / "base", shape, steps)
-            adapters = {letter: _make_adapter(base, folder / letter) for letter in "abc"}
+            adapters = {name: _make_adapter(base, folder / name) for name in ("one", "two", "three")}
             figures["base"] = shape
             with _server(base, adapters, folder / "server.sock") as client:
                 if "panes" in options.only:
@@ -98,7 +98,7 @@ def main() -> None:
 def panes(client: ModelClient, rounds: int) -> dict[str, Any]:
     """Base and adapters answered together against one after the other: tokens per second, and whether texts agree."""
     figures: dict[str, Any] = {}
-    for word, models in (("two", ("base", "a")), ("four", ("base", "a", "b", "c"))):
+    for word, models in (("two", ("base", "one")), ("four", ("base", "one", "two", "three"))):
         ratios, same = [], True
         for question in QUESTIONS[:rounds]:
             together = _ask(client, models, question)
@@ -137,7 +137,10 @@ def many(base: Path, folder: Path) -> dict[str, Any]:
     environment = os.environ | {"FINETUI_HOME": str(home.root)}
     with _process(argv, environment) as process:
         assert process.stdout is not None
-        url = json.loads(process.stdout.readline())["url"]
+        document = ""
+        while not document.endswith("\n}\n"):
+            document += process.stdout.readline()
+        url = json.loads(document)["url"]
         return _openai_load(url.rstrip("/") + "/v1", token.read_text(encoding="utf-8"), "base", "")
 
 
@@ -263,7 +266,14 @@ def _server(base: Path, adapters: dict[str, Path], socket: Path) -> Iterator[Mod
 
 @contextmanager
 def _process(argv: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        argv,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
         try:
             yield process
         finally:
