@@ -7,6 +7,7 @@ import shlex
 import sqlite3
 import sys
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,23 @@ def describe() -> dict[str, Any]:
         "sqlite": sqlite3.sqlite_version,
         "load_1min": round(os.getloadavg()[0], 2),
     }
+
+
+def compare(figures: Mapping[str, Any], limits: Mapping[str, float], at_least: Collection[str]) -> list[str]:
+    """Print the figures, each beside its limit where it has one. Returns the names of those that miss theirs.
+
+    A figure may be as high as its limit; one that is `at_least` may be as low.
+    """
+    missed = []
+    for name, value in figures.items():
+        limit = limits.get(name)
+        words = ""
+        if limit is not None:
+            met = value >= limit if name in at_least else value <= limit
+            words = f"   limit {limit:g}{'' if met else '   MISSED'}"
+            missed += [] if met else [name]
+        print(f"{name:26} {json.dumps(value)}{words}")
+    return missed
 
 
 def record(name: str, figures: dict[str, Any]) -> Path:

@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 
 from benchmarks.base_models import make_base
-from benchmarks.machine import record
+from benchmarks.machine import compare, record
 from benchmarks.terminal import FINETUI
 from engine.home import Home
 from engine.inference.client import ModelClient, Sampling, ServerGone
@@ -299,15 +299,7 @@ def _has_gpu() -> bool:
 
 
 def _report(figures: dict[str, Any]) -> None:
-    missed = []
-    for name, value in figures.items():
-        limit = LIMITS.get(name)
-        words = ""
-        if limit is not None:
-            met = value >= limit if name in AT_LEAST else value <= limit
-            words = f"   limit {limit:g}{'' if met else '   MISSED'}"
-            missed += [] if met else [name]
-        print(f"{name:26} {json.dumps(value)}{words}")
+    missed = compare(figures, LIMITS, AT_LEAST)
     missed += [name for name in ("two_panes_same_text", "four_panes_same_text") if figures.get(name) is False]
     record("serving", figures | {"limits": LIMITS})
     print("missed: " + ", ".join(missed) if missed else "every limit is met")

@@ -24,7 +24,7 @@ import psutil
 
 from benchmarks import big_store
 from benchmarks.ingest import write_log
-from benchmarks.machine import RESULTS, record
+from benchmarks.machine import RESULTS, compare, record
 from benchmarks.terminal import FINETUI, Terminal
 from engine.home import Home
 from engine.runs.ingest import ingest_run
@@ -297,15 +297,7 @@ def _p95(values: list[float]) -> float:
 
 
 def _report(figures: dict[str, Any], *, whole: bool) -> None:
-    missed = []
-    for name, value in figures.items():
-        limit = LIMITS.get(name)
-        words = ""
-        if limit is not None:
-            met = value >= limit if name in AT_LEAST else value <= limit
-            words = f"   limit {limit:g}{'' if met else '   MISSED'}"
-            missed += [] if met else [name]
-        print(f"{name:26} {json.dumps(value)}{words}")
+    missed = compare(figures, LIMITS, AT_LEAST)
     if not whole:  # the parts measured now take the place of what was measured before
         path = RESULTS / "viewing.json"
         before = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.exists() else {}

@@ -182,6 +182,11 @@ class FinetuiApp(App[None]):
         else:
             await self.switch_mode(mode)
 
+    async def show_in(self, mode: str, screen: Screen[None]) -> None:
+        """Show `screen` over the first one of a mode."""
+        await self._first_screen(mode)
+        await self.push_screen(screen)
+
     async def _first_screen(self, mode: str) -> Screen[object]:
         await self.switch_mode(mode)
         while len(self.screen_stack) > 1:

@@ -60,9 +60,7 @@ class ScreenCommands(Provider):
 
 
 async def _open(app: "FinetuiApp", module: str, name: str) -> None:
-    if app.current_mode != "chat":
-        await app.switch_mode("chat")
-    await app.push_screen(getattr(import_module(module), name)())
+    await app.show_in("chat", getattr(import_module(module), name)())
 
 
 class RunCommands(Provider):

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from engine.datasets.library import DatasetLibrary
     from engine.home import Home
     from engine.inference.pool import ServerPool
+    from engine.knowledge.library import KnowledgeLibrary
     from engine.runs.manager import RunManager
     from engine.sweeps.manager import SweepManager
     from store import Store
@@ -45,6 +46,12 @@ class Services:
         from engine.sweeps.manager import SweepManager
 
         return self._one(SweepManager, self.home, self.store)
+
+    @property
+    def knowledge(self) -> "KnowledgeLibrary":
+        from engine.knowledge.library import KnowledgeLibrary
+
+        return self._one(KnowledgeLibrary, self.store)
 
     @property
     def pool(self) -> "ServerPool":

@@ -107,8 +107,9 @@ class Scheduler:
                 if self._stopping:
                     return None
                 self._changed.wait()
-            if isinstance(self._waiting[0], _Call):
-                return self._waiting.popleft()  # type: ignore[return-value]
+            if isinstance(first := self._waiting[0], _Call):
+                self._waiting.popleft()
+                return first
             if idle:
                 self._gather()
             while self._waiting and len(self._at_work) < self.most_rows:

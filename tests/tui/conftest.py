@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from textual.pilot import Pilot
@@ -14,6 +14,9 @@ from engine.home import Home
 from store import Store, open_store
 from tests.tui.sample_runs import SampleRuns, fill
 from tui.app import FinetuiApp
+
+if TYPE_CHECKING:
+    from tests.tui.chats import OpenChat
 
 PATIENCE_S = 20.0
 
@@ -123,3 +126,24 @@ def make_app(home: Home, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
             yield driver
 
     return start
+
+
+# The chat
+
+
+@pytest.fixture
+def open_chat(make_app: MakeApp) -> "OpenChat":
+    """`async with open_chat("r1", size=(120, 36)) as chat`: the chat with these runs, or the default ones."""
+    from tests.tui.chats import chat_opener
+
+    return chat_opener(make_app)
+
+
+@pytest.fixture
+def two(runs: SampleRuns) -> SampleRuns:
+    """Two runs that left an adapter, r1emoji0000 and, newer, r2emoji0000."""
+    from tests.tui.chats import with_adapter
+
+    with_adapter(runs, "r1emoji0000", "emoji-r8", age_s=9_000)
+    with_adapter(runs, "r2emoji0000", "emoji-r16", age_s=600)
+    return runs

@@ -1,30 +1,15 @@
 """The screen where models are asked side by side. A stand-in answers in place of the model servers."""
 
-import pytest
 from textual.widgets import Input
 
 from engine.errors import FinetuiError
 from engine.inference.pool import Delta
 from store import Store
 from store.records import Chat, Message
-from tests.tui.chats import OpenChat, chat_opener, with_adapter
-from tests.tui.conftest import MakeApp
+from tests.tui.chats import OpenChat, with_adapter
 from tests.tui.sample_runs import SampleRuns
 from tui.widgets.conversation import Conversation
 from tui.widgets.prompt import Prompt
-
-
-@pytest.fixture
-def open_chat(make_app: MakeApp) -> OpenChat:
-    """`async with open_chat("r1", size=(120, 36)) as chat`: the chat with these runs, or the default ones."""
-    return chat_opener(make_app)
-
-
-@pytest.fixture
-def two(runs: SampleRuns) -> SampleRuns:
-    with_adapter(runs, "r1emoji0000", "emoji-r8", age_s=9_000)
-    with_adapter(runs, "r2emoji0000", "emoji-r16", age_s=600)
-    return runs
 
 
 async def test_base_and_newest_adapter_answer_side_by_side(open_chat: OpenChat, two: SampleRuns) -> None:

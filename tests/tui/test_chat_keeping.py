@@ -13,25 +13,12 @@ from engine.inference.presets import forget_preset, keep_preset, own_presets, pr
 from engine.knowledge.library import KnowledgeLibrary
 from store import Store
 from store.records import Chat, Message
-from tests.tui.chats import ChatDriver, OpenChat, asked, chat_opener, settled, talk, texts, with_adapter
-from tests.tui.conftest import MakeApp
+from tests.tui.chats import ChatDriver, OpenChat, asked, settled, talk, texts
 from tests.tui.sample_runs import SampleRuns
 from tui.screens.arena import ArenaScreen
 from tui.screens.chat import ChatScreen
 from tui.screens.chat_settings import stops_of
 from tui.screens.suites import SuitesScreen
-
-
-@pytest.fixture
-def open_chat(make_app: MakeApp) -> OpenChat:
-    return chat_opener(make_app)
-
-
-@pytest.fixture
-def two(runs: SampleRuns) -> SampleRuns:
-    with_adapter(runs, "r1emoji0000", "emoji-r8", age_s=9_000)
-    with_adapter(runs, "r2emoji0000", "emoji-r16", age_s=600)
-    return runs
 
 
 async def test_the_history_is_searched_tagged_pinned_renamed_and_deleted(

@@ -8,23 +8,10 @@ from engine.errors import FinetuiError
 from engine.inference.pool import Delta
 from engine.inference.trust import Trust
 from store import Store
-from tests.tui.chats import OpenChat, asked, chat_opener, settled, talk, texts, with_adapter
-from tests.tui.conftest import MakeApp
+from tests.tui.chats import OpenChat, asked, settled, talk, texts
 from tests.tui.sample_runs import SampleRuns
 from tui.widgets.conversation import Conversation
 from tui.widgets.prompt import Prompt
-
-
-@pytest.fixture
-def open_chat(make_app: MakeApp) -> OpenChat:
-    return chat_opener(make_app)
-
-
-@pytest.fixture
-def two(runs: SampleRuns) -> SampleRuns:
-    with_adapter(runs, "r1emoji0000", "emoji-r8", age_s=9_000)
-    with_adapter(runs, "r2emoji0000", "emoji-r16", age_s=600)
-    return runs
 
 
 async def test_a_question_in_other_words_leaves_what_followed_in_the_history(

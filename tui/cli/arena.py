@@ -56,7 +56,8 @@ def arena(
     def first(opened: "FinetuiApp") -> None:
         from tui.screens.arena import ArenaScreen
 
-        opened.push_screen(ArenaScreen(models, dataset.id if dataset is not None else ""))
+        screen = ArenaScreen(models, dataset.id if dataset is not None else "")
+        opened.call_later(opened.show_in, "chat", screen)
 
     if status := show_app(session.home, first=first):
         raise typer.Exit(status)

@@ -166,9 +166,7 @@ class ChatAsking(ChatSeating):
         return told
 
     def _passages(self, knowledge: str, question: str) -> "list[Passage]":
-        from engine.knowledge.library import KnowledgeLibrary
-
-        return KnowledgeLibrary(self.services.store).search([knowledge], question)
+        return self.services.knowledge.search([knowledge], question)
 
     def _end(
         self, turn: Turn, seat: Seat, stage: Stage, keeper: ChatKeeper, position: int | None, error: str = ""

@@ -105,10 +105,6 @@ collection or the file under the cursor. Files on disk are never touched.
         Binding("tab", "app.focus_next", "next list", id="knowledge.next", show=False),
     ]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._library: KnowledgeLibrary | None = None
-
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="body"):
             with Vertical(id="lists"):
@@ -121,18 +117,11 @@ collection or the file under the cursor. Files on disk are never touched.
         yield FindLine("a question, as you would ask a model")
 
     def on_mount(self) -> None:
-        self.when_ready(self._begin)
-
-    def _begin(self) -> None:
-        from engine.knowledge.library import KnowledgeLibrary
-
-        self._library = KnowledgeLibrary(self.services.store)
-        self.reload()
+        self.when_ready(self.reload)
 
     @property
     def library(self) -> "KnowledgeLibrary":
-        assert self._library is not None
-        return self._library
+        return self.services.knowledge
 
     @property
     def current(self) -> str:
@@ -249,8 +238,8 @@ collection or the file under the cursor. Files on disk are never touched.
         """Add a folder or files."""
         from tui.screens.knowledge_add import AddNotesDialog
 
-        if self._library is not None:
-            self.app.push_screen(AddNotesDialog(self._library, self.current), self._added)
+        if self.finetui.is_ready:
+            self.app.push_screen(AddNotesDialog(self.library, self.current), self._added)
 
     def _added(self, name: str | None) -> None:
         self.reload(name or "")
