@@ -408,6 +408,73 @@ def m009_conversations_to_find_again(db: "sqlite_utils.Database") -> None:
         db.execute(statement)
 
 
+def m011_what_evaluations_found(db: "sqlite_utils.Database") -> None:
+    """Evaluations of models on the same rows, and named, versioned adapters."""
+    for statement in (
+        """CREATE TABLE evaluations (
+            key INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            created REAL NOT NULL,
+            name TEXT NOT NULL,
+            kind TEXT NOT NULL,                 -- split, suite, retention
+            data TEXT NOT NULL,                 -- the id of a dataset, or the name of a probe set
+            split TEXT NOT NULL,
+            settings TEXT NOT NULL,             -- JSON
+            rows INTEGER NOT NULL,
+            ended REAL,
+            reason TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX evaluations_by_created ON evaluations (created)",
+        """CREATE TABLE evaluation_models (
+            evaluation INTEGER NOT NULL REFERENCES evaluations ON DELETE CASCADE,
+            place INTEGER NOT NULL,
+            model TEXT NOT NULL,                -- base:NAME, the id of a run, or path:FOLDER
+            PRIMARY KEY (evaluation, place)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX evaluation_models_by_model ON evaluation_models (model)",
+        """CREATE TABLE evaluation_figures (
+            evaluation INTEGER NOT NULL REFERENCES evaluations ON DELETE CASCADE,
+            place INTEGER NOT NULL,
+            metric TEXT NOT NULL,
+            value REAL NOT NULL,
+            low REAL,
+            high REAL,
+            rows INTEGER NOT NULL,
+            difference REAL,
+            difference_low REAL,
+            difference_high REAL,
+            p_value REAL,
+            PRIMARY KEY (evaluation, place, metric)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE registry (
+            key INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            created REAL NOT NULL,
+            promoted INTEGER                    -- the version to use
+        ) STRICT""",
+        """CREATE TABLE registry_versions (
+            registry INTEGER NOT NULL REFERENCES registry ON DELETE CASCADE,
+            version INTEGER NOT NULL,
+            created REAL NOT NULL,
+            run TEXT NOT NULL,
+            base TEXT NOT NULL,
+            revision TEXT NOT NULL,
+            dataset TEXT NOT NULL,
+            description TEXT NOT NULL,
+            tags TEXT NOT NULL,                 -- JSON
+            info TEXT NOT NULL,                 -- JSON
+            PRIMARY KEY (registry, version)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE registry_promotions (
+            registry INTEGER NOT NULL REFERENCES registry ON DELETE CASCADE,
+            t REAL NOT NULL,
+            version INTEGER NOT NULL,
+            note TEXT NOT NULL
+        ) STRICT""",
+    ):
+        db.execute(statement)
+
+
 STEPS: tuple[Step, ...] = (
     m001_first_schema,
     m002_what_is_known_of_datasets,
@@ -419,6 +486,7 @@ STEPS: tuple[Step, ...] = (
     m008_what_comes_of_talking,
     m009_conversations_to_find_again,
     m010_whose_vectors_passages_have,
+    m011_what_evaluations_found,
 )
 
 
