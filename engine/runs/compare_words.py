@@ -101,7 +101,7 @@ def _instead(comparison: "Comparison", winner: int, other: int, most: int) -> st
         f"{clean_line(name)} {_setting(values[other])} instead of {_setting(values[winner])}"
         for name, values in _between(comparison, winner, other).items()
     ]
-    return f"which has {_listed(parts, most)}" if parts else "whose recipe is the same"
+    return f"which has {_listed(parts, most)}" if parts else "which has the same settings"
 
 
 def _trend_words(trends: Sequence[Trend], words: str, most: int) -> str:
@@ -133,9 +133,11 @@ def _cautions(differing: Sequence[str], live: Sequence[str], *, both: bool) -> s
     """What makes the figures say less than they seem to."""
     text = ""
     if "dataset" in differing:
-        text += " They learned from different data, so their losses are not of the same rows."
+        who = "They learned from different data" if both else "Not all of them learned from the same data"
+        text += f" {who}, so their losses are not of the same rows."
     elif "model" in differing:
-        text += " Their base models differ: a loss of another tokenizer means something else."
+        who = "Their base models differ" if both else "Not all of them have the same base model"
+        text += f" {who}: a loss of another tokenizer means something else."
     elif list(differing) == ["seed"]:
         text += " Only the seed differs: this is what chance alone does."
     if live and len(live) == 2 and both:

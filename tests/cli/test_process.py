@@ -17,7 +17,7 @@ from store import open_store
 from tests.cli.conftest import Cli, MakeRun
 
 MAIN = "import sys; from tui.cli import main; sys.exit(main())"
-HEAVY = "torch transformers trl peft datasets pyarrow pandas"
+HEAVY = "torch transformers trl peft datasets pyarrow pandas textual"
 
 
 def test_one_document_on_stdout_and_the_status(finetui: Cli, make_run: MakeRun) -> None:

@@ -188,6 +188,14 @@ class TestMany:
         assert said.startswith("r0 is best of 8: eval loss 1.000, better by 0.25 (20 %) than r1. ")
         assert said.endswith("Higher learning_rate goes with lower eval loss (rank correlation -1.00).")
 
+    def test_the_same_settings_on_data_that_differs_elsewhere(self, store: Store) -> None:
+        for number in range(3):
+            add(store, f"r{number}", (1.0 + number / 4,), dataset_id="dother" if number == 2 else "d1")
+        assert compare(store, ["r0", "r1", "r2"]).sentence == (
+            "r0 is best of 3: eval loss 1.000, better by 0.25 (20 %) than r1, which has the same settings. "
+            "Not all of them learned from the same data, so their losses are not of the same rows."
+        )
+
     def test_ties_and_no_figures(self, store: Store) -> None:
         for number in range(3):
             add(store, f"r{number}", recipe={"lora_r": number})

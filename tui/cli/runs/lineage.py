@@ -9,11 +9,11 @@ from tui.cli.command import Session, command
 from tui.cli.documents import run_document
 from tui.cli.output import paint
 from tui.cli.runs.finding import RunArgument, found
-from tui.widgets.run_lineage import Family, Line, family_lines
 
 if TYPE_CHECKING:
     from engine.runs.lineage import Kin, Lineage
     from store.records import Dataset
+    from tui.widgets.run_lineage import Line
 
 app = typer.Typer()
 
@@ -64,6 +64,8 @@ def _dataset_document(dataset: "Dataset") -> dict[str, Any]:
 
 def _text(session: Session, lineage: "Lineage") -> str:
     """The tree of the run's screen, with the ids."""
+    from tui.widgets.run_lineage import Family, family_lines  # brings Textual, which no other command waits for
+
     cards = {}
     for dataset in lineage.datasets:
         try:
@@ -78,7 +80,7 @@ def _text(session: Session, lineage: "Lineage") -> str:
     )
 
 
-def _columns(line: Line, words: int, ids: int) -> str:
+def _columns(line: "Line", words: int, ids: int) -> str:
     """What it is, its id, how it stands. What has no id is no reason to move the others."""
     if not line.target:
         return f"{line.words}  {line.detail}"
