@@ -35,6 +35,10 @@ class Home:
         return self.root / "sweeps"
 
     @property
+    def registry(self) -> Path:
+        return self.root / "registry"
+
+    @property
     def sockets(self) -> Path:
         return self.root / "sockets"
 
