@@ -1,4 +1,4 @@
-"""Puts rows that arrive together into one batch, and gives one thread all that touches the model. No torch."""
+"""Lets rows join the batch at work between two tokens, and gives one thread all that touches the model. No torch."""
 
 import logging
 import threading
@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 from engine.errors import FinetuiError
 from engine.runs.failure_codes import FailureCode
@@ -17,8 +17,8 @@ log = logging.getLogger("finetui.serve")
 
 MOST_ROWS = 32
 """Rows in one batch, while memory lasts."""
-GATHER_S = 0.005
-"""How long an idle model waits for another row once one has come; at most four times."""
+PATIENCE_S = 60.0
+"""A batch that did not fit makes later ones smaller; after so long without another they may be twice as large."""
 
 
 class NotEnoughMemory(FinetuiError):
@@ -32,33 +32,38 @@ class NotEnoughMemory(FinetuiError):
         )
 
 
-class Scheduler:
-    """The model's thread. It takes calls and rows in the order they came; rows that wait together are one batch.
+class Writing(Protocol):
+    """Who writes the rows: `engine.worker.generate.Writer`."""
 
-    `answer(rows)` writes rows to their ends. A batch that does not fit into memory is halved and tried again, its rows
-    going on where they stood, and `most_rows` stays lowered; `release` gives memory back in between.
+    is_open: bool
+
+    def join(self, rows: Sequence[LiveRow]) -> None: ...
+    def step(self) -> None: ...
+    def drop(self) -> None: ...
+
+
+class Scheduler:
+    """The model's thread. It takes calls and rows in the order they came; rows join those that are being written.
+
+    A batch that does not fit into memory is dropped, and its rows go on where they stood, half as many at once.
+    `writer` is set, by a call, before the first row comes.
     """
 
-    def __init__(
-        self,
-        answer: Callable[[Sequence[LiveRow]], None],
-        release: Callable[[], None],
-        most_rows: int = MOST_ROWS,
-        gather_s: float = GATHER_S,
-    ) -> None:
+    def __init__(self, most_rows: int = MOST_ROWS, patience_s: float = PATIENCE_S) -> None:
+        self.writer: Writing | None = None
         self.most_rows = most_rows
-        self._answer = answer
-        self._release = release
-        self._gather_s = gather_s
+        self._limit = most_rows
+        self._patience_s = patience_s
+        self._lowered: float | None = None
         self._waiting: deque[LiveRow | _Call] = deque()
-        self._changed = threading.Condition()
         self._at_work: list[LiveRow] = []
+        self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
 
     @property
     def waiting(self) -> int:
-        """Rows that wait for the batch before them."""
+        """Rows for which there is no place yet."""
         with self._changed:
             return sum(isinstance(item, LiveRow) for item in self._waiting)
 
@@ -82,77 +87,80 @@ class Scheduler:
                     row.cancel()
             self._changed.notify_all()
 
-    def call(self, work: Callable[[], Any]) -> "Future[Any]":
-        """`work()` in the model's thread, between batches."""
-        call = _Call(work)
+    def call(self, work: Callable[[], Any], *, without: str | None = None) -> "Future[Any]":
+        """`work()` in the model's thread, between two tokens, once no row of the adapter `without` is written."""
+        call = _Call(work, without)
         with self._changed:
             self._waiting.append(call)
             self._changed.notify_all()
         return call.future
 
     def _run(self) -> None:
-        while taken := self._next():
+        while (taken := self._next()) is not None:
             if isinstance(taken, _Call):
                 taken.run()
             else:
                 self._write(taken)
-                with self._changed:
-                    self._at_work = []
 
     def _next(self) -> "list[LiveRow] | _Call | None":
-        """What is to be done now; `None` at the end."""
+        """A call to run, or rows to join those at work, which may be none; `None` at the end."""
         with self._changed:
-            idle = not self._waiting
-            while not self._waiting:
+            while True:
+                self._at_work = [row for row in self._at_work if not row.done]
+                if self._waiting and isinstance(call := self._waiting[0], _Call) and call.may_run(self._at_work):
+                    self._waiting.popleft()
+                    return call
+                if joining := self._joining():
+                    self._at_work = [*self._at_work, *joining]
+                    return joining
+                if self._at_work:
+                    return []
                 if self._stopping:
                     return None
                 self._changed.wait()
-            if isinstance(first := self._waiting[0], _Call):
-                self._waiting.popleft()
-                return first
-            if idle:
-                self._gather()
-            while self._waiting and len(self._at_work) < self.most_rows:
-                item = self._waiting[0]
-                if isinstance(item, _Call):
-                    break
-                self._at_work.append(item)
-                self._waiting.popleft()
-            return self._at_work
 
-    def _gather(self) -> None:
-        """Wait a moment for what arrives together with the first row."""
-        deadline = time.monotonic() + 4 * self._gather_s
-        count = 0
-        while count < len(self._waiting) < self.most_rows and time.monotonic() < deadline and not self._stopping:
-            count = len(self._waiting)
-            self._changed.wait(self._gather_s)
+    def _joining(self) -> list[LiveRow]:
+        """Rows for which there is a place now; a call that waits keeps those behind it back."""
+        if self._at_work and self.writer is not None and not self.writer.is_open:
+            return []
+        if self._lowered is not None and time.monotonic() - self._lowered > self._patience_s:
+            self.most_rows = min(self._limit, 2 * self.most_rows)
+            self._lowered = time.monotonic() if self.most_rows < self._limit else None
+        joining: list[LiveRow] = []
+        while self._waiting and len(self._at_work) + len(joining) < self.most_rows:
+            if not isinstance(row := self._waiting[0], LiveRow):
+                break
+            joining.append(row)
+            self._waiting.popleft()
+        return joining
 
-    def _write(self, batch: Sequence[LiveRow]) -> None:
-        parts = deque([list(batch)])
-        while parts:
-            rows = [row for row in parts.popleft() if not row.done]
-            if len(rows) > self.most_rows:
-                parts.extendleft(reversed([rows[: self.most_rows], rows[self.most_rows :]]))
-                continue
-            error = self._try(rows) if rows else None
-            rest = [row for row in rows if not row.done]
-            if error is None or not rest:
-                continue
-            if not isinstance(error, NotEnoughMemory) or len(rows) == 1:
-                for row in rest:
-                    row.fail(error)
-                continue
-            self._release()
-            half = len(rows) // 2
-            self.most_rows = min(self.most_rows, half)
-            log.warning("a batch of %d does not fit into memory; from now on %d at once", len(rows), self.most_rows)
-            parts.appendleft(rest)
+    def _write(self, joining: list[LiveRow]) -> None:
+        """One step of all rows, `joining` among them."""
+        assert self.writer is not None
+        error, concerned = self._try(lambda writer: writer.join(joining)) if joining else None, joining
+        if error is None:
+            error, concerned = self._try(lambda writer: writer.step()), self._at_work
+        if error is None:
+            return
+        self.writer.drop()
+        rows = [row for row in self._at_work if not row.done]
+        if not isinstance(error, NotEnoughMemory):
+            for row in concerned:
+                row.fail(error)
+        elif len(rows) == 1:
+            rows[0].fail(error)
+        else:
+            self.most_rows, self._lowered = max(1, len(rows) // 2), time.monotonic()
+            log.warning("%d rows at once do not fit into memory; from now on %d", len(rows), self.most_rows)
+        with self._changed:  # those that have no error go on where they stood
+            self._waiting.extendleft(row for row in reversed(rows) if not row.done)
+            self._at_work = []
 
-    def _try(self, rows: Sequence[LiveRow]) -> FinetuiError | None:
-        """Answer `rows`; what came in between. The exception itself, which holds on to memory, ends here."""
+    def _try(self, work: Callable[[Writing], None]) -> FinetuiError | None:
+        """What came in between. The exception itself, which holds on to memory, ends here."""
+        assert self.writer is not None
         try:
-            self._answer(rows)
+            work(self.writer)
         except Exception as error:
             if is_out_of_memory(error):
                 return NotEnoughMemory()
@@ -168,9 +176,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class _Call:
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Callable[[], Any], without: str | None) -> None:
         self.future: Future[Any] = Future()
         self._work = work
+        self._without = without
+
+    def may_run(self, rows: Sequence[LiveRow]) -> bool:
+        return self._without is None or all(row.request.adapter != self._without for row in rows)
 
     def cancel(self) -> None:
         self.future.cancel()

@@ -37,6 +37,11 @@ class Chooser(LogitsProcessor):
             for (temperature, top_k, top_p), places in kinds.items()
         ]
 
+    def choose(self, scores: torch.Tensor) -> list[int]:
+        """The next token of each row from its `scores` (rows, vocabulary), which are changed in place."""
+        chosen: list[int] = self(torch.empty(len(self._rows), 0), scores).argmax(-1).tolist()
+        return chosen
+
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """`scores` (rows, vocabulary) as they are to be compared; they are changed in place."""
         drawn: dict[tuple[int, int], torch.Tensor] = {}

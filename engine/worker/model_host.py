@@ -37,7 +37,7 @@ class ModelHost:
         self._shelf: AdapterShelf | None = None
         self._prompts: Prompts | None = None
         self._trust: dict[str, Trust] = {}
-        self._scheduler = Scheduler(self._answer, _release)
+        self._scheduler = Scheduler()
 
     def start(self) -> None:
         self._scheduler.start()
@@ -75,13 +75,14 @@ class ModelHost:
     async def add_adapter(self, name: str, folder: Path) -> Trust:
         """Load an adapter, or find it loaded; what was checked of it. Raises `LoadError`."""
         with self.in_use():
-            trust: Trust = await self._call(lambda: self._add_adapter(name, folder))
+            call = self._scheduler.call(lambda: self._add_adapter(name, folder))
+            trust: Trust = await asyncio.wrap_future(call)
             return trust
 
     async def remove_adapter(self, name: str) -> None:
-        """Unload an adapter. Raises `KeyError` where there is none."""
+        """Unload an adapter once its answers are written. Raises `KeyError` where there is none."""
         with self.in_use():
-            await self._call(lambda: self._remove_adapter(name))
+            await asyncio.wrap_future(self._scheduler.call(lambda: self._remove_adapter(name), without=name))
 
     def requests(self, asked: AnswerRequest) -> list[RowRequest]:
         """What `asked` wants as rows. Takes a moment, and any thread. Raises `PromptError`."""
@@ -111,9 +112,6 @@ class ModelHost:
         self._scheduler.submit(rows)
         return rows
 
-    async def _call(self, work: Callable[[], Any]) -> Any:
-        return await asyncio.wrap_future(self._scheduler.call(work))
-
     def _written(self, name: str, messages: list[dict[str, Any]]) -> list[int]:
         """A conversation by the template that the model `name` was trained with; `None` is the base's own."""
         assert self._prompts is not None and self._shelf is not None
@@ -129,6 +127,7 @@ class ModelHost:
         log.info(self.detail)
         try:
             from engine.worker.adapters import AdapterShelf
+            from engine.worker.generate import Writer
             from engine.worker.loading import context_tokens, count_linear4bit, load_base, load_tokenizer
 
             tokenizer = load_tokenizer(options.base, options.revision, options.trust_remote_code)
@@ -140,7 +139,8 @@ class ModelHost:
                 trust_remote_code=options.trust_remote_code,
             )
             self._prompts = Prompts(tokenizer, context_tokens(model))
-            self._shelf = AdapterShelf(model, options.base, options.revision)
+            self._shelf = shelf = AdapterShelf(model, options.base, options.revision)
+            self._scheduler.writer = Writer(lambda: shelf.model, tokenizer)
             for text in options.adapter:
                 adapter, _, folder = text.partition("=")
                 self.detail = f"loading adapter {adapter}"
@@ -177,15 +177,3 @@ class ModelHost:
         assert self._shelf is not None
         self._shelf.remove(name)
         del self._trust[name]
-
-    def _answer(self, rows: Sequence[LiveRow]) -> None:
-        from engine.worker.generate import answer_rows
-
-        assert self._shelf is not None and self._prompts is not None
-        answer_rows(self._shelf.model, self._prompts.tokenizer, rows)
-
-
-def _release() -> None:
-    from engine.worker.generate import release_memory
-
-    release_memory()

@@ -15,6 +15,7 @@ from engine.errors import FinetuiError
 from engine.worker.model_host import ModelHost
 from engine.worker.openai_answers import Answers, error_body, sse
 from engine.worker.openai_api import AnswerRequest, RequestError, parse_chat, parse_completion
+from engine.worker.outbox import Outbox, together
 from engine.worker.rows import RowRequest, RowResult
 
 LOOK_S = 0.25
@@ -29,6 +30,7 @@ class Api:
 
     def __init__(self, host: ModelHost) -> None:
         self._host = host
+        self._outbox: Outbox[Event] | None = None
 
     def routes(self) -> list[Route]:
         return [
@@ -97,9 +99,9 @@ class Api:
             work.cancel()
 
         async def answer() -> list[RowResult]:
-            async with aclosing(self._answers(rows)) as events:
-                results = {place: item async for place, item in events if isinstance(item, RowResult)}
-            return [results[place] for place in range(len(rows))]
+            async with aclosing(self._answers(rows)) as pieces:
+                ends = [event async for events in pieces for event in events if isinstance(event[1], RowResult)]
+            return [end for _, end in sorted(ends, key=lambda event: event[0])]
 
         work = asyncio.ensure_future(answer())
         watching = asyncio.ensure_future(watch())
@@ -119,33 +121,37 @@ class Api:
 
     async def _stream(self, asked: AnswerRequest, rows: list[RowRequest]) -> AsyncIterator[bytes]:
         answers, results = Answers(asked), []
-        async with aclosing(self._answers(rows)) as events:
-            async for place, item in events:
-                if isinstance(item, str):
-                    yield sse(answers.chunk(place, item))
-                else:
-                    results.append(item)
-                    yield sse(answers.last_chunk(place, item))
+        async with aclosing(self._answers(rows)) as pieces:
+            async for events in pieces:
+                written = []
+                for place, item in events:
+                    if isinstance(item, str):
+                        written.append(sse(answers.chunk(place, item)))
+                    else:
+                        results.append(item)
+                        written.append(sse(answers.last_chunk(place, item)))
+                yield b"".join(written)
         if asked.include_usage:
             yield sse(answers.usage_chunk(results))
         yield sse("[DONE]")
 
-    async def _answers(self, requests: list[RowRequest]) -> AsyncGenerator[Event, None]:
+    async def _answers(self, requests: list[RowRequest]) -> AsyncGenerator[list[Event], None]:
         """What comes of the rows, as it comes, up to the end of the last. Leaving it ends them at the next token."""
-        loop = asyncio.get_running_loop()
-        events: asyncio.Queue[Event] = asyncio.Queue()
+        if self._outbox is None:
+            self._outbox = Outbox()
+        outbox, queue = self._outbox, asyncio.Queue[Event]()
 
         def put(place: int, item: str | RowResult) -> None:
-            loop.call_soon_threadsafe(events.put_nowait, (place, item))
+            outbox.put(queue, (place, item))
 
         with self._host.in_use():
             rows = self._host.submit(requests, put, put)
             try:
                 going = len(rows)
                 while going:
-                    place, item = await events.get()
-                    going -= isinstance(item, RowResult)
-                    yield place, item
+                    events = await together(queue)
+                    going -= sum(isinstance(item, RowResult) for _, item in events)
+                    yield events
             finally:
                 for row in rows:
                     row.cancel()

@@ -1,6 +1,7 @@
 """Who shares a batch with whom, and what happens when a batch does not fit. Most of it without a model."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 
 from engine.worker.adapters import AdapterShelf
 from engine.worker.batching import NotEnoughMemory, Scheduler, is_out_of_memory
-from engine.worker.generate import answer_rows, release_memory
+from engine.worker.generate import Writer
 from engine.worker.live_row import LiveRow
 from engine.worker.loading import load_base, load_tokenizer
 from engine.worker.rows import RowRequest, RowResult, Sampling
@@ -53,37 +54,50 @@ class Rows:
 
 
 class Model:
-    """Writes `hello` a letter a step; `fits` rows at most. `go` lets a batch begin."""
+    """Writes `hello` a letter a step; `fits` rows at most. `go` lets a step be taken."""
 
-    def __init__(self, fits: int = 100, after_steps: int = 0) -> None:
-        self.batches: list[int] = []
-        self.released = 0
+    def __init__(self, fits: int = 100, after_steps: int = 0, *, is_open: bool = True) -> None:
+        self.is_open = is_open
+        self.sizes: list[int] = []
+        self.dropped = 0
         self.begun, self.go = threading.Event(), threading.Event()
         self.go.set()
+        self.rows: list[LiveRow] = []
         self._fits = fits
         self._after_steps = after_steps
 
-    def answer(self, rows: Sequence[LiveRow]) -> None:
-        self.batches.append(len(rows))
+    def join(self, rows: Sequence[LiveRow]) -> None:
+        self.rows += [row for row in rows if row.begin()]
+        self._fit()
+
+    def step(self) -> None:
         self.begun.set()
         assert self.go.wait(10)
-        if len(rows) > self._fits and not self._after_steps:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        steps = 0
-        while rows := [row for row in rows if row.begin()]:
-            if len(rows) > self._fits and steps == self._after_steps:
-                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 100 bytes.")
-            steps += 1
-            for row in rows:
+        while True:
+            self.sizes.append(len(self.rows))
+            if any(len(row.tokens) >= self._after_steps for row in self.rows):
+                self._fit("DefaultCPUAllocator: can't allocate memory: you tried to allocate 100 bytes.")
+            for row in self.rows:
                 row.take(ord("hello"[len(row.tokens)]), END)
+            self.rows = [row for row in self.rows if not row.done]
+            if self.is_open or not self.rows:
+                return
 
-    def release(self) -> None:
-        self.released += 1
+    def drop(self) -> None:
+        self.dropped += 1
+        self.rows = []
+
+    def _fit(self, words: str = "") -> None:
+        if len(self.rows) > self._fits and (words or not self._after_steps):
+            raise (
+                RuntimeError(words) if words else torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            )
 
 
 @contextmanager
-def running(model: Model, **options: Any) -> Iterator[Scheduler]:
-    scheduler = Scheduler(model.answer, model.release, **options)
+def running(model: Any, **options: Any) -> Iterator[Scheduler]:
+    scheduler = Scheduler(**options)
+    scheduler.writer = model
     scheduler.start()
     try:
         yield scheduler
@@ -92,40 +106,75 @@ def running(model: Model, **options: Any) -> Iterator[Scheduler]:
         scheduler.stop()
 
 
-def test_what_arrives_together_is_one_batch_and_calls_keep_their_place() -> None:
+def test_rows_join_those_at_work_and_calls_keep_their_place() -> None:
     model, rows = Model(), Rows()
     model.go.clear()
-    with running(model, most_rows=4, gather_s=0.001) as scheduler:
+    with running(model, most_rows=4) as scheduler:
         scheduler.submit(rows.make(1))
         assert model.begun.wait(10)
-        for _ in range(3):
-            scheduler.submit(rows.make(2))  # six rows wait: four, two
-        called = scheduler.call(lambda: list(model.batches))
+        scheduler.submit(rows.make(2))
+        called = scheduler.call(lambda: len(model.rows))
+        scheduler.submit(rows.make(3))  # for one there is a place
+        model.go.set()
+        assert called.result(10) == 3
+        assert [result.text for result in rows.wait(6)] == ["hello"] * 6
+    # one row; two join it; then a fourth, after the call; the others as places fall free
+    assert model.sizes[:3] == [1, 3, 4] and max(model.sizes) == 4 and sum(model.sizes) == 6 * 5
+
+
+def test_a_call_that_takes_an_adapter_away_waits_for_its_rows_and_for_no_other() -> None:
+    model, rows = Model(), Rows()
+    model.go.clear()
+    with running(model) as scheduler:
+        made = rows.make(2)
+        object.__setattr__(made[0].request, "adapter", "mine")
+        object.__setattr__(made[1].request, "max_new_tokens", 3)
+        scheduler.submit(made)
+        assert model.begun.wait(10)
+        other = scheduler.call(lambda: [len(row.tokens) for row in made], without="other")
+        mine = scheduler.call(lambda: made[0].done, without="mine")
         scheduler.submit(rows.make(1))
         model.go.set()
-        assert called.result(10) == [1, 4, 2]
-        assert [result.text for result in rows.wait(8)] == ["hello"] * 8
-        assert model.batches == [1, 4, 2, 1]
-
-
-def test_requests_that_come_within_a_moment_share_a_batch() -> None:
-    model, rows = Model(), Rows()
-    with running(model, gather_s=1.0, most_rows=3) as scheduler:
-        for _ in range(3):
-            scheduler.submit(rows.make(1))
+        assert other.result(10) == [1, 1] and mine.result(10) is True
         rows.wait(3)
-    assert model.batches == [3]
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_the_limit_stays() -> None:
+def test_nobody_joins_a_closed_batch() -> None:
+    model, rows = Model(is_open=False), Rows()
+    model.go.clear()
+    with running(model) as scheduler:
+        scheduler.submit(rows.make(1))
+        assert model.begun.wait(10)
+        scheduler.submit(rows.make(2))
+        model.go.set()
+        rows.wait(3)
+    assert model.sizes == [1] * 5 + [2] * 5
+
+
+def test_what_does_not_fit_is_written_half_as_many_at_once() -> None:
     model, rows = Model(fits=3), Rows()
     with running(model) as scheduler:
         scheduler.submit(rows.make(8))
         assert [result.text for result in rows.wait(8)] == ["hello"] * 8
-        assert (model.batches, model.released, scheduler.most_rows) == ([8, 4, 2, 2, 2, 2], 2, 2)
+        assert (set(model.sizes), model.dropped, scheduler.most_rows) == ({2}, 2, 2)
         scheduler.submit(rows.make(4))
         rows.wait(12)
-    assert model.batches[6:] == [2, 2]
+    assert set(model.sizes) == {2}
+
+
+def test_the_limit_rises_again_after_a_while() -> None:
+    model, rows = Model(fits=3), Rows()
+    with running(model, most_rows=8, patience_s=0.05) as scheduler:
+        scheduler.submit(rows.make(8))
+        rows.wait(8)
+        assert scheduler.most_rows < 8
+        model._fits = 100
+        time.sleep(0.06)
+        for more in range(1, 4):
+            scheduler.submit(rows.make(1))
+            rows.wait(8 + more)
+            time.sleep(0.06)
+        assert scheduler.most_rows == 8
 
 
 def test_rows_that_have_spoken_go_on_where_they_stood() -> None:
@@ -143,7 +192,7 @@ def test_rows_that_have_spoken_go_on_where_they_stood() -> None:
     with running(model) as scheduler:
         scheduler.submit(made)
         rows.wait(4)
-    assert heard == ["hello"] * 4 and model.batches == [4, 2, 2]
+    assert heard == ["hello"] * 4 and model.sizes == [4] * 4 + [2] * 4
 
 
 def test_a_row_that_does_not_fit_alone_gets_an_error_and_the_next_an_answer() -> None:
@@ -158,32 +207,33 @@ def test_a_row_that_does_not_fit_alone_gets_an_error_and_the_next_an_answer() ->
         assert rows.wait(3)[1].text == "hello" and scheduler.most_rows == 1
 
 
-def test_another_failure_is_the_error_of_its_batch_alone() -> None:
-    model, rows = Model(), Rows()
-    broken = True
+def test_a_failure_is_the_error_of_those_it_concerns_alone() -> None:
+    class Broken(Model):
+        def join(self, rows: Sequence[LiveRow]) -> None:
+            if any(row.request.prompt == [13] for row in rows):
+                raise ValueError("shapes do not match")
+            super().join(rows)
 
-    def answer(batch: Sequence[LiveRow]) -> None:
-        nonlocal broken
-        if broken:
-            broken = False
-            raise ValueError("shapes do not match")
-        model.answer(batch)
-
-    scheduler = Scheduler(answer, model.release)
-    scheduler.start()
-    scheduler.submit(rows.make(2))
-    assert ["shapes do not match" in str(result.error) for result in rows.wait(2)] == [True, True]
-    with pytest.raises(ZeroDivisionError):
-        scheduler.call(lambda: 1 / 0).result(10)
-    scheduler.submit(rows.make(1))
-    assert rows.wait(3)[1].error is None
-    scheduler.stop()
+    model, rows = Broken(), Rows()
+    model.go.clear()
+    with running(model) as scheduler:
+        scheduler.submit(rows.make(1))
+        assert model.begun.wait(10)
+        bad = LiveRow(RowRequest(None, [13], 5), Letters(), lambda text: None, rows._heard(7))
+        scheduler.submit([bad])
+        model.go.set()
+        good, failed = rows.wait(2)
+        assert "shapes do not match" in str(failed.error) and (good.text, good.error) == ("hello", None)
+        with pytest.raises(ZeroDivisionError):
+            scheduler.call(lambda: 1 / 0).result(10)
+        scheduler.submit(rows.make(1))
+        assert rows.wait(3)[1].error is None
 
 
 def test_stopping_ends_what_is_written_and_what_waits() -> None:
     model, rows = Model(), Rows()
     model.go.clear()
-    with running(model) as scheduler:
+    with running(model, most_rows=1) as scheduler:
         scheduler.submit(rows.make(1))
         assert model.begun.wait(10)
         scheduler.submit(rows.make(2))
@@ -232,12 +282,13 @@ def test_a_real_model_out_of_memory_in_the_middle_says_what_it_says_otherwise(
 
     monkeypatch.setattr(base, "forward", forward)
     rows, streamed = live(asked, tokenizer)
-    done = threading.Event()
-    scheduler = Scheduler(lambda batch: answer_rows(shelf.model, tokenizer, batch), release_memory)
+    scheduler = Scheduler()
+    scheduler.writer = Writer(lambda: shelf.model, tokenizer)
     scheduler.start()
     scheduler.submit(rows)
-    scheduler.call(done.set)
-    assert done.wait(60)
+    deadline = time.monotonic() + 60
+    while not all(row.done for row in rows) and time.monotonic() < deadline:
+        time.sleep(0.01)
     scheduler.stop()
     assert texts(results_of(rows)) == expected == [streamed[place] for place in range(5)]
     assert scheduler.most_rows == 2
