@@ -8,7 +8,7 @@ from typing import Protocol
 from store.errors import QueryError
 from store.language import OPERATORS, TOKEN, Compare, comparisons, parse
 from store.query import Key, Names, close_to, key_of
-from store.run_language import PARTS, RUNS, SETTING, metric_of
+from store.run_language import FIGURE, PARTS, RUNS, SETTING, metric_of
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ def _keys(word: str, known: Known, *, joins: bool, alone: bool) -> list[Found]:
         (name if key.ordered else f"{name}:"): ("key", key.about) for name, key in RUNS.keys.items()
     }
     candidates |= dict.fromkeys(_by_use(names.metrics), ("key", "a metric"))
+    candidates |= {f"{FIGURE}{name}": ("key", "measured in an evaluation") for name in names.figures}
     if word:
         candidates |= {f"{SETTING}{name}": ("key", "a setting") for name in names.settings}
     else:
@@ -156,6 +157,8 @@ def _after_key(word: str, names: Names) -> list[Found]:
         there = name[len(SETTING) :] in names.settings and name == word
         signs = ("=", "!=", ">=", "<=", ">", "<", "~", "!~") if there else ()
         return [(f"{name}{sign}", "operator", OPERATOR_WORDS[sign]) for sign in signs]
+    if name.lower().startswith(FIGURE) and name[len(FIGURE) :] in names.figures:
+        return _order_signs(name) if name == word else []
     before, _, ending = word.rpartition(".")
     if before in names.metrics and word not in names.metrics:
         parts = [part for part in PARTS if part.startswith(ending) and part != ending]
@@ -288,6 +291,8 @@ def _named(term: Compare, known: Known, names: Names) -> tuple[str, str, list[st
         return "the setting", term.key[len(SETTING) :], list(names.settings)
     if key in RUNS.keys:
         return "", "", []
+    if key.startswith(FIGURE) and term.key not in names.metrics:
+        return "a figure", term.key[len(FIGURE) :], list(names.figures)
     try:
         metric = metric_of(term.key, names)
     except QueryError:

@@ -8,10 +8,12 @@ from store.chats import ChatStore
 from store.connection import Database
 from store.datasets import DatasetStore
 from store.errors import StoreError
+from store.evaluations import EvaluationStore
 from store.findings import FindingStore
 from store.knowledge import KnowledgeStore
 from store.metrics import MetricStore
 from store.migrations import copy, prepare
+from store.registry import RegistryStore
 from store.runs import RunStore
 from store.spending import SpendingStore
 from store.suites import SuiteStore
@@ -27,7 +29,8 @@ class Store:
         self._database = database
         self.metrics = MetricStore(database)
         self.votes = VoteStore(database)
-        self.runs = RunStore(database, self.metrics, self.votes)
+        self.evaluations = EvaluationStore(database)
+        self.runs = RunStore(database, self.metrics, self.votes, self.evaluations)
         self.datasets = DatasetStore(database)
         self.chats = ChatStore(database)
         self.sweeps = SweepStore(database)
@@ -36,6 +39,7 @@ class Store:
         self.spending = SpendingStore(database)
         self.suites = SuiteStore(database)
         self.knowledge = KnowledgeStore(database)
+        self.registry = RegistryStore(database)
 
     @property
     def path(self) -> Path:

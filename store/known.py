@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from store.connection import Database
+from store.evaluations import METRICS
 from store.query import Names
 
 Value = tuple[str, str]
@@ -80,11 +81,15 @@ class KnownRuns:
         return found
 
     def _names(self) -> Names:
-        metrics, settings = (
-            [str(name) for (name,) in self._database.all(f"SELECT name FROM {table} ORDER BY name")]
-            for table in ("metric_names", "setting_names")
+        metrics, settings, figures = (
+            [str(name) for (name,) in self._database.all(sql)]
+            for sql in (
+                "SELECT name FROM metric_names ORDER BY name",
+                "SELECT name FROM setting_names ORDER BY name",
+                METRICS,
+            )
         )
-        return Names(dict.fromkeys(metrics), dict.fromkeys(settings))
+        return Names(dict.fromkeys(metrics), dict.fromkeys(settings), dict.fromkeys(figures))
 
     def _counted(self, sql: str) -> list[Value]:
         return _most(Counter(dict(self._database.all(sql))))

@@ -19,6 +19,8 @@ class Names:
 
     metrics: Collection[str] = ()
     settings: Collection[str] = ()
+    figures: Collection[str] = ()
+    """What was measured in evaluations."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,9 @@ def _loosened(term: Compare, key: Key) -> Compare:
 
 def unknown_key(term: Compare, language: Language, names: Names) -> QueryError:
     """The error of a key that there is not: what is likely to be meant, and what there is."""
-    meant = close_to(term.key, [*language.keys, *names.metrics, *(f"cfg.{name}" for name in names.settings)])
+    there = [*language.keys, *names.metrics, *(f"cfg.{name}" for name in names.settings)]
+    there += [f"eval.{name}" for name in names.figures]
+    meant = close_to(term.key, there)
     question = f"Did you mean {_either(meant)}? " if meant else ""
     return QueryError(
         f"The filter has no key {term.key!r}.",

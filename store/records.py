@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from store.talk_records import Passage
+
 
 class Status(StrEnum):
     """The closed set of states of a run."""
@@ -99,6 +101,8 @@ class Run:
     """The share of its votes in the arena that it won, by everybody, overall; a tie is half a win."""
     win_votes: int = 0
     """How many votes that is of."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """What it came to in its newest evaluations, by names of `engine.evaluation.measures`."""
 
     @property
     def progress(self) -> float | None:
@@ -282,6 +286,8 @@ class Message:
     tokens: int | None = None
     first_token_s: float | None = None
     tokens_per_s: float | None = None
+    passages: tuple[Passage, ...] = ()
+    """What was found in notes and put before the question, the best first."""
 
 
 class SweepStatus(StrEnum):

@@ -1,4 +1,5 @@
-"""What can be asked of runs: what they are, where they stand, their settings (`cfg.…`) and their metrics (`eval/loss`).
+"""What can be asked of runs: what they are, where they stand, their settings (`cfg.…`), what evaluations measured
+(`eval.bleu`) and their metrics (`eval/loss`).
 
 Conditions are over `runs r`. Metrics are asked for what they came to (`eval/loss.min<1.2`; the last value without a
 part) or at a step (`eval/loss@100<1.2`: the value of the last point up to that step).
@@ -17,6 +18,8 @@ from store.records import LAST_STEP, TERMINAL, Status
 from store.rollups import LEVELS
 
 SETTING = "cfg."
+FIGURE = "eval."
+"""Before the name of what was measured in an evaluation: `eval.bleu`."""
 
 _METRIC_KEY = "(SELECT key FROM metric_names WHERE name = ?)"
 _SETTING_KEY = "(SELECT key FROM setting_names WHERE name = ?)"
@@ -103,6 +106,7 @@ HAS: Mapping[str, str] = {
     "energy": "its power was measured",
     "problems": "lines of its log are damaged",
     "votes": "was judged in the arena",
+    "figures": "was measured in an evaluation",
 }
 
 _HAS: dict[str, Clause] = {
@@ -117,6 +121,7 @@ _HAS: dict[str, Clause] = {
     "energy": ("r.energy_j IS NOT NULL", []),
     "problems": ("r.damaged + r.unknown > 0", []),
     "votes": (f"{WIN_RATE} IS NOT NULL", []),
+    "figures": ("EXISTS (SELECT 1 FROM evaluation_models m WHERE m.model = r.id)", []),
 }
 
 FAILURES = {"oom": "memory", "out-of-memory": "memory", "out of memory": "memory", "nan": "not_finite"}
@@ -135,6 +140,9 @@ def _has(term: Compare, asked: Asked) -> Clause:
         )
     elif term.value.lower().startswith(SETTING):
         clause = _has_setting(term.value[len(SETTING) :], asked)
+    elif term.value.lower().startswith(FIGURE):
+        value, parameters = figure_value(term.value[len(FIGURE) :])
+        clause = f"{value} IS NOT NULL", parameters
     else:
         return _HAS_WORDS.make(term, asked)
     return negated(clause) if term.operator in ("!=", "!~") else clause
@@ -231,10 +239,13 @@ def _dataset(term: Compare) -> Clause:
 
 
 def _other(term: Compare, asked: Asked) -> Clause | None:
-    """Settings and metrics."""
+    """Settings, what evaluations measured, and metrics."""
     if term.key.lower().startswith(SETTING):
         name = term.key[len(SETTING) :]
         return (_setting(name, term, asked) if term.value or term.quoted else (ALL, [])) if name else None
+    if term.key.lower().startswith(FIGURE) and term.key not in asked.names().metrics:
+        name = _spelt(term.key[len(FIGURE) :], asked.names().figures)
+        return compared(figure_value(name), term, _span_or_number, "eval.rouge_l>0.4") if name else None
     metric = metric_of(term.key, asked.names())
     if metric is None:
         return None
@@ -340,6 +351,21 @@ def _span_or_number(text: str) -> float | None:
     return quantities.number(text) if found is None else found
 
 
+# evaluations
+
+
+def figure_value(name: str) -> Clause:
+    """An expression for what a run came to in the newest evaluation that measured it, NULL where none did."""
+    return _FIGURE, [name]
+
+
+_FIGURE = (
+    "(SELECT f.value FROM evaluation_models m CROSS JOIN evaluations e ON e.key = m.evaluation "
+    "CROSS JOIN evaluation_figures f ON f.evaluation = m.evaluation AND f.place = m.place "
+    "WHERE m.model = r.id AND f.metric = ? ORDER BY e.created DESC, e.key DESC, f.place LIMIT 1)"
+)
+
+
 # settings
 
 
@@ -397,5 +423,6 @@ RUNS = Language(
     keys=KEYS,
     aliases=ALIASES,
     other=_other,
-    more="cfg.NAME for a setting; a metric's name, with .min, .max, .last, .step or @STEP",
+    more="cfg.NAME for a setting; eval.NAME for what evaluations measured; "
+    "a metric's name, with .min, .max, .last, .step or @STEP",
 )

@@ -1,10 +1,22 @@
-"""What runs can be sorted by: columns, settings (`cfg.lora_r`), and what metrics came to (`eval/loss.min`)."""
+"""What runs can be sorted by: columns, settings (`cfg.lora_r`), what evaluations measured (`eval.bleu`), and what
+metrics came to (`eval/loss.min`).
+"""
 
 from collections.abc import Callable
 
 from store.errors import QueryError
 from store.query import Clause, Names, close_to
-from store.run_language import DURATION, PROGRESS, SETTING, WIN_RATE, metric_of, metric_value, setting_value
+from store.run_language import (
+    DURATION,
+    FIGURE,
+    PROGRESS,
+    SETTING,
+    WIN_RATE,
+    figure_value,
+    metric_of,
+    metric_value,
+    setting_value,
+)
 
 SORTS = {
     "created": "r.created",
@@ -46,13 +58,24 @@ def sort_key(sort: str, names: Callable[[], Names]) -> Clause:
     if sort.lower().startswith(SETTING) and len(sort) > len(SETTING):
         return setting_value(sort[len(SETTING) :])
     known = names()
+    if sort.lower().startswith(FIGURE) and len(sort) > len(FIGURE) and sort not in known.metrics:
+        return figure_value(sort[len(FIGURE) :])
     metric = metric_of(sort, known)
     if metric is not None:
         return metric_value(*metric)
-    meant = close_to(sort, [*SORTS, *known.metrics, *(f"{SETTING}{name}" for name in known.settings)])
+    meant = close_to(
+        sort,
+        [
+            *SORTS,
+            *known.metrics,
+            *(f"{SETTING}{name}" for name in known.settings),
+            *(f"{FIGURE}{name}" for name in known.figures),
+        ],
+    )
     question = f"Did you mean {' or '.join(meant)}? " if meant else ""
     raise QueryError(
         f"Runs cannot be sorted by {sort!r}.",
         "",
-        f"{question}Keys: {', '.join(SORTS)}, a setting (cfg.lora_r), or a metric (eval/loss, eval/loss.min).",
+        f"{question}Keys: {', '.join(SORTS)}, a setting (cfg.lora_r), what was evaluated (eval.bleu), "
+        "or a metric (eval/loss, eval/loss.min).",
     )

@@ -11,6 +11,8 @@ from store import query as filters
 from store.completion import Completion, complete, hint
 from store.connection import Database
 from store.errors import StoreError
+from store.evaluation_records import Measured
+from store.evaluations import EvaluationStore
 from store.known import KnownRuns
 from store.language import Term
 from store.metrics import MetricStore
@@ -36,10 +38,13 @@ _NEWEST = "ORDER BY r.created DESC, r.key DESC"
 
 
 class RunStore:
-    def __init__(self, database: Database, metrics: MetricStore, votes: VoteStore) -> None:
+    def __init__(
+        self, database: Database, metrics: MetricStore, votes: VoteStore, evaluations: EvaluationStore
+    ) -> None:
         self._database = database
         self._metrics = metrics
         self._votes = votes
+        self._evaluations = evaluations
         self._known = KnownRuns(database)
 
     # writing: what people do
@@ -297,7 +302,8 @@ class RunStore:
         rows = self._database.all(f"{_SELECT} {clauses}", tuple(parameters))
         metrics = self._metrics.latest_of([row[0] for row in rows]) if rows else {}
         won = self._votes.win_rates([row[1] for row in rows]) if rows else {}
-        return [_run(row, metrics.get(row[0], {}), won.get(row[1])) for row in rows]
+        measured = self._evaluations.latest([row[1] for row in rows]) if rows else {}
+        return [_run(row, metrics.get(row[0], {}), won.get(row[1]), measured.get(row[1], {})) for row in rows]
 
     # last, because its name hides the type's
 
@@ -317,11 +323,11 @@ class RunStore:
         return self.some(self._sorted("r.id", query, sort, descending, -1 if limit is None else limit, offset))
 
 
-def _run(row: tuple[Any, ...], metrics: dict[str, Latest], won: WinRate | None) -> Run:
+def _run(row: tuple[Any, ...], metrics: dict[str, Latest], won: WinRate | None, measured: dict[str, Measured]) -> Run:
     status, tags, notes, recipe, folder, *rest = row[3], *row[23:]
     about: list[Any] = [*row[1:3], Status(status), *row[4:23], tuple(json.loads(tags)), notes, json.loads(recipe)]
     about += [folder, metrics, *rest[:-1], rest[-1] or "", *((won.share, won.votes) if won else ())]
-    return Run(*about)
+    return Run(*about, figures={name: one.value for name, one in measured.items()})
 
 
 def _write_recipe(connection: sqlite3.Connection, run: int, recipe: str) -> None:

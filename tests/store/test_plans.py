@@ -33,6 +33,9 @@ QUERIES: dict[str, Callable[[Store], object]] = {
         "r1", "train/loss", max_points=50, first_step=9, last_step=4000
     ),
     "ingest": lambda store: add_points(store, "r1", {"train/loss": line(3)}, attempt=2, from_step=2),
+    "evaluations of a run": lambda store: store.evaluations.of_model("r1"),
+    "figures of runs": lambda store: store.evaluations.latest(["r1"]),
+    "filtered and sorted by a figure": lambda store: store.runs.order("eval.bleu>1 has:figures", sort="eval.rouge_l"),
     "messages": lambda store: store.chats.messages("c1"),
     "attempts": lambda store: store.runs.attempts("r1"),
 }
@@ -53,7 +56,7 @@ def full_scans(store: Store, sql: str) -> list[str]:
     """Steps of the plan that go through a whole table.
 
     A filter over the runs may, and once over those that it names; so may what reads the names of metrics and settings:
-    those tables are small.
+    those tables are small. What was measured is read of the newest evaluations.
     """
     plan = [str(row[3]) for row in store._database.connection().execute(f"EXPLAIN QUERY PLAN {sql}")]
     runs = "runs r" in sql and "rollups r" not in sql
@@ -64,7 +67,9 @@ def full_scans(store: Store, sql: str) -> list[str]:
         and not step.startswith(
             ("SCAN json_each", "SCAN (subquery", "SCAN CONSTANT ROW", "SCAN (join", "SCAN v", "SCAN j VIRTUAL")
         )
-        and not step.startswith(("SCAN metric_names", "SCAN setting_names", "SCAN runs USING"))
+        and not step.startswith(
+            ("SCAN metric_names", "SCAN setting_names", "SCAN runs USING", "SCAN evaluations USING", "SCAN newest")
+        )
         and not (runs and (step.startswith("SCAN r") or step == "SCAN o"))
     ]
 
@@ -83,12 +88,12 @@ def test_a_scan_would_be_seen(store: Store) -> None:
         assert full_scans(store, sql)
 
 
-def test_a_list_of_runs_is_four_queries_and_reads_no_point(store: Store) -> None:
+def test_a_list_of_runs_is_five_queries_and_reads_no_point(store: Store) -> None:
     for n in range(30):
         store.runs.add(new_run(f"r{n:02}", tags=("a", "b")))
         add_points(store, f"r{n:02}", {"train/loss": line(5), "eval/loss": line(5)})
     found = statements(store, lambda opened: opened.runs.list())
-    assert len(found) == 4  # the last finds that nobody has voted
+    assert len(found) == 5  # the last two find that nobody has voted and nothing was evaluated
     assert not any("points" in sql or "rollups" in sql for sql in found)
     runs = store.runs.list()
     assert [run.id for run in runs] == [f"r{n:02}" for n in range(29, -1, -1)]
