@@ -165,7 +165,7 @@ def _count_roles(turns: Sequence[Turn], text: str, encoding: Any, found: list[in
 def _by_encoding(rows: list[Row], how: ByEncoding) -> Any:
     import numpy as np
 
-    count = _byte_count if not how.name else _encoding_count(how.name, how.folder)
+    count = byte_count if not how.name else encoding_count(how.name, how.folder)
     counted = np.zeros((len(rows), len(COLUMNS)), dtype=np.int32)
     for place, row in enumerate(rows):
         before = 0
@@ -183,12 +183,14 @@ def _by_encoding(rows: list[Row], how: ByEncoding) -> Any:
     return counted
 
 
-def _byte_count(text: str) -> int:
+def byte_count(text: str) -> int:
+    """Tokens of a text where there is no tokenizer: a guess."""
     return -(-len(text.encode()) // BYTES_A_TOKEN)
 
 
 @lru_cache(maxsize=2)
-def _encoding_count(name: str, folder: str) -> Any:
+def encoding_count(name: str, folder: str) -> Any:
+    """A function that counts the tokens of a text by that encoding of tiktoken, whose file is in `folder`."""
     os.environ["TIKTOKEN_CACHE_DIR"] = folder
     import tiktoken
 

@@ -198,7 +198,7 @@ def test_the_file_of_an_encoding_is_used_where_it_is(
     monkeypatch.setitem(encodings.FILES, "cl100k_base", (address, digest))
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     tiktoken.registry.ENCODINGS.pop("cl100k_base", None)
-    chunk._encoding_count.cache_clear()
+    chunk.encoding_count.cache_clear()
     (tmp_path / hashlib.sha1(address.encode()).hexdigest()).write_bytes(content)
     dataset = imported(library, tmp_path, MANY)
     figures = tiktoken_tokens(library, dataset)
@@ -206,7 +206,7 @@ def test_the_file_of_an_encoding_is_used_where_it_is(
     assert figures.tokenizer == "cl100k_base" and not figures.estimated
     assert figures.total == sum(len(turn.content.encode()) for row in rows for turn in row.messages)
     tiktoken.registry.ENCODINGS.pop("cl100k_base", None)
-    chunk._encoding_count.cache_clear()
+    chunk.encoding_count.cache_clear()
 
 
 @pytest.fixture(scope="module")
