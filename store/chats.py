@@ -11,6 +11,7 @@ from store.connection import Database
 from store.errors import StoreError
 from store.other_languages import CHATS
 from store.records import Chat, Message
+from store.talk_records import Passage
 
 _COLUMNS = (
     "c.id, c.title, c.created, c.updated, c.panes, c.system, c.settings, "
@@ -63,9 +64,18 @@ class ChatStore:
                 "WHERE chat = (SELECT key FROM chats WHERE id = ?) AND position < ifnull(?, position + 1)",
                 (chat.id, chat.parent, before),
             )
+            connection.execute(
+                "INSERT INTO message_passages SELECT (SELECT key FROM chats WHERE id = ?), position, pane, number, "
+                "knowledge, source, title, text, score, place, about FROM message_passages "
+                "WHERE chat = (SELECT key FROM chats WHERE id = ?) AND position < ifnull(?, position + 1)",
+                (chat.id, chat.parent, before),
+            )
 
     def append(self, message: Message) -> None:
-        """One more turn. Raises `StoreError` where there is no such chat or the place is taken."""
+        """One more turn, with the passages that it is based on: all of it or nothing.
+
+        Raises `StoreError` where there is no such chat or the place is taken.
+        """
         with self._database.transaction() as connection:
             try:
                 connection.execute(
@@ -88,6 +98,14 @@ class ChatStore:
                     f"Turn {message.position} of pane {message.pane} cannot be added to the chat {message.chat_id}.",
                     "There is no such chat, or it has that turn already.",
                 ) from error
+            connection.executemany(
+                "INSERT INTO message_passages "
+                "VALUES ((SELECT key FROM chats WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (message.chat_id, message.position, message.pane, number, *_columns_of(passage))
+                    for number, passage in enumerate(message.passages)
+                ),
+            )
             connection.execute("UPDATE chats SET updated = max(updated, ?) WHERE id = ?", (message.t, message.chat_id))
 
     def rename(self, chat_id: str, title: str) -> None:
@@ -133,14 +151,26 @@ class ChatStore:
 
     def messages(self, chat_id: str) -> list[Message]:
         """Every turn of every pane, in order."""
+        passages = self._passages(chat_id)
         return [
-            Message(chat_id, *row)
+            Message(chat_id, *row, passages=tuple(passages.get(row[:2], ())))
             for row in self._database.all(
                 "SELECT position, pane, role, text, t, tokens, first_token_s, tokens_per_s FROM messages "
                 "WHERE chat = (SELECT key FROM chats WHERE id = ?) ORDER BY position, pane",
                 (chat_id,),
             )
         ]
+
+    def _passages(self, chat_id: str) -> dict[tuple[int, int], list[Passage]]:
+        """What answers are based on, by position and pane."""
+        found: dict[tuple[int, int], list[Passage]] = {}
+        for position, pane, *fields, about in self._database.all(
+            "SELECT position, pane, knowledge, source, title, text, score, place, about FROM message_passages "
+            "WHERE chat = (SELECT key FROM chats WHERE id = ?) ORDER BY position, pane, number",
+            (chat_id,),
+        ):
+            found.setdefault((position, pane), []).append(Passage(*fields, json.loads(about)))
+        return found
 
     def count(self, query: str = "") -> int:
         """How many chats match. Raises `QueryError`."""
@@ -177,6 +207,13 @@ def _chat(
 ) -> Chat:
     about = tuple(json.loads(panes)), system, json.loads(settings), tuple(json.loads(tags))
     return Chat(chat_id, title, created, updated, *about, bool(pinned), parent)
+
+
+def _columns_of(passage: Passage) -> tuple[Any, ...]:
+    return (
+        *(passage.knowledge, passage.source, passage.title, passage.text),
+        *(passage.score, passage.place, json.dumps(passage.about)),
+    )
 
 
 def _set_tags(connection: sqlite3.Connection, chat_id: str, tags: Iterable[str]) -> None:

@@ -475,6 +475,25 @@ def m011_what_evaluations_found(db: "sqlite_utils.Database") -> None:
         db.execute(statement)
 
 
+def m012_what_answers_were_based_on(db: "sqlite_utils.Database") -> None:
+    """The passages of notes that an answer in a chat was based on, as they were then: files change, and go."""
+    db.execute("""CREATE TABLE message_passages (
+        chat INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        pane INTEGER NOT NULL,
+        number INTEGER NOT NULL,            -- the best one has 0
+        knowledge TEXT NOT NULL,
+        source TEXT NOT NULL,
+        title TEXT NOT NULL,
+        text TEXT NOT NULL,
+        score REAL NOT NULL,
+        place INTEGER NOT NULL,
+        about TEXT NOT NULL,                -- JSON
+        PRIMARY KEY (chat, position, pane, number),
+        FOREIGN KEY (chat, position, pane) REFERENCES messages ON DELETE CASCADE
+    ) STRICT""")
+
+
 STEPS: tuple[Step, ...] = (
     m001_first_schema,
     m002_what_is_known_of_datasets,
@@ -487,6 +506,7 @@ STEPS: tuple[Step, ...] = (
     m009_conversations_to_find_again,
     m010_whose_vectors_passages_have,
     m011_what_evaluations_found,
+    m012_what_answers_were_based_on,
 )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from store import Store, StoreError
 from store.records import Chat, Message
+from store.talk_records import Passage
 from tests.store.builders import new_run
 
 
@@ -63,6 +64,34 @@ def test_delete_takes_the_messages_along(store: Store) -> None:
     assert store.chats.list() == []
     with store.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM messages").fetchone() == (0,)
+
+
+def passages_kept(store: Store) -> int:
+    with store.transaction() as connection:
+        return int(connection.execute("SELECT count(*) FROM message_passages").fetchone()[0])
+
+
+def test_passages_stay_with_the_answer_that_they_went_into(store: Store) -> None:
+    best = Passage("desk", "/notes/faq.md", "Bill \x1b", "Sent on\nthe first. 🙂", 7.5, 3, {"line": 5})
+    found = (best, replace(best, source="/notes/guide.pdf", score=-0.25, place=0, about={}))
+    turns = [
+        Message("c1", 0, -1, "user", "When?", 11.0),
+        Message("c1", 1, 0, "assistant", "Now.", 12.0),
+        Message("c1", 1, 1, "assistant", "On the first.", 12.5, 4, 0.2, 30.0, found),
+        Message("c1", 2, 1, "assistant", "On the 1st.", 13.0, 4, 0.2, 30.0, found[:1]),
+    ]
+    store.chats.add(chat())
+    for turn in turns:
+        store.chats.append(turn)
+    assert store.chats.messages("c1") == turns
+    store.chats.fork(replace(chat("c2"), parent="c1"), 2)
+    assert [(turn.position, turn.passages) for turn in store.chats.messages("c2")] == [(0, ()), (1, ()), (1, found)]
+    assert passages_kept(store) == 5
+    with pytest.raises(StoreError, match="cannot be added"):
+        store.chats.append(turns[2])
+    assert passages_kept(store) == 5, "the turn and its passages are kept together or not at all"
+    store.chats.delete("c1")
+    assert passages_kept(store) == 2 and store.check() == []
 
 
 def test_what_is_said_is_found_wherever_it_stands_in_a_word(store: Store) -> None:

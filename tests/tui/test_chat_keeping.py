@@ -173,8 +173,18 @@ async def test_the_base_looks_in_notes_beside_the_base_without(
         await driver.sees("▾ 1 passage", "A parcel to the moon takes")
         await driver.press("ctrl+n", "ctrl+o")
         await driver.sees("Conversations")
+        KnowledgeLibrary(store).remove("notes")
         await driver.press("enter")
-        await driver.sees("› How long", "base + notes")
+        await driver.sees("› How long", "base + notes", "▾ 1 passage", "guide.md, line 3", "A parcel to the moon takes")
+        await driver.press("ctrl+n")
+        await chat.ask("And to Mars")
+        await driver.wait(lambda: len(chat.pool.asked) == 2)
+        await driver.wait(lambda: any("asked without" in one.message for one in driver.app._notifications))
+        chat.pool.answer_whole("a", "b", "c")
+        await settled(chat)
+    chats = store.chats.list()
+    kept = [[len(turn.passages) for turn in store.chats.messages(one.id)] for one in chats]
+    assert kept == [[0, 0, 0, 0], [0, 0, 0, 1]]
 
 
 def shows(chat: ChatDriver, kind: type) -> bool:

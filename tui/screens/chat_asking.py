@@ -160,13 +160,18 @@ class ChatAsking(ChatSeating):
 
                 self._say(f"looking in {seat.knowledge}")
                 passages = await asyncio.to_thread(self._passages, seat.knowledge, turn.prompt)
+                if not passages:
+                    self.notify(f"{seat.label}: {NOTHING_FITS}", severity="warning", markup=False)
                 told[index] = with_passages(told[index], passages)
                 turn.answers[seat.place].passages = passages
                 turn.version += 1
         return told
 
     def _passages(self, knowledge: str, question: str) -> "list[Passage]":
-        return self.services.knowledge.search([knowledge], question)
+        """What is found in notes for a question, as far as a prompt has room for it. Blocks."""
+        from engine.knowledge.prompting import fitting
+
+        return [passage for passage, _ in fitting(self.services.knowledge.search([knowledge], question))]
 
     def _end(
         self, turn: Turn, seat: Seat, stage: Stage, keeper: ChatKeeper, position: int | None, error: str = ""
@@ -218,6 +223,7 @@ class ChatAsking(ChatSeating):
         self._show_status()
 
 
+NOTHING_FITS = "the notes have nothing on this; it is asked without them."
 ASK_AGAIN = "The conversation is kept; ctrl+r asks again."
 
 

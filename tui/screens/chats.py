@@ -102,8 +102,8 @@ class ChatKeeper:
             if self.chat is None:
                 return
             figures = (answer.tokens, answer.first_token_s, answer.tokens_per_s)
-            message = Message(self.chat.id, position, place, "assistant", answer.text, time.time(), *figures)
-            self._store.chats.append(message)
+            told = (answer.text, time.time(), *figures, tuple(answer.passages))
+            self._store.chats.append(Message(self.chat.id, position, place, "assistant", *told))
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,11 @@ def turns_of(messages: "Iterable[Message]") -> list[Turn]:
             stage = Stage.DONE if message.tokens is not None else Stage.STOPPED
             turns[-1].ask_again(message.pane)
             turns[-1].answers[message.pane] = Answer(
-                message.text, stage, message.tokens, message.first_token_s, message.tokens_per_s
+                message.text,
+                stage,
+                message.tokens,
+                message.first_token_s,
+                message.tokens_per_s,
+                passages=message.passages,
             )
     return turns
