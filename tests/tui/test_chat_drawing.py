@@ -1,6 +1,7 @@
 """A conversation without an app: what models are told of it, and how it is drawn."""
 
 import pytest
+from rich.cells import cell_len
 
 from store.records import Message
 from tui.widgets.chat_seats import Seat
@@ -62,3 +63,49 @@ def test_no_control_character_is_drawn(evil: str) -> None:
         for width in (40, 100):
             text = "".join(text for line in turn_lines(turn, seats, width, against) for text, _ in line)
             assert "x" in text and text.isprintable()
+
+
+TABLE = """\
+Plans:
+
+| Plan | Price | What is in it |
+|:-----|------:|:-------------:|
+| **Basic** | 5 € | one `user` |
+| a \\| b | 12.50 € |
+| 日本語 | 7 € | ten users, and more words than one line has room for | left out |
+that was all"""
+
+
+def laid_out(text: str, width: int) -> list[str]:
+    turn = Turn("", {0: Answer(text, Stage.DONE)})
+    lines = ["".join(piece for piece, _ in line) for line in turn_lines(turn, [Seat("base", "base", "m")], width)]
+    return [line.rstrip() for line in lines][1:-1]
+
+
+def test_tables_stand_in_columns() -> None:
+    lines = laid_out(TABLE, 100)
+    assert lines[2:7] == [
+        "Plan   │   Price │                    What is in it",
+        "───────┼─────────┼─────────────────────────────────────────────────────",
+        "Basic  │     5 € │                       one user",
+        "a | b  │ 12.50 € │",
+        "日本語 │     7 € │ ten users, and more words than one line has room for",
+    ]
+    assert lines[0] == "Plans:" and lines[7:] == ["that was all"]
+
+
+@pytest.mark.parametrize("width", [20, 25, 31, 40, 80])
+def test_tables_fit_the_width_and_keep_every_word(width: int) -> None:
+    lines = laid_out(TABLE, width)
+    assert all(cell_len(line) <= width for line in lines)
+    said = " ".join(lines)
+    assert all(word in said for word in ("Basic", "a | b", "12.50", "more", "room", "that was all"))
+    assert (" │ " in said) == (width > 20), "without room for columns a row is told line by line"
+
+
+def test_a_table_that_is_still_coming_and_what_is_none() -> None:
+    for whole in ("| a | b |", "| a | b |\n|---|", "a | b\nc | d", "| a |\n|---|---|\n| b |", "```\n| a |\n|---|\n```"):
+        assert not any("┼" in line for line in laid_out(whole, 40)), whole
+        assert "a" in " ".join(laid_out(whole, 40))
+    assert laid_out("a | b\n--|--", 40) == ["a │ b", "──┼──"]
+    assert laid_out("|" * 3000 + "\n" + "|-" * 3000 + "|", 40), "a table of nothing but bars"

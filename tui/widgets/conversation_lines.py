@@ -159,7 +159,7 @@ def _markdown(text: str, width: int) -> list[Line]:
 
 @lru_cache(4096)
 def _drawn_line(line: str, kind: str, width: int) -> tuple[tuple[Piece, ...], ...]:
-    return tuple(tuple(pieces) for pieces in _content_lines(markdown_line(line, kind), width))
+    return tuple(tuple(pieces) for pieces in _content_lines(markdown_line(line, kind, width), width))
 
 
 def _content_lines(content: Content, width: int) -> list[Line]:

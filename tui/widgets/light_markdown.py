@@ -1,4 +1,4 @@
-"""Markdown as styled text: headings, emphasis, code, lists, quotes, line by line. Fast enough for a key held down.
+"""Markdown as styled text: headings, emphasis, code, lists, quotes, tables. Fast enough for a key held down.
 
 Textual's `Markdown` mounts a widget a block, far too much for looking through rows. What is not understood stays as it
 was written, so nothing of an answer is ever lost.
@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 
 from textual.content import Content
+
+from tui.widgets.markdown_table import table_content, table_length
 
 _MARKS = re.compile(
     r"^ {0,3}(#{1,6} |```|~~~|[-*+] |\d{1,3}[.)] |> |\|.*\|\s*$|(?:[-*_] ?){3,}\s*$)|\*\*\S|`[^`\n]+`|\]\(\S",
@@ -36,15 +38,26 @@ def has_marks(text: str) -> bool:
     return _MARKS.search(text) is not None
 
 
-def markdown_content(text: str) -> Content:
-    """`text`, which is clean already, with its Markdown drawn."""
-    return Content("\n").join(markdown_line(line, kind) for line, kind in markdown_lines(text))
+def markdown_content(text: str, width: int = 0) -> Content:
+    """`text`, which is clean already, with its Markdown drawn; tables at most `width` cells wide, 0 for no bound."""
+    return Content("\n").join(markdown_line(line, kind, width) for line, kind in markdown_lines(text))
 
 
 def markdown_lines(text: str) -> Iterator[tuple[str, str]]:
-    """The lines that are drawn of `text`, each with its kind: plain, `code`, or the `name` of a code's language."""
+    """The lines that are drawn of `text`, each with its kind: plain, `code`, or the `name` of a code's language.
+
+    A `table` comes whole, its lines together.
+    """
     fence = ""
-    for line in text.split("\n"):
+    lines = text.split("\n")
+    after = 0
+    for place, line in enumerate(lines):
+        if place < after:
+            continue
+        if not fence and (length := table_length(lines, place)):
+            after = place + length
+            yield "\n".join(lines[place:after]), "table"
+            continue
         found = _FENCE.match(line)
         if fence:
             if found and found[1].startswith(fence) and not found[2]:
@@ -59,8 +72,10 @@ def markdown_lines(text: str) -> Iterator[tuple[str, str]]:
             yield line, ""
 
 
-def markdown_line(line: str, kind: str) -> Content:
-    """One of `markdown_lines`, drawn."""
+def markdown_line(line: str, kind: str, width: int = 0) -> Content:
+    """One of `markdown_lines`, drawn; a table at most `width` cells wide, 0 for no bound."""
+    if kind == "table":
+        return table_content(line, _inline, width)
     if kind == "code":
         return Content.assemble(("▎ ", MUTED), (line, CODE))
     return Content(line).stylize(MUTED) if kind == "name" else _line(line)
