@@ -28,7 +28,8 @@ class Vote:
     right: str
     winner: Winner
     conversation: tuple[dict[str, str], ...]
-    """The messages that were answered, the last one the user's."""
+    """The messages that were answered, the last one the user's. Of several turns, what the two said in between is one
+    message with `left` and `right` in place of `content`."""
     left_text: str
     right_text: str
     note: str = ""

@@ -10,6 +10,7 @@ from engine.home import Home
 from engine.inference.panes import Pane, panes_for
 from engine.models import list_models
 from engine.runs.rundir import read_json, write_json
+from engine.suites.endpoints import known_endpoints
 from engine.suites.seating import BASE, labels_of, panes_of
 from store import Store
 from store.records import Run
@@ -26,7 +27,7 @@ LONGEST_NAME = 40
 
 @dataclass(frozen=True)
 class Entrant:
-    """A model that takes part: `base:NAME` or a run's id, what people call it, and what answers for it."""
+    """A model that takes part: `base:NAME`, a run's id or `api:NAME`, what people call it, and what answers for it."""
 
     model: str
     label: str
@@ -40,6 +41,8 @@ class Bench:
     voter: str = ""
     """Who voted last; empty before anybody was asked."""
     own_criteria: tuple[str, ...] = ()
+    same_are_ties: bool = False
+    """Whether two models that say the same get a tie; else such a pair is passed over."""
 
     @property
     def criteria(self) -> tuple[str, ...]:
@@ -63,11 +66,13 @@ def default_models(store: Store) -> list[str]:
 
 
 def candidates(store: Store, home: Home) -> list[tuple[str, str, str]]:
-    """All that could take part: the model, its name, a few words. Base models first, then runs, the newest first."""
+    """All that could take part: the model, its name, a few words. Base models first, then runs, the newest first, then
+    models at an address that was named before."""
     ready = [info for info in list_models(home) if info.ready]
     found = [(f"{BASE}{info.name}", info.name, "base model") for info in ready]
     runs = [run for run in store.runs.list(limit=LOOK_BACK) if _can_answer(run)]
-    return found + [(run.id, run.name, f"adapter on {run.model}") for run in runs]
+    found += [(run.id, run.name, f"adapter on {run.model}") for run in runs]
+    return found + [(one.model, one.name, f"at {one.host}") for one in known_endpoints(home).values()]
 
 
 def _can_answer(run: Run) -> bool:
@@ -85,11 +90,13 @@ def read_bench(home: Home) -> Bench:
         return Bench()
     own = found.get("criteria")
     known = [name for name in own if isinstance(name, str)] if isinstance(own, list) else []
-    return Bench(str(found.get("voter") or ""), tuple(name for name in known if name not in CRITERIA))
+    names = tuple(name for name in known if name not in CRITERIA)
+    return Bench(str(found.get("voter") or ""), names, found.get("same_are_ties") is True)
 
 
 def save_bench(home: Home, bench: Bench) -> None:
-    write_json(home.root / "arena.json", {"voter": bench.voter, "criteria": list(bench.own_criteria)})
+    about = {"voter": bench.voter, "criteria": list(bench.own_criteria), "same_are_ties": bench.same_are_ties}
+    write_json(home.root / "arena.json", about)
 
 
 def with_criterion(bench: Bench, name: str) -> tuple[Bench, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.arena.turns import LEFT, RIGHT, answers, said_by, same, shared
 from engine.errors import BadInput, FinetuiError
 from store.talk_records import Vote, Winner
 
@@ -27,6 +28,7 @@ def export_votes(votes: Sequence[Vote], file: Path, *, overwrite: bool = False) 
         {"prompt": [{"role", "content"} …], "chosen": [{"role": "assistant", "content"}], "rejected": […],
          "metadata": {"voter", "criterion", "chosen_model", "rejected_model", "note", "suite", "position", "vote"}}
 
+    Of several turns the chosen and the rejected one are all messages after the first question, the later questions too.
     The file appears whole or not at all. Raises `BadInput` where it exists and `overwrite` is not set, where it cannot
     be written, and where no vote prefers an answer.
     """
@@ -62,12 +64,14 @@ def export_votes(votes: Sequence[Vote], file: Path, *, overwrite: bool = False) 
 
 
 def _usable(vote: Vote) -> bool:
-    left, right = vote.left_text.strip(), vote.right_text.strip()
-    return bool(left and right) and left != right
+    left = answers(vote.conversation, LEFT, vote.left_text)
+    right = answers(vote.conversation, RIGHT, vote.right_text)
+    return all(text.strip() for text in [*left, *right]) and not same(left, right)
 
 
 def _pair(vote: Vote) -> dict[str, Any]:
-    left, right = (vote.left, vote.left_text), (vote.right, vote.right_text)
+    left = (vote.left, said_by(vote.conversation, LEFT, vote.left_text))
+    right = (vote.right, said_by(vote.conversation, RIGHT, vote.right_text))
     chosen, rejected = (left, right) if vote.winner is Winner.LEFT else (right, left)
     about: dict[str, Any] = {
         "voter": vote.voter,
@@ -80,9 +84,4 @@ def _pair(vote: Vote) -> dict[str, Any]:
         about["note"] = vote.note
     if vote.suite:
         about |= {"suite": vote.suite, "position": vote.position}
-    return {
-        "prompt": list(vote.conversation),
-        "chosen": [{"role": "assistant", "content": chosen[1]}],
-        "rejected": [{"role": "assistant", "content": rejected[1]}],
-        "metadata": about,
-    }
+    return {"prompt": shared(vote.conversation), "chosen": chosen[1], "rejected": rejected[1], "metadata": about}

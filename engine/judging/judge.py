@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from engine.arena.matches import SAME
 from engine.errors import FinetuiError
 from engine.inference.pool import Pane, Sampling
 from engine.judging.criteria import Criterion
 from engine.judging.pairs import AnswerPair
 from engine.judging.question import question_for
 from engine.judging.verdict import Judgement, Verdict, parse_judgement
-from engine.suites.asking import Answering
+from engine.suites.asking import POLL_S, Answering
 from store import Store
 from store.talk_records import Vote, Winner
 from store.votes import JUDGE
@@ -72,7 +73,7 @@ def judge_pairs(
 
     A pair whose two verdicts differ is a tie by that criterion. Pairs that could not be asked are told of in
     `failures`. Raises `FinetuiError` where the judge cannot be asked at all; what was judged is kept, and the same call
-    goes on from there. Call it in a thread.
+    goes on from there. Once `stop` says so, what is being asked is dropped. Call it in a thread.
     """
     judging = _Judging(store, pool, pane, criteria, voter, sampling, len(pairs), on_progress, stop or (lambda: False))
     asyncio.run(judging.run(pairs, at_once))
@@ -138,9 +139,14 @@ class _Judging:
                 await self._judge(pair)
                 self._progress()
 
-        workers = [asyncio.create_task(work()) for _ in range(at_once)]
+        workers = {asyncio.create_task(work()) for _ in range(at_once)}
+        open_ones = workers
         try:
-            await asyncio.gather(*workers)
+            while open_ones and not self._stop():
+                done, open_ones = await asyncio.wait(open_ones, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
+                for worker in done:
+                    worker.result()
+            self.judged.stopped = self.judged.stopped or bool(open_ones)
         finally:
             for worker in workers:
                 worker.cancel()
@@ -153,8 +159,8 @@ class _Judging:
         if not missing:
             self.judged.kept += 1
             return
-        if pair.left_text == pair.right_text:
-            self._keep(pair, [(one, Winner.TIE, "The two answers are the same.") for one in missing])
+        if pair.same:
+            self._keep(pair, [(one, Winner.TIE, SAME) for one in missing])
             self.judged.asked += 1
             return
         try:

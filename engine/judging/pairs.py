@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.arena.matches import Question
+from engine.arena.turns import LEFT, RIGHT, answers, merged, same, turned
 from engine.errors import BadInput
 from engine.suites.reading import Suite
 from store import Store
@@ -19,7 +20,8 @@ ANSWER_KEYS = ("answer", "text", "response", "output", "completion")
 
 @dataclass(frozen=True)
 class AnswerPair:
-    """Two answers to one conversation. `left` is the model that comes first by name, so that a pair is one pair."""
+    """Two answers to one conversation, in all turns. `left` is the model that comes first by name, so that a pair is
+    one pair. `conversation`, `left_text` and `right_text` are those of a vote."""
 
     left: str
     right: str
@@ -28,8 +30,22 @@ class AnswerPair:
     right_text: str
     suite: str = ""
     position: int = -1
-    reference: str = ""
-    """A good answer, where the suite has one."""
+    references: tuple[str, ...] = ()
+    """A good answer to each turn, as far as the suite has some."""
+
+    @property
+    def left_turns(self) -> list[str]:
+        """What the left model said, a text a turn."""
+        return answers(self.conversation, LEFT, self.left_text)
+
+    @property
+    def right_turns(self) -> list[str]:
+        return answers(self.conversation, RIGHT, self.right_text)
+
+    @property
+    def same(self) -> bool:
+        """Whether the two said the same."""
+        return same(self.left_turns, self.right_turns)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -47,40 +63,53 @@ def pair_key(
 ) -> tuple[str, ...]:
     """The conversation and the two answers, in the order of their models' names."""
     (one, said), (other, replied) = sorted([(left, left_text), (right, right_text)])
-    return (json.dumps([dict(message) for message in conversation], sort_keys=True), one, said, other, replied)
+    messages = conversation if left <= right else turned(conversation)
+    return (json.dumps([dict(message) for message in messages], sort_keys=True), one, said, other, replied)
 
 
 def pairs_of_suite_run(
     store: Store, suite: Suite, run: SuiteRun, *, against: str = "", limit: int | None = None
 ) -> list[AnswerPair]:
-    """Each two answers of `run` to the same prompt; with `against`, those with an answer of that model.
+    """Each two answers of `run` to the same prompt, in all its turns; with `against`, those with answers of that model.
 
-    The first turn alone: what comes after it depends on the answer, which is another for each model. Answers that are
-    an error are left out. `limit` counts prompts. Raises `BadInput` where there are no two answers to compare.
+    A prompt that a model did not answer to its end is left out for that model. `limit` counts prompts. Raises
+    `BadInput` where there are no two answers to compare.
     """
     if against and against not in run.models:
         raise BadInput(f"{against} was not asked in {run.name}.", fix=f"Its models: {', '.join(run.models)}.")
-    prompts = {prompt.position: prompt for prompt in suite.prompts[:limit]}
-    said: dict[int, dict[str, str]] = {}
-    for answer in store.suites.answers(run.id):
-        if answer.turn == 0 and not answer.error and answer.position in prompts:
-            said.setdefault(answer.position, {})[run.models[answer.model]] = answer.text
+    said = _said(store, run)
     pairs = []
-    for position, texts in said.items():
-        prompt = prompts[position]
+    for prompt in suite.prompts[:limit]:
+        by_model = {
+            run.models[model]: texts
+            for (position, model), texts in said.items()
+            if position == prompt.position and len(texts) == len(prompt.turns)
+        }
         system = prompt.system or str(run.sampling.get("system") or "")
         asked = Question(prompt.turns[0], system).conversation
-        for left, right in combinations(sorted(texts), 2):
+        for left, right in combinations(sorted(by_model), 2):
             if not against or against in (left, right):
-                about = (suite.id, position, prompt.reference(0))
-                pairs.append(AnswerPair(left, right, asked, texts[left], texts[right], *about))
+                one, other = by_model[left], by_model[right]
+                messages = merged(asked, prompt.turns[1:], one[:-1], other[:-1])
+                about = (suite.id, prompt.position, prompt.references)
+                pairs.append(AnswerPair(left, right, messages, one[-1], other[-1], *about))
     if not pairs:
         raise BadInput(
             f"{run.name} has no two answers to the same prompt.",
-            why=f"It asked {len(run.models)} models, and {len(said)} prompts have an answer.",
+            why=f"It asked {len(run.models)} models, and {len({place for place, _ in said})} prompts have an answer.",
             fix=f"Ask what is missing: finetui suites run --resume {run.id}. Comparing takes two models.",
         )
     return pairs
+
+
+def _said(store: Store, run: SuiteRun) -> dict[tuple[int, int], list[str]]:
+    """By prompt and model what was said, turn by turn, up to the first that is an error."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for answer in sorted(store.suites.answers(run.id), key=lambda one: one.turn):
+        texts = found.setdefault((answer.position, answer.model), [])
+        if not answer.error and len(texts) == answer.turn:
+            texts.append(answer.text)
+    return {key: texts for key, texts in found.items() if texts}
 
 
 def pairs_of_files(first: Path, second: Path, *, limit: int | None = None) -> list[AnswerPair]:

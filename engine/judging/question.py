@@ -7,6 +7,7 @@ quotation. That a model heeds the mark is likely, not certain: see docs/judge.md
 
 from collections.abc import Sequence
 
+from engine.arena.turns import LEFT, shared
 from engine.judging.criteria import Criterion
 from engine.judging.pairs import AnswerPair
 from engine.text import clean
@@ -28,12 +29,21 @@ by a criterion, say tie; if both are useless by it, say neither."""
 
 def question_for(pair: AnswerPair, criteria: Sequence[Criterion], *, swapped: bool) -> list[dict[str, str]]:
     """The messages for a judge. `swapped` shows the right answer as A."""
-    first, second = (pair.right_text, pair.left_text) if swapped else (pair.left_text, pair.right_text)
-    parts = [f"The request ({message['role']}):\n{quoted(message['content'])}" for message in pair.conversation]
-    if pair.reference:
-        parts.append(f"A good answer, to compare with:\n{quoted(pair.reference)}")
-    parts.append(f"Answer A:\n{quoted(first)}")
-    parts.append(f"Answer B:\n{quoted(second)}")
+    first, second = (pair.right_turns, pair.left_turns) if swapped else (pair.left_turns, pair.right_turns)
+    parts = [f"The request ({message['role']}):\n{quoted(message['content'])}" for message in shared(pair.conversation)]
+    later = [message["content"] for message in pair.conversation[len(parts) :] if LEFT not in message]
+    parts += [f"The request, turn {turn}:\n{quoted(text)}" for turn, text in enumerate(later, 2)]
+    several = bool(later)
+    if several:
+        parts.append(
+            f"The conversation has {len(first)} turns, and A and B each went on from their own answers. "
+            "Judge all turns together."
+        )
+    for turn, reference in enumerate(pair.references[: len(first)], 1):
+        if reference:
+            parts.append(f"A good answer{_turn(turn, several)}, to compare with:\n{quoted(reference)}")
+    for letter, texts in (("A", first), ("B", second)):
+        parts += [f"Answer {letter}{_turn(turn, several)}:\n{quoted(text)}" for turn, text in enumerate(texts, 1)]
     parts.append("The criteria:\n" + "\n".join(f"- {criterion.name}: {criterion.meaning}" for criterion in criteria))
     keys = ", ".join(f'"{criterion.name}": …' for criterion in criteria)
     parts.append(
@@ -41,6 +51,10 @@ def question_for(pair: AnswerPair, criteria: Sequence[Criterion], *, swapped: bo
         f'nothing else: {{"reason": "one or two sentences", {keys}}}, with "A", "B", "tie" or "neither" for each …'
     )
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": "\n\n".join(parts)}]
+
+
+def _turn(turn: int, several: bool) -> str:
+    return f" (turn {turn})" if several else ""
 
 
 def quoted(text: str) -> str:

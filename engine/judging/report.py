@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from engine.arena.turns import LEFT, RIGHT, answers
 from engine.judging.agreement import Agreement, agreement
 from engine.judging.criteria import Criterion
 from engine.judging.judge import verdicts_in
@@ -118,7 +119,8 @@ def _consistent(one: Verdict, other: Verdict) -> bool:
 
 
 def _longer_won(vote: Vote) -> bool:
-    left, right = len(vote.left_text), len(vote.right_text)
+    left = sum(map(len, answers(vote.conversation, LEFT, vote.left_text)))
+    right = sum(map(len, answers(vote.conversation, RIGHT, vote.right_text)))
     return left > right if vote.winner is Winner.LEFT else right > left
 
 

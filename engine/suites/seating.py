@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from engine.errors import NotFound
 from engine.home import Home
 from engine.inference.panes import Pane, panes_for, remote_panes
+from engine.suites.endpoints import API, known_endpoints
 from store import Store
 from store.records import Run
 
 BASE = "base:"
-API = "api:"
-"""Before the name of a model at an endpoint."""
 
 
 def models_of(runs: Sequence[Run], bases: Sequence[str], *, with_base: bool = True) -> tuple[str, ...]:
@@ -22,16 +21,25 @@ def models_of(runs: Sequence[Run], bases: Sequence[str], *, with_base: bool = Tr
 def panes_of(
     store: Store, home: Home, models: Sequence[str], endpoints: Mapping[str, Mapping[str, str]] | None = None
 ) -> list[Pane]:
-    """What answers for each model; `endpoints` has `url` and `key_env` of those that are not on this machine.
+    """What answers for each model; `endpoints` has `url` and `key_env` of those that are not on this machine, else they
+    are those that the home knows.
 
-    Raises `NotFound` for a run that is gone, `BadInput` for one without an adapter.
+    Raises `NotFound` for a run that is gone and an address that is not known, `BadInput` for a run without an adapter.
     """
     far = endpoints or {}
-    runs = {model: _run(store, model) for model in models if model not in far and not model.startswith(BASE)}
+    known = known_endpoints(home)
+    runs = {model: _run(store, model) for model in models if model not in far and not model.startswith((BASE, API))}
 
     def pane(model: str) -> Pane:
         if model in far:
             return remote_panes(far[model]["url"], [model.removeprefix(API)], far[model]["key_env"])[0]
+        if model.startswith(API):
+            if model not in known:
+                raise NotFound(
+                    f"The address of {model.removeprefix(API)} is not known any more.",
+                    fix="Name it anew, with the same name: its votes stay with it.",
+                )
+            return known[model].pane()
         if model in runs:
             return panes_for([runs[model]], None, home)[1]
         return _base(model.removeprefix(BASE), list(runs.values()), home)

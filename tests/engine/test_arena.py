@@ -14,12 +14,13 @@ from engine.arena.export import export_votes
 from engine.arena.matches import Arena, questions_of
 from engine.arena.pairing import gain, next_pair, pairs_of
 from engine.arena.ratings import MEAN, PRIOR, SCALE, fit, likelihood, rate, ratings, wilson
+from engine.arena.turns import known_to, turned
 from engine.datasets.library import DatasetLibrary
 from engine.errors import BadInput
 from engine.home import Home
 from engine.suites.reading import Suite, SuitePrompt
 from store import Store, open_store
-from store.talk_records import Vote, Winner
+from store.talk_records import SuiteAnswer, SuiteRun, Vote, Winner
 from store.votes import PairCount
 
 TEAMS = ("Milwaukee", "Detroit", "Toronto", "New York", "Boston", "Cleveland", "Baltimore")
@@ -245,7 +246,7 @@ def test_every_match_is_shown_once_to_each_voter_by_each_criterion(store: Store)
     shown = []
     while (match := arena.next()) is not None:
         shown.append((match.question.text, match.pair))
-        arena.vote(match, Winner.LEFT, ("x", "y"))
+        arena.vote(match, Winner.LEFT, (("x", "1"), ("y", "2")))
     assert sorted(shown) == sorted((f"q{number}", pair) for number in range(2) for pair in pairs_of(models))
     assert {pair for _, pair in shown[:3]} == set(pairs_of(models))
     assert (arena.progress().judged, arena.progress().total, arena.progress().votes) == (6, 6, 6)
@@ -264,6 +265,55 @@ def test_every_match_is_shown_once_to_each_voter_by_each_criterion(store: Store)
     assert again.next() is None
 
 
+def test_a_vote_on_several_turns_is_a_pair_of_conversations_for_dpo(home: Home, store: Store, tmp_path: Path) -> None:
+    arena = Arena(store, ["a", "b"], questions_of(suite_of(1)), voter="ann")
+    match = arena.next()
+    assert match is not None and match.question.turns == 2
+    arena.vote(match, Winner.RIGHT, (("left 1", "left 2"), ("right 1", "right 2")))
+    (kept,) = store.votes.list()
+    assert known_to(kept.conversation, "left")[1] == {"role": "assistant", "content": "left 1"}
+    assert (kept.left_text, kept.right_text) == ("left 2", "right 2")
+    assert turned(turned(kept.conversation)) == kept.conversation
+    file = tmp_path / "votes.jsonl"
+    assert export_votes([kept], file).pairs == 1
+    row = json.loads(file.read_text())
+    assert row["prompt"] == [{"role": "user", "content": "q0"}]
+    assert [message["content"] for message in row["chosen"]] == ["right 1", "and then?", "right 2"]
+    assert [message["content"] for message in row["rejected"]] == ["left 1", "and then?", "left 2"]
+    library = DatasetLibrary(home, store)
+    dataset = library.import_file(file, shape="preference", validation=0)
+    (read,) = library.iterate(dataset.id)
+    assert [turn.content for turn in read.messages] == ["q0"]
+    assert [turn.content for turn in read.chosen] == ["right 1", "and then?", "right 2"]
+    library.close()
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_same_answer_twice_is_passed_over_and_counted(store: Store, ties: bool) -> None:
+    store.suites.add(SuiteRun("s1", "d1", "asks", 1.0, ("a", "b"), {}, 3))
+    store.suites.append(
+        SuiteAnswer("s1", model, position, turn, f"{position}.{turn}{'!' * (model if position == 1 else 0)}")
+        for model in range(2)
+        for position in range(3)
+        for turn in range(2)
+    )
+    arena = Arena(store, ["a", "b"], questions_of(suite_of(4)), voter="ann", same_are_ties=ties)
+    first = arena.next()
+    assert first is not None and first.question.position == 1 and first.stored is not None
+    assert {first.stored[0], first.stored[1]} == {("1.0", "1.1"), ("1.0!", "1.1!")}
+    asked = arena.next([first])
+    assert asked is not None and asked.question.position == 3 and asked.stored is None
+    assert not arena.pass_over(asked, (("x", "y"), ("x", "z")))
+    assert arena.pass_over(asked, (("x", "y "), ("x", "y")))
+    assert arena.next([first]) is None
+    told = arena.progress()
+    assert (told.judged, told.same, told.total) == ((3, 0, 4) if ties else (0, 3, 4))
+    assert [vote.winner for vote in store.votes.list()] == [Winner.TIE] * (3 if ties else 0)
+    arena.criterion, arena.same_are_ties = "warm", True
+    assert arena.next([first]) is None, "they are the same by any criterion"
+    assert store.votes.count("warm") == 3
+
+
 def test_typed_questions_come_first_and_waiting_matches_are_not_repeated(store: Store) -> None:
     arena = Arena(store, ["a", "b"], questions_of(suite_of(2)), voter="ann")
     first = arena.next()
@@ -274,7 +324,7 @@ def test_typed_questions_come_first_and_waiting_matches_are_not_repeated(store: 
     arena.ask("mine")
     typed = arena.next([first])
     assert typed is not None and typed.question.text == "mine" and typed.conversation == typed.question.conversation
-    vote = arena.vote(typed, Winner.TIE, ("x", "y"))
+    vote = arena.vote(typed, Winner.TIE, (("x",), ("y",)))
     assert arena.next([first, second]) is None and arena.progress().judged == 1
     arena.undo(vote)
     again = arena.next()

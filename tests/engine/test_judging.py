@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.arena.matches import Question
+from engine.arena.turns import merged
+from engine.arena.turns import turned as exchanged
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.inference.pool import ServerPool, remote_panes
@@ -44,7 +47,7 @@ def pairs(count: int = 6) -> list[AnswerPair]:
 
 def shown(request: Request) -> tuple[str, str]:
     """The answers that the judge is shown as A and as B."""
-    found = re.search(r"Answer A:\n((?:\| .*\n)+)\nAnswer B:\n((?:\| .*\n)+)", request.question)
+    found = re.search(r"^Answer A.*?:\n(.*?)^Answer B.*?:\n(.*?)^The criteria", request.question, re.M | re.S)
     assert found is not None
     return found[1], found[2]
 
@@ -183,7 +186,8 @@ def human(pair: AnswerPair, winner: Winner, voter: str = "ada", *, turned: bool 
     sides = (pair.right, pair.left) if turned else (pair.left, pair.right)
     texts = (pair.right_text, pair.left_text) if turned else (pair.left_text, pair.right_text)
     name = f"{voter}-{pair.position}-{winner}"
-    return Vote(name, time.time(), voter, "overall", *sides, winner, pair.conversation, *texts)
+    conversation = exchanged(pair.conversation) if turned else pair.conversation
+    return Vote(name, time.time(), voter, "overall", *sides, winner, conversation, *texts)
 
 
 def test_people_and_the_judge_are_compared_on_the_same_pairs(home: Home, store: Store) -> None:
@@ -225,8 +229,13 @@ def test_the_pairs_of_a_suite_run(store: Store) -> None:
         (0, "r1", "r2"),
         (1, "base:m", "r1"),
     ]
-    assert (found[0].left_text, found[0].right_text, found[0].reference) == ("1.0", "0.0", "the reference")
-    assert found[0].conversation == Question("one", "Be brief.").conversation
+    assert (found[0].left_text, found[0].right_text, found[0].references) == ("1.1", "0.1", ("the reference",))
+    assert (found[0].left_turns, found[0].right_turns) == (["1.0", "1.1"], ["0.0", "0.1"])
+    assert found[0].conversation == (
+        *Question("one", "Be brief.").conversation,
+        {"role": "assistant", "left": "1.0", "right": "0.0"},
+        {"role": "user", "content": "more"},
+    )
     assert found[-1].conversation[0]["content"] == "Be kind."
     assert len(pairs_of_suite_run(store, suite, run, against="r2")) == 2
     assert {pair.position for pair in pairs_of_suite_run(store, suite, run, limit=1)} == {0}
@@ -250,3 +259,38 @@ def test_the_pairs_of_two_files(tmp_path: Path) -> None:
             pairs_of_files(one, other)
     with pytest.raises(BadInput, match="cannot be read"):
         pairs_of_files(one, tmp_path / "gone.json")
+
+
+def test_all_turns_are_judged_and_compared_with_people(home: Home, store: Store) -> None:
+    asked = Question("Name a colour.").conversation
+    conversation = merged(asked, ["And another?"], ["red"], ["Reply A."])
+    pair = AnswerPair("base:m", "r1", conversation, "blue, red", "blue", "d1", 0, ("", "Green."))
+    with serving(prefers("red")) as there:
+        judge(home, store, there, [pair])
+        first, swapped = (request.question for request in there.requests)
+    assert "| Name a colour." in first and "The request, turn 2:\n| And another?" in first
+    assert "A good answer (turn 2), to compare with:\n| Green." in first and "has 2 turns" in first
+    assert "Answer A (turn 1):\n| red\n\nAnswer A (turn 2):\n| blue, red\n" in first
+    assert "Answer B (turn 1):\n| red\n\nAnswer B (turn 2):\n| blue, red\n" in swapped
+    vote = store.votes.list(voter=VOTER)[0]
+    assert vote.winner is Winner.LEFT and vote.conversation == conversation
+    store.votes.add(human(pair, Winner.RIGHT, turned=True))
+    found = report(store, [pair])
+    assert found.agreement is not None and (found.agreement.pairs, found.agreement.share) == (1, 1.0)
+    assert found.longer_won == 0, "all turns count: 12 characters against 12"
+
+
+def test_a_stop_does_not_wait_for_the_judge(home: Home, store: Store) -> None:
+    began, release = threading.Event(), threading.Event()
+
+    def slow(_: Request) -> Reply:
+        began.set()
+        release.wait(20)
+        return says("{}")
+
+    with serving(slow) as there:
+        try:
+            done = judge(home, store, there, pairs(), stop=began.is_set)
+        finally:
+            release.set()
+    assert done.stopped and not store.votes.list(voter=VOTER)

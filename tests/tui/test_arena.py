@@ -36,17 +36,21 @@ class StandIn:
         self.held = asyncio.Event()
         self.held.set()
         self.error: Exception | None = None
+        self.alike = False
+        """Whether they all say the same."""
+        self.conversations: list[Messages] = []
 
     async def answer(
         self, panes: Sequence[Pane], conversations: Sequence[Messages], sampling: Sampling
     ) -> AsyncGenerator[Delta, None]:
         self.asked.append(conversations[0][-1]["content"])
+        self.conversations += [[dict(message) for message in messages] for messages in conversations]
         if self.error is not None:
             raise self.error
         if self.on_status is not None:
             self.on_status(f"loading adapter {panes[0].label}")
         for place, (pane, messages) in enumerate(zip(panes, conversations, strict=True)):
-            yield Delta(place, f"{pane.label[::-1]} on ")
+            yield Delta(place, "" if self.alike else f"{pane.label[::-1]} on ")
             await self.held.wait()
             yield Delta(place, f"{messages[-1]['content']}\x1b[31m [bold]")
             yield Delta(place, "", True, 4, 0.1, 30.0)
@@ -287,6 +291,70 @@ async def test_stored_answers_of_a_suite_run_are_used(arena: Open, two: SampleRu
         (vote,) = store.votes.list()
         assert vote.left == left and vote.conversation[0] == {"role": "system", "content": "Be brief."}
         assert {vote.left_text, vote.right_text} == {f"stored {name} on question 0" for name in ("ovarb", "ahpla")}
+
+
+async def test_all_turns_are_asked_shown_and_judged(
+    arena: Open, two: SampleRuns, home: Home, store: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "turns.jsonl"
+    file.write_text(json.dumps({"turns": ["question of a colour?", "and [bold]another?"]}))
+    library = DatasetLibrary(home, store)
+    turns = library.import_file(file, shape="prompts", validation=0).id
+    library.close()
+    async with arena(suite=turns) as (driver, pool):
+        await driver.sees("question of a colour?  turn 1 of 2", "› and [bold]another?", "ovarb on and", "both bad")
+        own = {messages[1]["content"][:5]: messages for messages in pool.conversations[2:]}
+        assert set(own) == {"ahpla", "ovarb"}, "each goes on from its own answer"
+        left, _ = sides(driver)
+        await judge(driver, "1")
+        await driver.sees("you said A")
+        (vote,) = store.votes.list()
+        assert [message["role"] for message in vote.conversation] == ["user", "assistant", "user"]
+        spelt = {model: name for name, model in NAMES.items()}
+        assert vote.conversation[1]["left"].startswith(f"{spelt[left]} on question")
+        assert vote.left_text.startswith(f"{spelt[left]} on and [bold]another?")
+
+
+async def test_the_same_answer_twice_is_passed_over_and_can_be_a_tie(
+    arena: Open, two: SampleRuns, suite: str, store: Store
+) -> None:
+    async with arena(suite=suite) as (driver, pool):
+        pool.alike = True
+        await driver.press("r")
+        await driver.sees("Every pair has been judged", "0 of 3 pairs, 3 the same", "3 pairs: both said the same")
+        assert store.votes.count() == 0 and len(pool.asked) == 3
+        await driver.press("equals_sign")
+        await driver.sees("3 of 3 pairs")
+        assert [vote.winner for vote in store.votes.list()] == [Winner.TIE] * 3
+        await driver.press("c")
+        await driver.sees("by helpful", "3 of 3 pairs")
+    assert json.loads((two.home.root / "arena.json").read_text())["same_are_ties"] is True
+
+
+async def test_a_model_at_an_address_takes_part_unnamed(
+    arena: Open, two: SampleRuns, suite: str, store: Store, home: Home
+) -> None:
+    async with arena(("r1aaa",), suite=suite) as (driver, pool):
+        await driver.sees("Two models are needed", "OpenAI-compatible address")
+        await driver.press("m")
+        await driver.sees("Who takes part", "an API")
+        await driver.type("an api")
+        await driver.press("enter")
+        await driver.sees("the environment variable")
+        for text in ("http://127.0.0.1:9/v1", "far"):
+            await driver.pilot.press(*("slash" if one == "/" else "full_stop" if one == "." else one for one in text))
+            await driver.press("tab")
+        await driver.press("enter")
+        await driver.sees("raf on question 0?", "ahpla on question 0?", "both bad")
+        pool.error = FinetuiError("http://127.0.0.1:9/v1 does not answer.", why="127.0.0.1:9 is away.")
+        await judge(driver, "1")
+        await driver.sees("A was", "far")
+        (vote,) = store.votes.list()
+        assert {vote.left, vote.right} == {"api:far", "r1aaa"}
+        await judge(driver, "1")
+        await driver.sees("a model does not answer.", "a model is away.")
+    async with arena(("r1aaa", "api:far"), suite=suite) as (driver, _):
+        await driver.sees("raf on question", "ahpla on question")  # the address is known from then on
 
 
 async def test_a_long_prompt_leaves_room_for_the_answers_and_can_be_read(

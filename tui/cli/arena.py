@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tui.cli.chat import KeyEnvOption, UrlOption, remote_seats
 from tui.cli.command import Session, command
 from tui.cli.output import table
 from tui.cli.runs.finding import found
@@ -22,7 +23,15 @@ VoterOption = Annotated[
 ]
 
 
-@command(app, "", example=["arena --suite everyday", "arena --run support-3 --run support-4 --base starter"])
+@command(
+    app,
+    "",
+    example=[
+        "arena --suite everyday",
+        "arena --run support-3 --run support-4 --base starter",
+        "arena --run support-3 --url http://127.0.0.1:11434/v1 --model qwen3:8b",
+    ],
+)
 def arena(
     session: Session,
     suite: Annotated[
@@ -34,19 +43,27 @@ def arena(
     bases: Annotated[
         list[str] | None, typer.Option("--base", metavar="M", help="Base model that takes part; repeat it.")
     ] = None,
+    url: UrlOption = None,
+    remote: Annotated[
+        list[str] | None, typer.Option("--model", metavar="NAME", help="Model at the endpoint; repeat it.")
+    ] = None,
+    key_env: KeyEnvOption = "",
 ) -> None:
     """Open the app on the arena: two answers side by side, nobody says whose, one key for a vote.
 
     Without --run and --base: the newest runs that have an adapter, and their base. One run meets its base.
     """
-    from engine.arena.entrants import entrants
+    from engine.arena.entrants import default_models, entrants
     from engine.suites.reading import find_suite, read_suite
     from engine.suites.seating import models_of
     from tui.cli.opening import needs_terminal, show_app
+    from tui.cli.suite_asking import keep_endpoints
 
     needs_terminal()
     taking_part = [found(session, name) for name in runs or []]
-    models = models_of(taking_part, bases or [], with_base=len(taking_part) < 2)
+    far = keep_endpoints(session, remote_seats(url, remote or [], key_env))
+    here = models_of(taking_part, bases or [], with_base=len(taking_part) + len(far) < 2)
+    models = (*(here or (default_models(session.store) if far else ())), *far)
     entrants(session.store, session.home, models)  # what cannot answer is said here, not in the app
     dataset = find_suite(session.library, suite) if suite else None
     if dataset is not None:

@@ -1,5 +1,6 @@
 """`finetui suites run`."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,9 +14,11 @@ from tui.format import fmt_duration
 from tui.text import clean
 
 if TYPE_CHECKING:
+    from engine.inference.panes import Pane
     from engine.suites.asking import SuiteProgress
     from engine.suites.reading import Suite
     from store.talk_records import SuiteRun
+    from tui.cli.chat_answers import Seat
 
 app = typer.Typer()
 
@@ -71,7 +74,6 @@ def run(
     """
     from engine.inference.pool import Sampling
     from engine.suites.running import find_suite_run, new_suite_run, suite_of
-    from engine.suites.seating import API
 
     if bool(suite) == bool(resume):
         raise BadInput("Name a suite to ask, or the suite run to go on with by --resume, one of them.")
@@ -82,7 +84,7 @@ def run(
         asked = _suite(session, suite)
         asked = asked.first(limit) if limit else asked
         here = _models(session, runs or [], bases or [], with_base=not no_base) if runs or bases or url is None else ()
-        endpoints = {f"{API}{seat.pane.model}": seat.pane for seat in remote_seats(url, remote or [], key_env)}
+        endpoints = keep_endpoints(session, remote_seats(url, remote or [], key_env))
         sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed)
         made = new_suite_run(
             session.store, asked, [*here, *endpoints], sampling, name=name, system=system, endpoints=endpoints
@@ -95,6 +97,18 @@ def run(
         session.answer({"id": made.id, "name": made.name}, told)
         return
     _ask(session, made, batch)
+
+
+def keep_endpoints(session: Session, seats: "Sequence[Seat]") -> "dict[str, Pane]":
+    """What answers for models at an address, by how votes name them. They can be chosen in the app from now on."""
+    from engine.suites.endpoints import FarModel, keep_endpoint
+
+    found = {}
+    for pane in (seat.pane for seat in seats):
+        far = FarModel(pane.model, pane.url, pane.key_env)
+        keep_endpoint(session.home, far)
+        found[far.model] = pane
+    return found
 
 
 def _suite(session: Session, text: str) -> "Suite":

@@ -15,16 +15,17 @@ from store.talk_records import Vote, Winner
 from tui.screens.arena_feed import TICK_S
 from tui.screens.arena_seating import ArenaSeating
 from tui.screens.dialogs import TextDialog
-from tui.text import clean, clean_line
+from tui.text import clean_line
 from tui.widgets.arena_panes import AnswerPair, Bout
-from tui.widgets.arena_words import progress_words, reveal
+from tui.widgets.arena_words import passed_words, progress_words, question_words, reveal
 from tui.widgets.pane_scroll import PaneScroll
 from tui.widgets.prompt import Prompt
 
 NOBODY = """\
 Two models are needed for a match.
 
-Press m to choose who takes part: base models, and runs that have an adapter.
+Press m to choose who takes part: base models, runs that have an adapter,
+models at an OpenAI-compatible address.
 `finetui train` makes a run; `finetui demo` makes one in two minutes, with no GPU."""
 NOTHING_ASKED = """\
 What shall they be asked?
@@ -32,10 +33,11 @@ What shall they be asked?
 Type a prompt and press Enter, or press esc, then P for a suite of prompts.
 Two models answer, and you say which answer is better. Who it was is told afterwards."""
 ALL_JUDGED = """\
-Every pair has been judged by {criterion}, or skipped.
+Every pair has been judged by {criterion}, or skipped.{same}
 
 L shows the leaderboard, c judges by another criterion,
 p asks a prompt of your own, P takes another suite, m other models."""
+SAME = "\n{count}: both said the same. = keeps that as a tie."
 LOOKING = "Looking for the next pair …"
 
 
@@ -52,7 +54,9 @@ voted. `1` or `h` votes for the left one, `2` or `l` for the right one, `3` or `
 `b` that neither is any good. The vote is on the disk before the next pair is shown; `u` takes it back.
 
 The next pair is the one whose vote tells most: models that are close, or were seldom compared. It is fetched while
-you read. Every voter judges every pair once by each criterion; `c` goes to the next criterion.
+you read. Every voter judges every pair once by each criterion; `c` goes to the next criterion. Of a prompt with several
+turns both answer all of them, and you judge them together. Where both say the same, word for word, there is nothing to
+judge: the pair is passed over and counted; `=` keeps such pairs as ties.
 
 `L` shows what the votes come to. `finetui votes export FILE` writes them as preference pairs for DPO.
 """
@@ -67,6 +71,7 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
         Binding("L", "leaderboard", "leaderboard", id="arena.leaderboard", tooltip="What the votes come to"),
         Binding("c", "criterion(1)", "criterion", id="arena.criterion", show=False, tooltip="The next criterion"),
         Binding("C", "own_criterion", "own criterion", id="arena.own", show=False, tooltip="Type a criterion"),
+        Binding("equals_sign", "same", "same: tie", id="arena.same", show=False, tooltip="Same answers: ties, or not"),
         Binding("N", "note", "note", id="arena.note", show=False, tooltip="A note that goes with the vote"),
         Binding("V", "voter", "voter", id="arena.voter", show=False, tooltip="Who votes"),
         Binding("p", "prompt", "own prompt", id="arena.prompt", show=False, tooltip="Ask a prompt of your own"),
@@ -88,6 +93,8 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
         self._told: Vote | None = None
         """What the line below the answers is about."""
         self._saving = False
+        self._passed = 0
+        """Pairs that said the same since the last vote."""
 
     def compose_body(self) -> ComposeResult:
         yield Static("", id="progress", markup=False)
@@ -111,8 +118,8 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
         if bout is None:
             self.query_one("#empty", Static).update(self._why_empty())
         else:
-            self.query_one("#question", PaneScroll).show(Content(clean(bout.match.question.text)))
-        self.query_one(AnswerPair).show(bout.sides if bout is not None else (), from_top=new)
+            self.query_one("#question", PaneScroll).show(question_words(bout.match.question))
+        self.query_one(AnswerPair).show(bout, from_top=new)
         self.show_words()
         self.refresh_bindings()
 
@@ -123,7 +130,13 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
             return Content(LOOKING)
         if self.progress is None or not self.progress.total:
             return Content(NOTHING_ASKED)
-        return Content(ALL_JUDGED.format(criterion=clean_line(self._criterion)))
+        count = self.progress.same
+        same = SAME.format(count=f"{count:,} pair{'s' * (count != 1)}") if count else ""
+        return Content(ALL_JUDGED.format(criterion=clean_line(self._criterion), same=same))
+
+    def passed_over(self) -> None:
+        self._passed += 1
+        self.count()
 
     def nothing_left(self) -> None:
         if not self._suite and len(self.entrants) > 1:
@@ -142,9 +155,9 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
             told.update(Content(f"note: {clean_line(bout.note)}").stylize("$text-muted"))
         elif self._told is not None:
             names = {model: entrant.label for model, entrant in self.entrants.items()}
-            told.update(reveal(self._told, names))
+            told.update(Content.assemble(passed_words(self._passed), reveal(self._told, names)))
         else:
-            told.update("")
+            told.update(passed_words(self._passed))
 
     # Votes
 
@@ -163,7 +176,7 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
     def _voted(self, bout: Bout, vote: Vote) -> None:
         self._saving = False
         self._history.append((bout, vote))
-        self._told = vote
+        self._told, self._passed = vote, 0
         self.count()
         self.advance()
 
@@ -272,7 +285,7 @@ you read. Every voter judges every pair once by each criterion; `c` goes to the 
             case "undo":
                 mine = self.arena is not None and self._history and self._history[-1][1].voter == self.arena.voter
                 return bool(mine) and not self._saving
-            case "criterion" | "own_criterion" | "voter" | "models" | "suite":
+            case "criterion" | "own_criterion" | "same" | "voter" | "models" | "suite":
                 return self._seated is not None and not self._saving
             case "prompt":
                 return self.arena is not None and len(self.entrants) > 1

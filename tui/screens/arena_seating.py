@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import BadInput
 from tui.screens.arena_feed import ArenaFeed
+from tui.screens.chat_choices import AN_API, ApiDialog
 from tui.screens.dialogs import Option, PickDialog, TextDialog
 from tui.text import clean
 
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from engine.arena.entrants import Bench, Entrant
     from engine.arena.matches import Progress, Question
     from store.records import Dataset
+    from tui.screens.form_dialog import Values
     from tui.services import Services
 
+SAME_ARE_TIES = "Where both say the same, that is kept as a tie from now on."
+SAME_PASSED_OVER = "Where both say the same, they are passed over from now on. Ties that are kept stay."
 ANOTHER = "+"
 """Stands for somebody or something that is not in the list yet."""
 
@@ -35,7 +39,6 @@ class ArenaSeating(ArenaFeed):
 
     def __init__(self, models: Sequence[str] = (), suite: str = "") -> None:
         super().__init__()
-        self.progress: Progress | None = None
         self._models = tuple(models)
         self._suite = suite
         self._suite_name = ""
@@ -76,7 +79,12 @@ class ArenaSeating(ArenaFeed):
         self.entrants = {entrant.model: entrant for entrant in self._seated.entrants}
         who = self._seated.bench.voter
         self.arena = Arena(
-            self.services.store, self._models, self._seated.questions, voter=who, criterion=self._criterion
+            self.services.store,
+            self._models,
+            self._seated.questions,
+            voter=who,
+            criterion=self._criterion,
+            same_are_ties=self._seated.bench.same_are_ties,
         )
         self.begin_anew()
         self.count()
@@ -175,6 +183,16 @@ class ArenaSeating(ArenaFeed):
             self.look_again()
             self.count()
 
+    def action_same(self) -> None:
+        """Keep pairs with the same answer twice as ties, or pass them over."""
+        if self._seated is None or self.arena is None:
+            return
+        ties = not self.arena.same_are_ties
+        self.arena.same_are_ties = ties
+        self._keep(replace(self._seated.bench, same_are_ties=ties))
+        self.notify(SAME_ARE_TIES if ties else SAME_PASSED_OVER)
+        self.look_again()
+
     # What is compared
 
     def action_models(self) -> None:
@@ -187,18 +205,32 @@ class ArenaSeating(ArenaFeed):
         def about(model: str, words: str) -> str:
             return f"takes part · {words}" if model in self._models else words
 
-        if not found:
-            self.notify("There is no other model on this machine yet; 3 on another screen launches a run.")
-            return
-        choices = [Option(model, name, about(model, words)) for model, name, words in found]
+        choices = [*(Option(model, name, about(model, words)) for model, name, words in found), AN_API]
         self.app.push_screen(PickDialog("Who takes part", choices), self._picked_model)
 
     def _picked_model(self, model: str | None) -> None:
         if model is None:
             return
+        if model == AN_API.id:
+            self.app.push_screen(ApiDialog(), self._take_endpoint)
+            return
         self._models = (
             tuple(one for one in self._models if one != model) if model in self._models else (*self._models, model)
         )
+        self.seat()
+
+    def _take_endpoint(self, values: "Values | None") -> None:
+        """Keep the address, and have the model there take part."""
+        from engine.suites.endpoints import FarModel, keep_endpoint
+
+        if values is None:
+            return
+        far = FarModel(values["model"], values["url"], values["key_env"])
+        keep = partial(keep_endpoint, self.services.home, far)
+        self.in_thread(keep, lambda _: self._add(far.model), group="endpoint", exclusive=False)
+
+    def _add(self, model: str) -> None:
+        self._models = tuple(dict.fromkeys((*self._models, model)))
         self.seat()
 
     def action_suite(self) -> None:

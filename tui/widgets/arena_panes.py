@@ -22,10 +22,11 @@ LETTERS = ("A", "B")
 
 @dataclass
 class Side:
-    """One answer as far as it has come."""
+    """What one model said as far as it has come, a text a turn."""
 
-    text: str = ""
+    texts: list[str] = field(default_factory=lambda: [""])
     done: bool = False
+    """Whether all turns are answered, or no more will be."""
     error: str = ""
 
 
@@ -36,20 +37,22 @@ class Bout:
     match: "Match"
     sides: list[Side] = field(default_factory=lambda: [Side(), Side()])
     note: str = ""
+    ready: bool = False
+    """Whether it was looked at once both had answered: where they said the same, it is not judged."""
 
     @property
     def complete(self) -> bool:
         """Whether there is something to judge."""
-        return all(side.done and not side.error for side in self.sides)
+        return self.ready and not self.failed
 
     @property
     def failed(self) -> bool:
         return any(side.error for side in self.sides)
 
     @property
-    def texts(self) -> tuple[str, str]:
+    def texts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         left, right = self.sides
-        return left.text, right.text
+        return tuple(left.texts), tuple(right.texts)
 
 
 class AnswerPane(Vertical):
@@ -69,9 +72,9 @@ class AnswerPane(Vertical):
         yield Static(self._letter, markup=False, classes="letter")
         yield PaneScroll()
 
-    def show(self, side: Side | None) -> None:
-        """Show this answer as it is now; nothing without one."""
-        self.query_one(PaneScroll).show(_content(side))
+    def show(self, side: Side | None, more: Sequence[str]) -> None:
+        """Show these answers as they are now, `more` questions between them; nothing without any."""
+        self.query_one(PaneScroll).show(_content(side, more))
 
     def scroll(self, lines: int) -> None:
         self.query_one(PaneScroll).scroll_relative(y=lines, animate=False)
@@ -92,10 +95,10 @@ class AnswerPair(Horizontal):
         for letter in LETTERS:
             yield AnswerPane(letter)
 
-    def show(self, sides: Sequence[Side], *, from_top: bool = False) -> None:
-        """Show these two answers; none where there are none."""
+    def show(self, bout: Bout | None, *, from_top: bool = False) -> None:
+        """Show its two answers; none where there is no bout."""
         for place, pane in enumerate(self.query(AnswerPane)):
-            pane.show(sides[place] if sides else None)
+            pane.show(bout.sides[place] if bout else None, bout.match.question.more if bout else ())
             if from_top:
                 pane.to_top()
 
@@ -107,14 +110,25 @@ class AnswerPair(Horizontal):
         self.scroll_lines(pages * max(1, self.size.height - 2))
 
 
-def _content(side: Side | None) -> Content:
+def _content(side: Side | None, more: Sequence[str]) -> Content:
     if side is None:
         return Content("")
-    text = clean(side.text)
+    last = len(side.texts) - 1
+    parts = []
+    for turn, text in enumerate(side.texts):
+        if turn:
+            parts.append(Content.assemble(("\n› ", "$text-primary"), (f"{clean(more[turn - 1])}\n", "bold")))
+        parts.append(_text(text, writing=turn == last and not side.done, alone=turn < last or not side.error))
     if side.error:
-        return Content.assemble(text, "\n" if text else "", (clean(side.error), "$text-error"))
-    if not side.done:
+        parts.append(Content(clean(side.error)).stylize("$text-error"))
+    return Content("\n").join(part for part in parts if part)
+
+
+def _text(text: str, *, writing: bool, alone: bool) -> Content:
+    """One answer; `alone` where an empty one is all that is said."""
+    text = clean(text)
+    if writing:
         return Content.assemble(text, (CARET, "$text-primary"))
     if not text.strip():
-        return Content("(an empty answer)").stylize("$text-muted")
+        return Content("(an empty answer)").stylize("$text-muted") if alone else Content("")
     return markdown_content(text) if has_marks(text) else Content(text)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from store.talk_records import Vote, Winner
-from tui.text import clean_line, shorten
+from tui.text import clean, clean_line, shorten
 
 if TYPE_CHECKING:
-    from engine.arena.matches import Progress
+    from engine.arena.matches import Progress, Question
     from engine.arena.ratings import Rating
 
 SAID = {Winner.LEFT: "A", Winner.RIGHT: "B", Winner.TIE: "tie", Winner.BOTH_BAD: "both bad"}
@@ -29,11 +29,28 @@ def reveal(vote: Vote, labels: Mapping[str, str]) -> Content:
     return Content.assemble(*parts, (said, "$text-muted"))
 
 
+def question_words(question: "Question") -> Content:
+    """The first turn, and how many there are."""
+    text = Content(clean(question.text))
+    if not question.more:
+        return text
+    return Content.assemble(text, (f"  turn 1 of {question.turns}", "not bold $text-muted"))
+
+
+def passed_words(pairs: int) -> Content:
+    """That pairs were passed over since the last vote; nothing for none."""
+    if not pairs:
+        return Content("")
+    said = "Both said the same, passed over." if pairs == 1 else f"{pairs} pairs said the same, passed over."
+    return Content(f"{said}  ").stylize("$text-primary")
+
+
 def progress_words(progress: "Progress | None", criterion: str, voter: str, suite: str) -> str:
-    """How far one is: `everyday · 3 of 20 pairs · 12 votes · by warm · ann`."""
+    """How far one is: `everyday · 3 of 20 pairs, 2 the same · 12 votes · by warm · ann`."""
     if progress is None:
         return ""
     pairs = f"{progress.judged:,} of {progress.total:,} pairs" if progress.total else ""
+    pairs += f", {progress.same:,} the same" if progress.same else ""
     votes = f"{progress.votes:,} {'vote' if progress.votes == 1 else 'votes'}"
     parts = [shorten(clean_line(suite), 20), pairs, votes, f"by {clean_line(criterion)}", clean_line(voter)]
     return " · ".join(part for part in parts if part)
