@@ -120,7 +120,7 @@ def _cpu(home: Home) -> DeviceFacts:
     import psutil
 
     memory = psutil.virtual_memory()
-    limit, used = _container()
+    limit, used = container_memory()
     total = min(memory.total, limit) if limit else memory.total
     free = min(memory.available, limit - used) if limit else memory.available
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -136,7 +136,7 @@ def _cpu(home: Home) -> DeviceFacts:
     )
 
 
-def _container() -> tuple[int, int]:
+def container_memory() -> tuple[int, int]:
     """The memory that this container may use and what of it is used, bytes; (0, 0) without a limit."""
     for limit, used in _CGROUPS:
         with suppress(OSError, ValueError):

@@ -1,0 +1,1 @@
+"""What `finetui doctor` looks at, one file a part of the machine."""
