@@ -3,8 +3,12 @@
 These two import neither typer nor pydantic: the app's first frame waits for nothing that it does not need.
 """
 
+import os
 import sys
 from collections.abc import Sequence
+
+COMPLETING = "_FINETUI_COMPLETE"
+"""Set by shells that ask what could come next; then nothing is opened."""
 
 __all__ = ["main"]
 
@@ -12,7 +16,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status: 0 done, 1 failed, 2 bad input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    opening = _opening(words)
+    opening = None if COMPLETING in os.environ else _opening(words)
     if opening is not None:
         from tui.cli.opening import open_app
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -29,7 +30,7 @@ from tui.cli import (
     votes,
 )
 from tui.cli.command import HomeOption
-from tui.cli.output import tolerate_encodings
+from tui.cli.output import tolerate_encodings, write
 
 app = typer.Typer(
     name="finetui",
@@ -42,8 +43,21 @@ app = typer.Typer(
 )
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        write(f"finetui {version('finetui')}")
+        raise typer.Exit
+
+
 @app.callback()
-def root(home: HomeOption = None) -> None:
+def root(
+    home: HomeOption = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_say_version)
+    ] = False,
+) -> None:
     """Fine-tune language models from the terminal. `finetui` alone opens the app."""
 
 
