@@ -211,7 +211,7 @@ def _ask(client: ModelClient, models: Sequence[str], question: str) -> Spoken:
         conversations = [[{"role": "user", "content": question}] for _ in models]
         texts, tokens, first = [""] * len(models), 0, 0.0
         began = time.perf_counter()
-        async with aclosing(client.chat(models, conversations, Sampling(max_new_tokens=TOKENS))) as chunks:
+        async with aclosing(client.answers(models, conversations, Sampling(max_new_tokens=TOKENS))) as chunks:
             async for chunk in chunks:
                 first = first or time.perf_counter() - began
                 texts[chunk.row] += chunk.text

@@ -12,6 +12,9 @@ from engine.inference.trust import Trust
 if TYPE_CHECKING:
     import httpx
 
+Prompt = list[dict[str, str]] | str
+"""A conversation that is to be answered, or a text to go on from without a template."""
+
 SHORT_S = 5.0
 """For what is answered at once."""
 
@@ -106,21 +109,29 @@ class ModelClient:
         """Unload an adapter. Raises `BadInput` where there is none of that name, `ServerGone`."""
         await self._call("DELETE", f"/v1/adapters/{name}")
 
-    async def chat(
-        self, models: Sequence[str], conversations: Sequence[list[dict[str, str]]], sampling: Sampling
+    async def answers(
+        self, models: Sequence[str], prompts: Sequence[Prompt], sampling: Sampling, *, pieces: bool = True
     ) -> AsyncGenerator[Chunk, None]:
-        """Answers of `models` to a conversation each, piece by piece. Raises `FinetuiError`, `ServerGone`.
+        """Answers of `models` to a prompt each, all of them conversations or all of them texts to go on from.
 
-        Leaving the iterator (`aclose`) cancels the generation.
+        They come as they are written, or each whole without `pieces`. Raises `FinetuiError`, `ServerGone`. Leaving the
+        iterator (`aclose`) cancels the generation.
         """
         import httpx
 
-        body = {"models": list(models), "messages": list(conversations), "stream": True} | sampling.fields()
+        chat = not isinstance(prompts[0], str)
+        path = "/v1/chat/completions" if chat else "/v1/completions"
+        body = {"models": list(models), "messages" if chat else "prompt": list(prompts)} | sampling.fields()
+        if not pieces:
+            for choice in (await self._call("POST", path, body))["choices"]:
+                yield _whole(choice)
+            return
+        body["stream"] = True
         ended = 0
         try:
             async with (
                 self._client(None) as client,
-                client.stream("POST", "/v1/chat/completions", json=body) as response,
+                client.stream("POST", path, json=body) as response,
             ):
                 if response.status_code != 200:
                     await response.aread()
@@ -164,10 +175,20 @@ class ModelClient:
 
 
 def _chunk(event: dict[str, Any]) -> Chunk:
-    choice, figures, error = event["choices"][0], event.get("finetui"), event.get("error")
-    text = choice["delta"].get("content", "")
+    choice, figures = event["choices"][0], event.get("finetui")
+    text = choice["delta"].get("content", "") if "delta" in choice else choice["text"]
     if figures is None:
         return Chunk(choice["index"], text)
+    return _end(choice, text, figures, event.get("error"))
+
+
+def _whole(choice: dict[str, Any]) -> Chunk:
+    """One of a whole answer's choices."""
+    text = choice["message"]["content"] if "message" in choice else choice["text"]
+    return _end(choice, text, choice["finetui"], choice["finetui"].get("error"))
+
+
+def _end(choice: dict[str, Any], text: str, figures: dict[str, Any], error: dict[str, Any] | None) -> Chunk:
     return Chunk(
         choice["index"],
         text,

@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
-from engine.inference.client import Chunk, ModelClient, Sampling, ServerGone
+from engine.inference.client import Chunk, ModelClient, Prompt, Sampling, ServerGone
 from engine.inference.panes import Pane, adapter_name
 from engine.inference.process import ServerProcess
 from engine.inference.trust import Trust
@@ -27,17 +27,19 @@ class LocalServers:
         self._starting = threading.Lock()
         self._closed = False
 
-    async def stream(
-        self, panes: Sequence[Pane], conversations: Sequence[list[dict[str, str]]], sampling: Sampling
+    async def answers(
+        self, panes: Sequence[Pane], prompts: Sequence[Prompt], sampling: Sampling, *, pieces: bool
     ) -> AsyncGenerator[Chunk, None]:
         """The answers of `panes`, which share a server, in one batch. Raises `FinetuiError`."""
         for attempt in (1, 2):
             began = False
-            server = await self._ready(panes[0])
+            # One that has answered before is asked at once; where it has ended meanwhile, a second time tells.
+            server = self._known(panes[0]) if attempt == 1 else None
+            server = server or await self._ready(panes[0])
             client = ModelClient(server.socket)
             try:
-                models = await self._models(client, panes)
-                async with aclosing(client.chat(models, conversations, sampling)) as chunks:
+                models = await self._models(server, client, panes)
+                async with aclosing(client.answers(models, prompts, sampling, pieces=pieces)) as chunks:
                     async for chunk in chunks:
                         began = True
                         yield chunk
@@ -62,6 +64,11 @@ class LocalServers:
             servers, self._servers = list(self._servers.values()), {}
         for server in servers:
             server.stop()
+
+    def _known(self, pane: Pane) -> ServerProcess | None:
+        """The server for `pane` where it is alive and has been ready."""
+        server = self._servers.get(pane.server)
+        return server if server is not None and server.was_ready and server.alive else None
 
     async def _ready(self, pane: Pane) -> ServerProcess:
         """The server for `pane`, once it can answer: a new one where there is none, or it has ended."""
@@ -109,10 +116,9 @@ class LocalServers:
             server = self._servers[pane.server] = ServerProcess(self._home, pane, self._idle_s)
             return server
 
-    async def _models(self, client: ModelClient, panes: Sequence[Pane]) -> list[str]:
+    async def _models(self, server: ServerProcess, client: ModelClient, panes: Sequence[Pane]) -> list[str]:
         """What the server calls each pane, its adapter loaded and up to date."""
-        known = set(await client.models())
-        names = []
+        known, names = server.adapters, []
         for pane in panes:
             if pane.adapter is None:
                 names.append("base")
@@ -120,9 +126,9 @@ class LocalServers:
             stem, name = adapter_name(pane, pane.adapter)
             if name not in known:
                 for outdated in [old for old in known if old.rpartition("-")[0] == stem]:
+                    known.discard(outdated)
                     with suppress(BadInput):  # another question may have removed it meanwhile
                         await client.remove_adapter(outdated)
-                    known.remove(outdated)
                 self._say(f"loading adapter {pane.label}")
                 loaded = await client.load_adapter(name, pane.adapter)
                 self._trust[(pane.server, pane.adapter)] = loaded.trust

@@ -9,7 +9,7 @@ from typing import Literal
 from engine.errors import FinetuiError
 from engine.home import Home
 from engine.inference.answers import Answer, Delta
-from engine.inference.client import Chunk, Sampling
+from engine.inference.client import Chunk, Prompt, Sampling
 from engine.inference.endpoint import key_from
 from engine.inference.local_servers import LocalServers
 from engine.inference.panes import Pane, panes_for, remote_panes
@@ -17,9 +17,8 @@ from engine.inference.remote import RemoteClient
 from engine.inference.trust import Trust
 from engine.inference.vllm_servers import VllmServers
 
-__all__ = ["Answer", "Delta", "Engine", "Pane", "Sampling", "ServerPool", "panes_for", "remote_panes"]
+__all__ = ["Answer", "Delta", "Engine", "Pane", "Prompt", "Sampling", "ServerPool", "panes_for", "remote_panes"]
 
-Conversation = list[dict[str, str]]
 Engine = Literal["own", "vllm"]
 
 MOST_ROWS = 32
@@ -49,19 +48,23 @@ class ServerPool:
             self._servers = LocalServers(home, self._say, idle_s)
 
     async def answer(
-        self, panes: Sequence[Pane], conversations: Sequence[Conversation], sampling: Sampling
+        self, panes: Sequence[Pane], prompts: Sequence[Prompt], sampling: Sampling, *, pieces: bool = True
     ) -> AsyncGenerator[Delta, None]:
-        """The answers of `panes` to a conversation each, piece by piece; panes of one base model in one batch.
+        """The answers of `panes` to a prompt each: conversations, or texts that are gone on from, not both.
+
+        They come as they are written, or each whole without `pieces`, which costs less. Panes of one base model are in
+        one batch.
 
         Where all panes are of one base model, what goes wrong is raised as a `FinetuiError`. Else it is the `error` of
         the panes it concerns, and the others are answered. Leaving the iterator (`aclose`) cancels the generation.
         """
-        if len(panes) != len(conversations):
-            raise ValueError(f"{len(panes)} panes, {len(conversations)} conversations")
+        if len(panes) != len(prompts):
+            raise ValueError(f"{len(panes)} panes, {len(prompts)} prompts")
         groups = _groups(panes)
         arrived: asyncio.Queue[Delta | _Ended] = asyncio.Queue()
         tasks = [
-            asyncio.create_task(self._answer_group(group, panes, conversations, sampling, arrived)) for group in groups
+            asyncio.create_task(self._answer_group(group, panes, prompts, sampling, pieces, arrived))
+            for group in groups
         ]
         servers = {panes[group[0]].server for group in groups}
         try:
@@ -83,15 +86,13 @@ class ServerPool:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def answer_all(
-        self, panes: Sequence[Pane], conversations: Sequence[Conversation], sampling: Sampling
-    ) -> list[Answer]:
+    def answer_all(self, panes: Sequence[Pane], prompts: Sequence[Prompt], sampling: Sampling) -> list[Answer]:
         """Whole answers, for callers without an event loop. Raises `FinetuiError` where one cannot be had."""
 
         async def collect() -> list[Answer]:
             texts = [""] * len(panes)
             last: dict[int, Delta] = {}
-            async with aclosing(self.answer(panes, conversations, sampling)) as deltas:
+            async with aclosing(self.answer(panes, prompts, sampling, pieces=False)) as deltas:
                 async for delta in deltas:
                     if delta.error:
                         raise FinetuiError(f"{panes[delta.pane].label} could not answer.", why=delta.error)
@@ -118,8 +119,9 @@ class ServerPool:
         self,
         group: Sequence[int],
         panes: Sequence[Pane],
-        conversations: Sequence[Conversation],
+        prompts: Sequence[Prompt],
         sampling: Sampling,
+        pieces: bool,
         arrived: "asyncio.Queue[Delta | _Ended]",
     ) -> None:
         """Answer the panes at the places `group`, which share a server. The last thing put is an `_Ended`."""
@@ -127,8 +129,8 @@ class ServerPool:
         error: FinetuiError | None = None
         asked = [panes[index] for index in group]
         try:
-            stream = self._stream(asked, [conversations[index] for index in group], sampling)
-            async with aclosing(stream) as chunks:
+            answers = self._answers(asked, [prompts[index] for index in group], sampling, pieces)
+            async with aclosing(answers) as chunks:
                 async for chunk in chunks:
                     pane = group[chunk.row]
                     if chunk.done:
@@ -140,14 +142,15 @@ class ServerPool:
             error = FinetuiError("The model server could not be asked.", why=f"{type(failure).__name__}: {failure}")
         arrived.put_nowait(_Ended(error, open_panes))
 
-    def _stream(
-        self, panes: Sequence[Pane], conversations: Sequence[Conversation], sampling: Sampling
+    def _answers(
+        self, panes: Sequence[Pane], prompts: Sequence[Prompt], sampling: Sampling, pieces: bool
     ) -> AsyncGenerator[Chunk, None]:
         """The answers of panes that share a server; of an endpoint there is one at a time."""
         first = panes[0]
         if not first.url:
-            return self._servers.stream(panes, conversations, sampling)
-        return RemoteClient(first.url, key_from(first.key_env)).chat(first.model, conversations[0], sampling)
+            return self._servers.answers(panes, prompts, sampling, pieces=pieces)
+        client = RemoteClient(first.url, key_from(first.key_env))
+        return client.answers(first.model, prompts[0], sampling, pieces=pieces)
 
     def _say(self, line: str) -> None:
         if self.on_status is not None:

@@ -31,6 +31,8 @@ class ServerProcess(LoggedProcess):
         self.socket = home.sockets / f"{key}-{os.getpid()}.sock"
         self.was_ready = False
         """Whether it has answered yet. One that ended before that would end again."""
+        self.adapters: set[str] = set()
+        """What it calls the adapters that were loaded; nobody else loads or removes any."""
         self._spare: Path | None = None
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET:
             self._spare = Path(tempfile.mkdtemp(prefix="finetui-"))  # mode 0700

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import FinetuiError
-from engine.inference.client import Chunk, Sampling
+from engine.inference.client import Chunk, Prompt, Sampling
 from engine.inference.endpoint import endpoint, without_key
 from engine.inference.event_stream import BadStream, EventStream
 from engine.inference.remote_errors import broken_off, no_answer, refusal, unreachable
@@ -55,21 +55,25 @@ class RemoteClient:
             raise no_answer(self.endpoint, "The list of its models has no `data`.")
         return sorted({str(entry["id"]) for entry in entries if isinstance(entry, dict) and entry.get("id")})
 
-    async def chat(
-        self, model: str, messages: list[dict[str, str]], sampling: Sampling, *, stream: bool = True
+    async def answers(
+        self, model: str, prompt: Prompt, sampling: Sampling, *, pieces: bool = True
     ) -> AsyncGenerator[Chunk, None]:
-        """The answer of `model`, piece by piece, or in one piece without `stream` and where the server does not stream.
+        """The answer of `model` to a conversation, or what it goes on with after a text.
+
+        It comes as it is written, or in one piece without `pieces` and where the server does not stream.
 
         The last chunk is `done`; its figures are the server's, and None where it counts nothing. Raises `FinetuiError`.
         Leaving the iterator (`aclose`) closes the connection, at which servers stop generating.
         """
-        body = {"model": model, "messages": messages} | _fields(sampling)
-        if stream:
+        chat = not isinstance(prompt, str)
+        path = "chat/completions" if chat else "completions"
+        body = {"model": model, "messages" if chat else "prompt": prompt} | _fields(sampling)
+        if pieces:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         began = time.monotonic()
         first: float | None = None
         length, finish, usage = 0, None, Usage()
-        async with self._reply("POST", "chat/completions", body) as response:
+        async with self._reply("POST", path, body) as response:
             reading = _Reading(response)
             async for event in reading.events():
                 problem = error_in(event)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from engine.errors import FinetuiError
 from engine.home import Home
-from engine.inference.client import Chunk, Sampling
+from engine.inference.client import Chunk, Prompt, Sampling
 from engine.inference.panes import Pane, adapter_name
 from engine.inference.remote import RemoteClient
 from engine.inference.trust import Trust
@@ -28,8 +28,8 @@ class VllmServers:
         self._starting = threading.Lock()
         self._closed = False
 
-    async def stream(
-        self, panes: Sequence[Pane], conversations: Sequence[list[dict[str, str]]], sampling: Sampling
+    async def answers(
+        self, panes: Sequence[Pane], prompts: Sequence[Prompt], sampling: Sampling, *, pieces: bool
     ) -> AsyncGenerator[Chunk, None]:
         """The answers of `panes`, which share a server; vLLM puts them into one batch. Raises `FinetuiError`."""
         rank = rank_of(panes)
@@ -40,7 +40,7 @@ class VllmServers:
         await self._ready(server, client)
         names = [await self._name(server, client, pane) for pane in panes]
         try:
-            async with aclosing(_together(client, names, conversations, sampling)) as chunks:
+            async with aclosing(_together(client, names, prompts, sampling, pieces)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except FinetuiError as error:
@@ -125,15 +125,16 @@ def _serves(server: VllmProcess | None, rank: int) -> bool:
 async def _together(
     client: RemoteClient,
     names: Sequence[str],
-    conversations: Sequence[list[dict[str, str]]],
+    prompts: Sequence[Prompt],
     sampling: Sampling,
+    pieces: bool,
 ) -> AsyncGenerator[Chunk, None]:
     """The answers of all `names` at once; a chunk's `row` is the place in it."""
     arrived: asyncio.Queue[Chunk | FinetuiError | None] = asyncio.Queue()
 
     async def ask(row: int) -> None:
         try:
-            async with aclosing(client.chat(names[row], conversations[row], sampling)) as chunks:
+            async with aclosing(client.answers(names[row], prompts[row], sampling, pieces=pieces)) as chunks:
                 async for chunk in chunks:
                     arrived.put_nowait(replace(chunk, row=row))
         except FinetuiError as error:

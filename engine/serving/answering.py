@@ -8,7 +8,7 @@ from typing import Protocol
 
 from engine.errors import FinetuiError
 from engine.inference.panes import Pane
-from engine.inference.pool import Conversation, Delta, Sampling
+from engine.inference.pool import Delta, Prompt, Sampling
 from engine.serving.offers import Offer
 from engine.serving.refusals import Refusal
 from store.talk_records import Passage
@@ -24,7 +24,7 @@ class Pool(Protocol):
     """What is needed of `ServerPool`."""
 
     def answer(
-        self, panes: Sequence[Pane], conversations: Sequence[Conversation], sampling: Sampling
+        self, panes: Sequence[Pane], prompts: Sequence[Prompt], sampling: Sampling, *, pieces: bool = True
     ) -> AsyncGenerator[Delta, None]: ...
 
 
@@ -48,7 +48,8 @@ class Wanted:
     """One answer that somebody asked for."""
 
     offer: Offer
-    conversation: Conversation
+    prompt: Prompt
+    """A conversation, or a text to go on from."""
     sampling: Sampling
 
 
@@ -60,20 +61,20 @@ class Answering:
         self._look_up = look_up
         self.at_once = 0
 
-    async def pieces(self, wanted: Wanted) -> AsyncGenerator[tuple[Delta, Answer], None]:
+    async def pieces(self, wanted: Wanted, *, as_written: bool = True) -> AsyncGenerator[tuple[Delta, Answer], None]:
         """The answer piece by piece, each with all there is so far. Raises `FinetuiError`, `Refusal`.
 
         Leaving it (`aclose`) cancels the generation.
         """
         async with self._place():
             passages = await self._passages(wanted)
-            conversation = wanted.conversation
-            if passages:
+            prompt = wanted.prompt
+            if passages and not isinstance(prompt, str):
                 from engine.knowledge.prompting import with_passages
 
-                conversation = with_passages(conversation, passages)
+                prompt = with_passages(prompt, passages)
             answer = Answer(tuple(passages))
-            deltas = self._pool.answer([wanted.offer.pane], [conversation], wanted.sampling)
+            deltas = self._pool.answer([wanted.offer.pane], [prompt], wanted.sampling, pieces=as_written)
             async with aclosing(deltas):
                 async for delta in deltas:
                     if delta.error:
@@ -84,7 +85,7 @@ class Answering:
     async def whole(self, wanted: Wanted) -> Answer:
         """The whole answer. Raises as `pieces` does."""
         answer = Answer()
-        async with aclosing(self.pieces(wanted)) as pieces:
+        async with aclosing(self.pieces(wanted, as_written=False)) as pieces:
             async for _, answer in pieces:  # noqa: B007  (the last one is the whole)
                 pass
         return answer
@@ -101,9 +102,9 @@ class Answering:
 
     async def _passages(self, wanted: Wanted) -> Sequence[Passage]:
         """What the model's knowledge has on the last question."""
-        if wanted.offer.knowledge is None or self._look_up is None:
+        if wanted.offer.knowledge is None or self._look_up is None or isinstance(wanted.prompt, str):
             return ()
-        questions = [turn["content"] for turn in wanted.conversation if turn["role"] == "user"]
+        questions = [turn["content"] for turn in wanted.prompt if turn["role"] == "user"]
         if not questions:
             return ()
         return await asyncio.to_thread(self._look_up, wanted.offer.knowledge, questions[-1])

@@ -85,7 +85,7 @@ class Api:
 
     async def complete(self, request: Request) -> Response:
         asked = read_body(CompletionAsked, await request.body())
-        wanted = Wanted(self._offers.find(asked.model), asked.conversation(), asked.sampling())
+        wanted = Wanted(self._offers.find(asked.model), asked.text, asked.sampling())
         reply = replies.Reply(wanted, chat=False, with_usage=asked.wants_usage)
         return await self._reply(request, asked, wanted, reply)
 

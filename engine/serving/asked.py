@@ -166,11 +166,13 @@ class CompletionAsked(Streamed):
     }
 
     prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)] = Field(
-        description="One text. It is put to the model as a user's message, in its chat template."
+        description="One text. The model goes on from it as it stands, without a template."
     )
 
-    def conversation(self) -> list[dict[str, str]]:
-        return [{"role": "user", "content": self.prompt if isinstance(self.prompt, str) else self.prompt[0]}]
+    @property
+    def text(self) -> str:
+        """What to go on from."""
+        return self.prompt if isinstance(self.prompt, str) else self.prompt[0]
 
 
 class GenerateAsked(Asked):

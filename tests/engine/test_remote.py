@@ -25,7 +25,7 @@ async def ask(
     """The answer's text and its last chunk."""
     text, last = "", None
     client = RemoteClient(url, key, silence_s=silence_s, pause_s=0.01)
-    async with aclosing(client.chat("m", HELLO, sampling or Sampling(), stream=streamed)) as chunks:
+    async with aclosing(client.answers("m", HELLO, sampling or Sampling(), pieces=streamed)) as chunks:
         async for chunk in chunks:
             assert last is None, "nothing comes after the last chunk"
             text += chunk.text
@@ -67,7 +67,7 @@ async def test_pieces_are_passed_on_as_they_come() -> None:
         yield event(" second", finish_reason="stop")
 
     with serving([Reply(slowly, kind="text/event-stream")]) as there:
-        async with aclosing(RemoteClient(there.url).chat("m", HELLO, Sampling())) as chunks:
+        async with aclosing(RemoteClient(there.url).answers("m", HELLO, Sampling())) as chunks:
             assert (await anext(chunks)).text == "first" and not go.is_set()
             go.set()
             assert (await anext(chunks)).text == " second"

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from engine.inference.panes import Pane
-from engine.inference.pool import Conversation, Delta, Sampling
+from engine.inference.pool import Delta, Prompt, Sampling
 from engine.serving.app import make_app
 from engine.serving.guard import App, Guard, Rules
 from engine.serving.offers import Offers
@@ -26,10 +26,10 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 
 class StandIn:
-    """Answers each conversation with its last message, word by word, and its own name before it."""
+    """Answers each prompt with its last message, word by word or whole, and its own name before it."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[list[Pane], list[Conversation], Sampling]] = []
+        self.asked: list[tuple[list[Pane], list[Prompt], Sampling]] = []
         self.error: Exception | None = None
         self.fails_after = 0
         """Pieces that come before the error."""
@@ -38,14 +38,15 @@ class StandIn:
         """How each answer ended: `done`, or `cancelled`."""
 
     async def answer(
-        self, panes: Sequence[Pane], conversations: Sequence[Conversation], sampling: Sampling
+        self, panes: Sequence[Pane], prompts: Sequence[Prompt], sampling: Sampling, *, pieces: bool = True
     ) -> AsyncGenerator[Delta, None]:
-        self.asked.append((list(panes), list(conversations), sampling))
+        self.asked.append((list(panes), list(prompts), sampling))
         how = "cancelled"
         try:
-            words = f"{panes[0].label}: {conversations[0][-1]['content']}".split(" ")
-            for number, word in enumerate(words):
-                if self.error is not None and number == self.fails_after:
+            said = prompts[0] if isinstance(prompts[0], str) else prompts[0][-1]["content"]
+            words = f"{panes[0].label}: {said}".split(" ")
+            for number, word in enumerate(words if pieces else [" ".join(words)]):
+                if self.error is not None and (number == self.fails_after or not pieces):
                     raise self.error
                 yield Delta(0, word if number == 0 else f" {word}")
                 await asyncio.sleep(0)

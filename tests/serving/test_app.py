@@ -56,6 +56,7 @@ async def test_a_text_is_completed(api: Api) -> None:
     assert answer["object"] == "text_completion" and answer["choices"][0]["text"] == "base: hello"
     pieces = events((await api.post("/v1/completions", {"model": "base", "prompt": "hi", "stream": True})).text)
     assert "".join(one["choices"][0]["text"] for one in pieces) == "base: hi"
+    assert [prompts for _, prompts, _ in api.pool.asked] == [["hello"], ["hi"]], "as they stand, without a template"
 
 
 async def test_older_scripts_are_answered_in_their_own_form(api: Api) -> None:

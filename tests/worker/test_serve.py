@@ -318,7 +318,7 @@ def test_the_clients_of_a_server_get_what_it_says(server: Server, tiny_model: Ti
     client = ModelClient(server.socket)
 
     async def ask() -> list[Chunk]:
-        return [chunk async for chunk in client.chat(["base", "formal"], [HELLO, HELLO], Sampling(4, stop=("zzz",)))]
+        return [chunk async for chunk in client.answers(["base", "formal"], [HELLO, HELLO], Sampling(4, stop=("zzz",)))]
 
     loaded = asyncio.run(client.load_adapter("formal", tiny_model.adapters["formal"]))
     assert loaded.warnings == [] and loaded.trust.words().startswith("adapter on (Δ ")
