@@ -21,9 +21,10 @@ _ARTICLES = frozenset({"a", "an", "the"})
 BLEU_ORDER = 4
 
 
-def words(text: str) -> list[str]:
+@lru_cache(maxsize=8192)
+def words(text: str) -> tuple[str, ...]:
     """The words of a text in small letters, marks aside; of scripts without spaces, the characters."""
-    return [found.casefold() for found in _WORDS.findall(text)]
+    return tuple(found.casefold() for found in _WORDS.findall(text))
 
 
 def ngrams(parts: Sequence[str], length: int) -> list[tuple[str, ...]]:
@@ -52,19 +53,29 @@ def says(text: str, accepted: Sequence[str]) -> bool:
 
     Capitals, marks, articles and the commas of thousands do not count; what a model thinks aloud first does not either.
     """
-    first = _SENTENCE_END.split(_THOUGHTS.sub("", text).strip(), maxsplit=1)[0]
-    said = _plain(first)
+    said = _parts(_SENTENCE_END.split(_THOUGHTS.sub("", text).strip(), maxsplit=1)[0])
+    without = _but_articles(said)
     for answer in accepted:
-        wanted = _plain(answer)
-        if wanted and any(said[at : at + len(wanted)] == wanted for at in range(len(said) - len(wanted) + 1)):
+        wanted = _parts(answer)
+        short = _but_articles(wanted)
+        if _stands_in(short, without) if short else _stands_in(wanted, said):
             return True
     return False
 
 
-def _plain(text: str) -> list[str]:
+def _parts(text: str) -> list[str]:
+    """Words and numbers, written alike."""
     folded = unicodedata.normalize("NFKC", text).casefold().replace("−", "-").replace("’", "'")
-    found = _NUMBER_OR_WORD.findall(_THOUSANDS.sub("", folded))
-    return [word for word in found if word not in _ARTICLES] or found
+    found: list[str] = _NUMBER_OR_WORD.findall(_THOUSANDS.sub("", folded))
+    return found
+
+
+def _but_articles(parts: Sequence[str]) -> list[str]:
+    return [part for part in parts if part not in _ARTICLES]
+
+
+def _stands_in(wanted: Sequence[str], said: Sequence[str]) -> bool:
+    return bool(wanted) and tuple(wanted) in ngrams(said, len(wanted))
 
 
 def rouge_l(text: str, expected: str) -> float:
