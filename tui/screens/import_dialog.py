@@ -13,15 +13,15 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
-from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, Static
 
 from tui.errors import explain
 from tui.screens.dialogs import Dialog, key_words
 from tui.screens.import_look import Asked, Look, Reading, look_at, look_lines
 from tui.screens.working import GivenUp, Progress, run_long
-from tui.text import clean_line, shorten
-from tui.widgets.path_candidates import HUB, Candidate, common_start
+from tui.text import clean_line
+from tui.widgets.path_candidates import HUB
+from tui.widgets.path_input import PAUSE_S, PathInput
 from tui.widgets.toggle import Toggle
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from engine.datasets.rows import BadRows
     from store.records import Dataset
 
-LOOK_S = 0.15
 SLOW_S = 0.5
 """A look that takes longer says that it is under way."""
+FIELD_LINES = 5
 OFFER = "import the others without them"
 PATH_HINT = "a file, a folder, data/*.jsonl, or hub:NAME"
 
@@ -39,17 +39,14 @@ PATH_HINT = "a file, a folder, data/*.jsonl, or hub:NAME"
 class ImportDialog(Dialog["Dataset | None"]):
     """Asks for files and what becomes of them. Answers with the dataset, or `None`."""
 
-    CSS_PATH: ClassVar[str | list[str | PurePath]] = ["dialogs.tcss", "import_dialog.tcss"]
+    CSS_PATH: ClassVar[str | list[str | PurePath]] = ["dialogs.tcss", "path_dialog.tcss", "import_dialog.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "cancel", id="dialog.cancel"),
-        Binding("tab", "complete", "complete", id="import.complete", priority=True),
-        Binding("shift+tab", "field(-1)", "field before", id="import.previous_field", priority=True),
-        Binding("down", "down(1)", "down", id="import.down", priority=True),
-        Binding("up", "down(-1)", "up", id="import.up", priority=True),
+        Binding("tab,down", "app.focus_next", "next field", id="import.next_field"),
+        Binding("shift+tab,up", "app.focus_previous", "field before", id="import.previous_field"),
         Binding("ctrl+o", "map", "map columns", id="import.map", priority=True),
         Binding("ctrl+r", "problems", "problems", id="import.problems", priority=True),
     ]
-    FIELDS = ("path", "name", "share", "bad", "system", "where")
 
     def __init__(self, library: "DatasetLibrary") -> None:
         super().__init__()
@@ -64,13 +61,8 @@ class ImportDialog(Dialog["Dataset | None"]):
         """Gone when this closes."""
 
     def compose(self) -> ComposeResult:
-        with self.box("-wide"):
-            with Horizontal(classes="line"):
-                yield Static("from", classes="label")
-                yield Input(id="path", compact=True, placeholder=PATH_HINT)
-            listing = OptionList(id="candidates", markup=False)
-            listing.can_focus = False
-            yield listing
+        with self.box("-wide", "-path"):
+            yield PathInput(placeholder=PATH_HINT)
             with Horizontal(classes="line"):
                 yield Static("name", classes="label")
                 yield Input(id="name", compact=True, placeholder="by itself: the file's")
@@ -100,13 +92,16 @@ class ImportDialog(Dialog["Dataset | None"]):
     @on(Input.Changed, "#path")
     def _typed(self) -> None:
         self._reading = Reading()
-        self._look_soon()
 
     @on(Input.Changed, "#where")
     def _look_soon(self) -> None:
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(LOOK_S, self._look_again)
+        self._timer = self.set_timer(PAUSE_S, self._look_again)
+
+    @property
+    def _path(self) -> PathInput:
+        return self.query_one(PathInput)
 
     def _asked(self) -> Asked:
         text = self._value("path")
@@ -115,6 +110,7 @@ class ImportDialog(Dialog["Dataset | None"]):
     def _value(self, name: str) -> str:
         return self.query_one(f"#{name}", Input).value
 
+    @on(PathInput.Typed)
     @work(exclusive=True, group="look")
     async def _look_again(self) -> None:
         if self._timer is not None:
@@ -135,9 +131,7 @@ class ImportDialog(Dialog["Dataset | None"]):
         if not self.is_running:
             return
         self._look = look
-        listing = self.query_one("#candidates", OptionList)
-        self._list_candidates(listing, look.found, self.query_one("#box").size.width - 22)
-        listing.display = bool(look.found)
+        self._path.show(look.found)
         self._draw_look()
         self._show_keys()
 
@@ -150,52 +144,7 @@ class ImportDialog(Dialog["Dataset | None"]):
     def _room(self, look: Look) -> int:
         """Lines for the preview: what the frame, the fields, the candidates and the keys leave of the screen."""
         taken = min(len(look.found), 6) + 1 if look.found else 0
-        return max(4, self.app.size.height * 95 // 100 - 2 - len(self.FIELDS) + 1 - 1 - 2 - taken)
-
-    @staticmethod
-    def _list_candidates(listing: OptionList, found: list[Candidate], room: int) -> None:
-        listing.clear_options()
-        for one in found:
-            label = shorten(clean_line(one.label), room)
-            detail = (f"  {shorten(one.detail, max(0, room - len(label) - 2))}", "$text-muted")
-            listing.add_option(Option(Content.assemble(label, detail)))
-        if found:
-            listing.highlighted = 0
-
-    def action_complete(self) -> None:
-        """Complete the path as far as it is certain; else take the marked one; else go to the next field."""
-        path = self.query_one("#path", Input)
-        if not path.has_focus or not self._look.found:
-            self.action_field(1)
-            return
-        shared = common_start(self._look.found, path.value) if path.value else ""
-        self._put(shared if len(shared) > len(path.value) else self._marked().text)
-
-    def _marked(self) -> Candidate:
-        return self._look.found[self.query_one("#candidates", OptionList).highlighted or 0]
-
-    def _put(self, text: str) -> None:
-        path = self.query_one("#path", Input)
-        path.value = text
-        path.cursor_position = len(text)
-        self._look_again()
-
-    def action_down(self, rows: int) -> None:
-        """Another candidate while the path is typed; else another field."""
-        listing = self.query_one("#candidates", OptionList)
-        if self.query_one("#path").has_focus and listing.display:
-            listing.highlighted = ((listing.highlighted or 0) + rows) % len(self._look.found)
-        else:
-            self.action_field(rows)
-
-    def action_field(self, places: int) -> None:
-        focused = self.focused.id if self.focused else None
-        place = self.FIELDS.index(focused) if focused in self.FIELDS else -places
-        self.query_one(f"#{self.FIELDS[(place + places) % len(self.FIELDS)]}").focus()
-
-    @on(OptionList.OptionSelected)
-    def _clicked(self, event: OptionList.OptionSelected) -> None:
-        self._put(self._look.found[event.option_index].text)
+        return max(4, self.app.size.height * 95 // 100 - 2 - FIELD_LINES - 1 - 2 - taken)
 
     # From the hub
 
@@ -243,7 +192,7 @@ class ImportDialog(Dialog["Dataset | None"]):
         elif look.on_hub:
             self._fetch(look.asked.text)
         elif look.found:
-            self._put(self._marked().text)
+            self._path.take()
         elif look.unsure:
             self.action_map()
         elif look.ready:

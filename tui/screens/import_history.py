@@ -11,9 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
-from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, Static
 
 from tui.errors import Explained, explain
 from tui.format import fmt_when
@@ -21,13 +19,13 @@ from tui.screens.dialogs import Dialog, key_words
 from tui.screens.working import GivenUp, Progress, run_long
 from tui.text import clean_line, shorten
 from tui.widgets.history_paths import history_candidates
-from tui.widgets.path_candidates import Candidate, common_start
+from tui.widgets.path_candidates import Candidate
+from tui.widgets.path_input import PathInput
 
 if TYPE_CHECKING:
     from engine.history import Findings, FoundRun, Outcome
     from tui.services import Services
 
-LOOK_S = 0.2
 LOOKED_WIDELY = 2_000
 """Folders that are looked through while somebody types; Enter looks through all."""
 PATH_HINT = "a folder or a file: wandb/, outputs/, mlflow.db …"
@@ -63,31 +61,24 @@ class Look:
 class ImportHistoryDialog(Dialog[list[str] | None]):
     """Asks where runs are and imports them. Answers with the ids of those that are here now, or `None`."""
 
-    CSS_PATH: ClassVar[str | list[str | PurePath]] = ["dialogs.tcss", "import_history.tcss"]
+    CSS_PATH: ClassVar[str | list[str | PurePath]] = ["dialogs.tcss", "path_dialog.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "cancel", id="dialog.cancel"),
-        Binding("tab", "complete", "complete", id="import.complete", priority=True),
-        Binding("down", "move(1)", "down", id="import.down", priority=True),
-        Binding("up", "move(-1)", "up", id="import.up", priority=True),
+        Binding("tab,down", "app.focus_next", "next field", id="import.next_field"),
+        Binding("shift+tab,up", "app.focus_previous", "field before", id="import.previous_field"),
     ]
 
     def __init__(self, services: "Services", path: str = "") -> None:
         super().__init__()
         self.title_text = "Import past runs"
         self._services = services
-        self._path = path
+        self._first = path
         self._look = Look("")
-        self._timer: Timer | None = None
         self._outcome: Outcome | None = None
 
     def compose(self) -> ComposeResult:
-        with self.box("-wide"):
-            with Horizontal(classes="line"):
-                yield Static("from", classes="label")
-                yield Input(self._path, id="path", compact=True, placeholder=PATH_HINT, select_on_focus=False)
-            listing = OptionList(id="candidates", markup=False)
-            listing.can_focus = False
-            yield listing
+        with self.box("-wide", "-path"):
+            yield PathInput(self._first, placeholder=PATH_HINT)
             with Horizontal(classes="line"):
                 yield Static("tag", classes="label")
                 yield Input(id="tag", compact=True, placeholder="none; or a tag for all of them")
@@ -96,7 +87,6 @@ class ImportHistoryDialog(Dialog[list[str] | None]):
             yield Static("", classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one("#path", Input).action_end()
         self._look_again()
 
     def on_resize(self, _: events.Resize) -> None:
@@ -104,34 +94,20 @@ class ImportHistoryDialog(Dialog[list[str] | None]):
 
     # Where they are
 
-    @on(Input.Changed, "#path")
-    def _typed(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(LOOK_S, self._look_again)
-
     @property
-    def _text(self) -> str:
-        return self.query_one("#path", Input).value
+    def _path(self) -> PathInput:
+        return self.query_one(PathInput)
 
+    @on(PathInput.Typed)
     @work(exclusive=True, group="look")
     async def _look_again(self) -> None:
-        look = await asyncio.to_thread(look_at, self._text, self._services)
+        look = await asyncio.to_thread(look_at, self._path.value, self._services)
         if self.is_running:
             self._show(look)
 
     def _show(self, look: Look) -> None:
         self._look = look
-        listing = self.query_one("#candidates", OptionList)
-        listing.clear_options()
-        room = self.query_one("#box").size.width - 22
-        for one in look.found:
-            label = shorten(clean_line(one.label), room)
-            detail = (f"  {shorten(clean_line(one.detail), max(0, room - len(label) - 2))}", "$text-muted")
-            listing.add_option(Option(Content.assemble(label, detail)))
-        if look.found:
-            listing.highlighted = 0
-        listing.display = bool(look.found)
+        self._path.show(look.found)
         self._draw()
 
     def _draw(self) -> None:
@@ -155,35 +131,6 @@ class ImportHistoryDialog(Dialog[list[str] | None]):
             keys = []
         self.query_one(".keys", Static).update(key_words(*keys, ("esc", "close" if self._outcome else "cancel")))
 
-    def action_complete(self) -> None:
-        """Complete the path as far as it is certain, else take the marked one; without completions, the other field."""
-        path = self.query_one("#path", Input)
-        if not path.has_focus or not self._look.found:
-            self.query_one("#tag" if path.has_focus else "#path").focus()
-            return
-        shared = common_start(self._look.found, path.value) if path.value else ""
-        self._put(shared if len(shared) > len(path.value) else self._marked().text)
-
-    def action_move(self, rows: int) -> None:
-        listing = self.query_one("#candidates", OptionList)
-        if self.query_one("#path").has_focus and listing.display:
-            listing.highlighted = ((listing.highlighted or 0) + rows) % len(self._look.found)
-        else:
-            self.query_one("#tag" if self.query_one("#path").has_focus else "#path").focus()
-
-    def _marked(self) -> Candidate:
-        return self._look.found[self.query_one("#candidates", OptionList).highlighted or 0]
-
-    def _put(self, text: str) -> None:
-        path = self.query_one("#path", Input)
-        path.value = text
-        path.cursor_position = len(text)
-        path.focus()
-
-    @on(OptionList.OptionSelected)
-    def _clicked(self, event: OptionList.OptionSelected) -> None:
-        self._put(self._look.found[event.option_index].text)
-
     # The import
 
     @on(Input.Submitted)
@@ -192,12 +139,12 @@ class ImportHistoryDialog(Dialog[list[str] | None]):
         look = self._look
         if self._outcome is not None:
             self.dismiss(self._outcome.ids)
-        elif look.text != self._text:  # typed since: what is shown is not what would be imported
+        elif look.text != self._path.value:  # typed since: what is shown is not what would be imported
             self._look_again()
         elif look.findings is not None or look.many:
             self._import()
         elif look.found:
-            self._put(self._marked().text)
+            self._path.take()
 
     def _import(self) -> None:
         tag = self.query_one("#tag", Input).value.strip()
@@ -207,7 +154,7 @@ class ImportHistoryDialog(Dialog[list[str] | None]):
 
     def _done(self, outcome: "Outcome") -> None:
         self._outcome = outcome
-        self.query_one("#candidates").display = False
+        self._path.show([])
         self._draw()
 
     def action_cancel(self) -> None:

@@ -11,9 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
-from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, Static
 
 from tui.errors import explain
 from tui.screens.dialogs import Dialog, key_words
@@ -21,13 +19,12 @@ from tui.text import clean_line, shorten
 from tui.widgets.dataset_words import count_words
 from tui.widgets.gauge import styled_bar
 from tui.widgets.knowledge_paths import note_candidates
-from tui.widgets.path_candidates import Candidate, common_start
+from tui.widgets.path_input import PathInput
 
 if TYPE_CHECKING:
     from engine.knowledge.embeddings import Embeddings
     from engine.knowledge.library import AddReport, KnowledgeLibrary
 
-LOOK_S = 0.15
 REFRESH_S = 0.1
 ABOUT = (
     "Text, Markdown, HTML and PDF files. A folder adds all of them below it; added again, only what has changed is "
@@ -38,36 +35,26 @@ ABOUT = (
 class AddNotesDialog(Dialog[str | None]):
     """Answers with the name of the collection that notes were added to, or `None`."""
 
-    CSS_PATH: ClassVar[str | list[str | PurePath]] = ["dialogs.tcss", "knowledge_add.tcss"]
+    CSS_PATH: ClassVar[str | list[str | PurePath]] = ["dialogs.tcss", "path_dialog.tcss", "knowledge_add.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "cancel", id="dialog.cancel"),
-        Binding("tab", "complete", "complete", id="import.complete", priority=True),
-        Binding("shift+tab", "field(-1)", "field before", id="import.previous_field", priority=True),
-        Binding("down", "move(1)", "down", id="import.down", priority=True),
-        Binding("up", "move(-1)", "up", id="import.up", priority=True),
+        Binding("tab,down", "app.focus_next", "next field", id="import.next_field"),
+        Binding("shift+tab,up", "app.focus_previous", "field before", id="import.previous_field"),
     ]
-    FIELDS = ("path", "name", "url", "model", "key")
 
     def __init__(self, library: "KnowledgeLibrary", name: str = "") -> None:
         super().__init__()
         self.title_text = "Add notes"
         self._library = library
         self._name = name
-        self._candidates: list[Candidate] = []
-        self._timer: Timer | None = None
         self._progress: tuple[float, str] | None = None
         """While it works: the share that is done, and what is at hand."""
         self._stopped = False
         self._report: AddReport | None = None
 
     def compose(self) -> ComposeResult:
-        with self.box("-wide"):
-            with Horizontal(classes="line"):
-                yield Static("from", classes="label")
-                yield Input(id="path", compact=True, placeholder="a folder, a file, or docs/**/*.md")
-            listing = OptionList(id="candidates", markup=False)
-            listing.can_focus = False
-            yield listing
+        with self.box("-wide", "-path"):
+            yield PathInput(placeholder="a folder, a file, or docs/**/*.md")
             with Horizontal(classes="line"):
                 yield Static("to", classes="label")
                 yield Input(self._name, id="name", compact=True, placeholder="by itself: the folder's name")
@@ -90,58 +77,16 @@ class AddNotesDialog(Dialog[str | None]):
 
     # Where they are
 
-    @on(Input.Changed, "#path")
-    def _typed(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(LOOK_S, self._look)
+    @property
+    def _path(self) -> PathInput:
+        return self.query_one(PathInput)
 
+    @on(PathInput.Typed)
     @work(exclusive=True, group="look")
     async def _look(self) -> None:
-        found = await asyncio.to_thread(note_candidates, self.query_one("#path", Input).value)
-        if not self.is_running or self._report is not None:
-            return
-        self._candidates = found
-        listing = self.query_one("#candidates", OptionList)
-        listing.clear_options()
-        for one in found:
-            label = shorten(clean_line(one.label), 60)
-            listing.add_option(Option(Content.assemble(label, (f"  {one.detail}", "$text-muted"))))
-        if found:
-            listing.highlighted = 0
-        listing.display = bool(found) and self._progress is None
-
-    def action_complete(self) -> None:
-        """Complete the path as far as it is certain, else take the marked one; elsewhere, the next field."""
-        path = self.query_one("#path", Input)
-        if not path.has_focus or not self._candidates:
-            self.action_field(1)
-            return
-        shared = common_start(self._candidates, path.value) if path.value else ""
-        marked = self._candidates[self.query_one("#candidates", OptionList).highlighted or 0]
-        self._put(shared if len(shared) > len(path.value) else marked.text)
-
-    def action_move(self, rows: int) -> None:
-        listing = self.query_one("#candidates", OptionList)
-        if self.query_one("#path").has_focus and listing.display:
-            listing.highlighted = ((listing.highlighted or 0) + rows) % len(self._candidates)
-        else:
-            self.action_field(rows)
-
-    def action_field(self, places: int) -> None:
-        focused = self.focused.id if self.focused else None
-        place = self.FIELDS.index(focused) if focused in self.FIELDS else -places
-        self.query_one(f"#{self.FIELDS[(place + places) % len(self.FIELDS)]}").focus()
-
-    @on(OptionList.OptionSelected)
-    def _clicked(self, event: OptionList.OptionSelected) -> None:
-        self._put(self._candidates[event.option_index].text)
-
-    def _put(self, text: str) -> None:
-        path = self.query_one("#path", Input)
-        path.value = text
-        path.cursor_position = len(text)
-        path.focus()
+        found = await asyncio.to_thread(note_candidates, self._path.value)
+        if self.is_running and self._report is None and self._progress is None:
+            self._path.show(found)
 
     # Reading them
 
@@ -192,7 +137,8 @@ class AddNotesDialog(Dialog[str | None]):
         at_work, done = self._progress is not None, self._report is not None
         for line in self.query(Input):
             line.disabled = at_work
-        self.query_one("#candidates").display = bool(self._candidates) and not at_work and not done
+        if at_work or done:
+            self._path.show([])
         if problem:
             lines = [Content(clean_line(problem[0])).stylize("$text-error")]
             lines += [Content(clean_line(part)).stylize("$text-muted") for part in problem[1:]]
@@ -203,7 +149,7 @@ class AddNotesDialog(Dialog[str | None]):
         self.query_one("#lines", Static).update(Content("\n").join(lines))
         self._show_progress()
         if not at_work and (self.focused is None or done):
-            self.query_one("#path", Input).focus()
+            self._path.start()
         keys = [("enter", "show them")] if done else [("enter", "add"), ("tab", "complete")]
         end = "stop; what is read stays" if at_work else "close" if done else "cancel"
         self.query_one(".keys", Static).update(key_words(*([] if at_work else keys), ("esc", end)))
