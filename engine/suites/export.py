@@ -4,13 +4,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.errors import BadInput, FinetuiError
 from engine.figures import NONE
-from engine.suites.figures import figures_of
+from engine.suites.figures import ModelFigures, figures_by_category, figures_of
 from engine.suites.reading import Suite, SuitePrompt
 from engine.text import clean, clean_line
 from store.talk_records import SuiteAnswer, SuiteRun
@@ -126,13 +126,10 @@ def _cell(value: Any) -> Any:
 def _markdown(suite: Suite, run: SuiteRun, labels: Sequence[str], answers: Sequence[SuiteAnswer]) -> Iterator[str]:
     """The figures as a table, then prompt by prompt. Nothing in it is live: all that was said is escaped."""
     yield f"# {_escaped(run.name)}\n\n{len(suite.prompts)} prompts of {_escaped(suite.name)} v{suite.version}.\n\n"
-    yield "| model | answers | errors | mean tokens | tokens/s | length of the reference |\n"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: |\n"
-    for label, figures in zip(labels, figures_of(suite, len(labels), answers), strict=True):
-        numbers = ((figures.mean_tokens, 1), (figures.tokens_per_s, 1), (figures.length_ratio, 2))
-        cells = [_escaped(label), str(figures.answered), str(figures.errors)]
-        cells += [NONE if value is None else f"{value:,.{digits}f}" for value, digits in numbers]
-        yield f"| {' | '.join(cells)} |\n"
+    yield from _figure_table(zip(labels, figures_of(suite, len(labels), answers), strict=True))
+    for one in figures_by_category(suite, len(labels), answers):
+        yield f"\n{_escaped(one.category) or 'without a category'}, {one.prompts} prompts:\n\n"
+        yield from _figure_table(zip(labels, one.models, strict=True))
     own = _by_prompt(answers)
     for prompt in suite.prompts:
         category = f" · {_escaped(prompt.category)}" if prompt.category else ""
@@ -145,6 +142,16 @@ def _markdown(suite: Suite, run: SuiteRun, labels: Sequence[str], answers: Seque
                 if one.turn == turn:
                     said = _block(one.text) if not one.error else f"*Not answered: {_escaped(one.error)}*"
                     yield f"\n**{_escaped(labels[one.model])}**\n\n{said}\n"
+
+
+def _figure_table(rows: Iterable[tuple[str, ModelFigures]]) -> Iterator[str]:
+    yield "| model | answers | errors | mean tokens | tokens/s | length of the reference |\n"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |\n"
+    for label, figures in rows:
+        numbers = ((figures.mean_tokens, 1), (figures.tokens_per_s, 1), (figures.length_ratio, 2))
+        cells = [_escaped(label), str(figures.answered), str(figures.errors)]
+        cells += [NONE if value is None else f"{value:,.{digits}f}" for value, digits in numbers]
+        yield f"| {' | '.join(cells)} |\n"
 
 
 def _quoted(text: str) -> str:

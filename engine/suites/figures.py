@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean, median
 from typing import Any
 
-from engine.suites.reading import Suite
+from engine.suites.reading import Suite, SuitePrompt
 from store.talk_records import SuiteAnswer
 
 _WORDS = re.compile(r"\w+")
@@ -43,6 +43,34 @@ def figures_of(suite: Suite, models: int, answers: Sequence[SuiteAnswer]) -> lis
         if prompt.reference(turn)
     }
     return [_of_one(suite.turns, model, answers, references, first) for model in range(models)]
+
+
+@dataclass(frozen=True)
+class CategoryFigures:
+    """The prompts of one category: how many, and the figures of each model on them. `category` may be empty."""
+
+    category: str
+    prompts: int
+    models: list[ModelFigures]
+
+
+def figures_by_category(suite: Suite, models: int, answers: Sequence[SuiteAnswer]) -> list[CategoryFigures]:
+    """The figures category by category, prompts without one last; nothing where no prompt has one."""
+    if not suite.categories:
+        return []
+    prompts: dict[str, list[SuitePrompt]] = {category: [] for category in suite.categories}
+    of_prompt = {}
+    for prompt in suite.prompts:
+        prompts.setdefault(prompt.category, []).append(prompt)
+        of_prompt[prompt.position] = prompt.category
+    said: dict[str, list[SuiteAnswer]] = {category: [] for category in prompts}
+    for answer in answers:
+        if answer.position in of_prompt:
+            said[of_prompt[answer.position]].append(answer)
+    return [
+        CategoryFigures(category, len(own), figures_of(replace(suite, prompts=tuple(own)), models, said[category]))
+        for category, own in prompts.items()
+    ]
 
 
 def _of_one(

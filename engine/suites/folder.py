@@ -46,6 +46,11 @@ class SuiteDir:
         return self.path / "exit.json"
 
     @property
+    def prompts(self) -> Path:
+        """JSON: the suite's name and prompts as they are asked."""
+        return self.path / "prompts.json"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 

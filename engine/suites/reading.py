@@ -4,7 +4,7 @@ import json
 import tempfile
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -46,6 +46,8 @@ class Suite:
     name: str
     version: int
     prompts: tuple[SuitePrompt, ...]
+    removed: bool = False
+    """Whether the dataset is gone; the prompts are those that were kept with the answers."""
 
     @property
     def turns(self) -> int:
@@ -59,7 +61,7 @@ class Suite:
 
     def first(self, prompts: int) -> "Suite":
         """The suite without what comes after so many prompts."""
-        return Suite(self.id, self.name, self.version, self.prompts[:prompts])
+        return replace(self, prompts=self.prompts[:prompts])
 
 
 def suite_datasets(library: DatasetLibrary) -> list[Dataset]:

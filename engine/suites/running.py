@@ -14,7 +14,8 @@ from engine.inference.pool import Pane, Sampling, ServerPool
 from engine.runs.launcher import clean_name, new_run_id
 from engine.suites.asking import Answering, Asking, SuiteProgress
 from engine.suites.folder import SuiteDir
-from engine.suites.reading import Suite, read_suite
+from engine.suites.kept import suite_of
+from engine.suites.reading import Suite
 from engine.suites.seating import panes_of
 from store import Store
 from store.talk_records import SuiteRun
@@ -118,18 +119,6 @@ def sampling_of(run: SuiteRun) -> Sampling:
     known = {field.name for field in fields(Sampling)}
     settings = {name: value for name, value in run.sampling.items() if name in known}
     return Sampling(**settings | {"stop": tuple(settings.get("stop") or ())})
-
-
-def suite_of(library: DatasetLibrary, run: SuiteRun) -> Suite:
-    """The prompts of a suite run. Raises `NotFound` where its dataset was removed."""
-    dataset = next((one for one in library.list() if one.id == run.suite), None)
-    if dataset is None:
-        raise NotFound(
-            f"The suite of {run.name} is gone.",
-            why=f"The dataset {run.suite} was removed.",
-            fix="Import the same file again: it becomes the same dataset.",
-        )
-    return read_suite(library, dataset).first(run.prompts)
 
 
 def find_suite_run(store: Store, text: str) -> SuiteRun:

@@ -13,6 +13,7 @@ from engine.datasets.library import DatasetLibrary
 from engine.home import Home
 from engine.inference.pool import Sampling
 from engine.suites.folder import SuiteDir
+from engine.suites.kept import suite_of
 from engine.suites.reading import find_suite, read_suite
 from engine.suites.running import new_suite_run
 from store import Store
@@ -201,6 +202,41 @@ async def test_words_and_categories_narrow_the_prompts(open_suites: OpenSuites, 
         await driver.press("slash")
         await driver.type("nowhere")
         await driver.sees("0 of 3", "has these words")
+
+
+async def test_figures_are_shown_by_category(open_suites: OpenSuites, asked: SuiteRun) -> None:
+    async with open_suites() as driver:
+        await driver.sees("first look")
+        await driver.press("tab", "enter")
+        await driver.sees("2 emoji-r8")
+        assert driver.line("starter ").split()[:3] == ["1", "starter", "4"]
+        await driver.press("c")
+        await driver.sees("only colours")
+        assert driver.line("starter ").split()[:3] == ["1", "starter", "2"]
+        await driver.press("c", "c", "f")
+        await driver.sees("category", "prompts")
+        assert driver.line("colours ").split()[:5] == ["colours", "1", "4.0", "tok", "1.00×"]
+        assert "1 err" in driver.line("numbers "), driver.text()
+        await driver.press("f")
+        await driver.sees_no("tok")
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+async def test_a_run_is_shown_when_the_dataset_of_its_suite_is_gone(
+    open_suites: OpenSuites, asked: SuiteRun, home: Home, store: Store, looked_at: bool
+) -> None:
+    library = DatasetLibrary(home, store)
+    if looked_at:
+        suite_of(library, asked)
+    library.remove(asked.suite)
+    library.close()
+    async with open_suites() as driver:
+        await driver.sees("first look", "removed")
+        await driver.press("tab", "enter")
+        await driver.sees("✓ done", "removed", "2× Name a colour." if looked_at else "2× (This prompt")
+        assert "arena" not in driver.text()
+        await driver.press("enter")
+        await driver.sees("prompt 1 of 3", "Red.", "Green.")
 
 
 async def test_a_prompt_opens_with_what_differs_marked(open_suites: OpenSuites, asked: SuiteRun) -> None:

@@ -133,7 +133,8 @@ def _pairs(
     session: Session, suite_run: str, answers: Sequence[Path], against: str, limit: int | None
 ) -> "list[AnswerPair]":
     from engine.judging.pairs import pairs_of_files, pairs_of_suite_run
-    from engine.suites.running import find_suite_run, suite_of
+    from engine.suites.kept import suite_of
+    from engine.suites.running import find_suite_run
 
     if bool(suite_run) == bool(answers) or (answers and len(answers) != 2):
         raise BadInput(

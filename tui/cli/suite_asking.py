@@ -73,7 +73,8 @@ def run(
     on with --resume: only what is missing is asked, and again what ended in an error.
     """
     from engine.inference.pool import Sampling
-    from engine.suites.running import find_suite_run, new_suite_run, suite_of
+    from engine.suites.kept import suite_of
+    from engine.suites.running import find_suite_run, new_suite_run
 
     if bool(suite) == bool(resume):
         raise BadInput("Name a suite to ask, or the suite run to go on with by --resume, one of them.")

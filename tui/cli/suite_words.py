@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import NotFound
 from engine.suites.export import prompt_document
-from engine.suites.figures import ModelFigures, figures_of
+from engine.suites.figures import CategoryFigures, ModelFigures, figures_by_category, figures_of
+from engine.suites.kept import shown_suite
 from engine.suites.reading import Suite
-from engine.suites.running import suite_of
 from engine.suites.seating import labels_of
 from engine.suites.state import SuiteState, states_of
 from store.talk_records import SuiteAnswer, SuiteRun
@@ -30,6 +30,7 @@ class Taken:
     labels: list[str]
     answers: list[SuiteAnswer]
     figures: list[ModelFigures]
+    categories: list[CategoryFigures]
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,12 @@ def states(session: Session, runs: Sequence[SuiteRun]) -> list[SuiteState]:
 
 
 def read(session: Session, run: SuiteRun) -> Taken:
-    """Raises `NotFound` where the suite was removed."""
     [state] = states(session, [run])
-    suite = suite_of(session.library, run)
     answers = session.store.suites.answers(run.id)
+    suite = shown_suite(session.library, run, answers)
     figures = figures_of(suite, len(run.models), answers)
-    return Taken(state, suite, labels_of(session.store, run.models), answers, figures)
+    categories = figures_by_category(suite, len(run.models), answers)
+    return Taken(state, suite, labels_of(session.store, run.models), answers, figures, categories)
 
 
 def answer_run(session: Session, made: "SuiteRun", *, prompt: int | None = None, prompts: int) -> None:
@@ -95,6 +96,14 @@ def show_document(taken: Taken, prompt: int | None) -> dict[str, Any]:
     document = _short(taken.state, taken.labels)
     for model, figures in zip(document["models"], taken.figures, strict=True):
         model |= figures.document()
+    document |= {
+        "suite_name": taken.suite.name,
+        "suite_removed": taken.suite.removed,
+        "categories": [
+            {"category": one.category, "prompts": one.prompts, "models": [figures.document() for figures in one.models]}
+            for one in taken.categories
+        ],
+    }
     shown = [one for one in taken.suite.prompts if prompt is None or one.position + 1 == prompt]
     return document | {"results": [prompt_document(one, taken.state.run, taken.labels, taken.answers) for one in shown]}
 
@@ -106,7 +115,7 @@ def show_text(taken: Taken, prompt: int | None, prompts: int) -> str:
         [
             ("name", run.name),
             ("id", run.id),
-            ("suite", f"{taken.suite.name} v{taken.suite.version}, {run.prompts} prompts"),
+            ("suite", _suite_words(taken)),
             ("state", f"{state.stage}" + (f": {state.problem}" if state.problem else "")),
             ("answers", f"{state.done} of {state.total}{left}"),
             ("started", fmt_when(run.created)),
@@ -119,12 +128,33 @@ def show_text(taken: Taken, prompt: int | None, prompts: int) -> str:
     columns = ("#", "MODEL", "ANSWERS", "ERRORS", "TOKENS", "TOKENS/S", "FIRST S", "× REFERENCE", "SAME AS 1")
     shown = table(columns, rows, right=columns[2:], optional=("SAME AS 1", "FIRST S"))
     parts = [head, shown]
+    if taken.categories:
+        parts.append(_category_table(taken))
     if prompts:
         wanted = [one for one in taken.suite.prompts if prompt is None or one.position + 1 == prompt]
         parts += [_prompt_text(taken, one.position) for one in wanted[:prompts]]
         if len(wanted) > prompts:
             parts.append(f"and {len(wanted) - prompts} more prompts")
     return "\n\n".join(parts)
+
+
+def _suite_words(taken: Taken) -> str:
+    count = f"{taken.state.run.prompts} prompts"
+    if taken.suite.removed:
+        return f"{taken.suite.name}, {count}; its dataset was removed"
+    return f"{taken.suite.name} v{taken.suite.version}, {count}"
+
+
+def _category_table(taken: Taken) -> str:
+    """A line for each category and model."""
+    rows = [
+        (one.category or NONE, one.prompts, place, label, figures.errors or "", *_figures(figures), _same(figures))
+        for one in taken.categories
+        for place, (label, figures) in enumerate(zip(taken.labels, one.models, strict=True), 1)
+    ]
+    columns = ("CATEGORY", "PROMPTS", "#", "MODEL", "ERRORS", "TOKENS", "TOKENS/S", "FIRST S", "× REFERENCE")
+    optional = ("SAME AS 1", "FIRST S", "TOKENS/S")
+    return table((*columns, "SAME AS 1"), rows, right=("PROMPTS", *columns[4:], "SAME AS 1"), optional=optional)
 
 
 def _figures(one: ModelFigures) -> list[str]:

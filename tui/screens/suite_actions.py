@@ -157,5 +157,4 @@ def _write(services: "Services", suite_run: str, path: Path) -> Path:
     from tui.widgets.suite_reading import read_run
 
     taken = read_run(services, suite_run)
-    answers = services.store.suites.answers(suite_run)
-    return export_suite_run(taken.suite, taken.state.run, taken.labels, answers, path)
+    return export_suite_run(taken.suite, taken.state.run, taken.labels, taken.answers, path)

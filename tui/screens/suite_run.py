@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.widgets import Static
 
 from tui.screens.suite_actions import SuiteActions
@@ -13,7 +14,7 @@ from tui.text import clean_line
 from tui.widgets.find_line import FindLine
 from tui.widgets.row_list import RowList
 from tui.widgets.suite_reading import Answered, TakenRun, matching, read_run
-from tui.widgets.suite_table import AnswerTable, figure_lines, headline
+from tui.widgets.suite_table import AnswerTable, category_lines, figure_lines, headline
 
 if TYPE_CHECKING:
     from engine.suites.state import SuiteState
@@ -32,7 +33,8 @@ model said. `Enter` opens a prompt with the answers in full, side by side, and w
 
 `/` looks for words in prompts and answers, `c` shows one category after the other. Above stand the figures of each
 model: answers, errors, mean tokens, tokens a second, seconds to the first token, length as a multiple of the
-reference's, and how many answers are the same as the first model's.
+reference's, and how many answers are the same as the first model's. With `c` they are those of that category alone;
+`f` shows mean tokens and length of all categories, then nothing.
 
 The run goes on without this screen. `R` asks what is missing and what ended in an error.
 """
@@ -43,7 +45,7 @@ The run goes on without this screen. `R` asks what is missing and what ended in 
             "slash", "find", "filter", id="suite_run.find", key_display="/", tooltip="Words in prompts and answers"
         ),
         Binding("c", "category", "category", id="suite_run.category", tooltip="The next category alone, then all"),
-        Binding("f", "figures", "figures", id="suite_run.figures", show=False, tooltip="Show or hide the figures"),
+        Binding("f", "figures", "figures", id="suite_run.figures", show=False, tooltip="By model, by category, none"),
         Binding("escape", "back", "back", id="suite_run.back", tooltip="End the filter, else back to the suites"),
     ]
 
@@ -91,7 +93,14 @@ The run goes on without this screen. `R` asks what is missing and what ended in 
     def _show_head(self) -> None:
         if (taken := self.taken) is not None:
             self.query_one("#head", Static).update(headline(taken, self._note(taken)))
-            self.query_one("#figures", Static).update(figure_lines(taken.labels, taken.figures, self.size.width))
+            self.query_one("#figures", Static).update(self._figures(taken))
+
+    def _figures(self, taken: TakenRun) -> Content:
+        """The figures of all prompts, or of the category at hand; or those of all categories."""
+        if self.has_class("-categories"):
+            return category_lines(taken.labels, taken.categories, self.size.width)
+        figures = next((one.models for one in taken.categories if one.category == self.category), taken.figures)
+        return figure_lines(taken.labels, figures if self.category else taken.figures, self.size.width)
 
     def _note(self, taken: TakenRun) -> str:
         """What is not shown, and why."""
@@ -117,6 +126,10 @@ The run goes on without this screen. `R` asks what is missing and what ended in 
     @property
     def current_run(self) -> "SuiteState | None":
         return self.taken.state if self.taken else None
+
+    @property
+    def current_suite(self) -> str:
+        return "" if self.taken and self.taken.suite.removed else super().current_suite
 
     def removed(self) -> None:
         self.action_back()
@@ -148,8 +161,12 @@ The run goes on without this screen. `R` asks what is missing and what ended in 
             self._show_head()
 
     def action_figures(self) -> None:
-        """Show or hide the figures of the models."""
-        self.toggle_class("-no-figures")
+        """The figures of the models, those of the categories, none."""
+        around = ["", "-categories", "-no-figures"] if self.taken and self.taken.categories else ["", "-no-figures"]
+        now = next((place for place, one in enumerate(around) if one and self.has_class(one)), 0)
+        self.remove_class("-categories", "-no-figures")
+        self.add_class(*filter(None, [around[(now + 1) % len(around)]]))
+        self._show_head()
 
     def action_back(self) -> None:
         find = self.query_one(FindLine)

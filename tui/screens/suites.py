@@ -16,7 +16,7 @@ from tui.text import clean_line
 from tui.widgets.gauge import bar
 from tui.widgets.item_table import Column, ItemTable
 from tui.widgets.row_list import RowList
-from tui.widgets.suite_reading import ListedRun, ListedSuite, Listing, read_listing
+from tui.widgets.suite_reading import REMOVED, ListedRun, ListedSuite, Listing, read_listing
 from tui.widgets.suite_table import state_words
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ the answers into a file. `i` takes in a file of prompts. `Tab` goes between the 
         if self.is_mounted and self._suites.has_focus:
             one: ListedSuite | None = self._suites.highlighted
             return one.id if one is not None else ""
-        return super().current_suite
+        asked: ListedRun | None = self._runs.highlighted if self.is_mounted else None
+        return "" if asked is None or asked.suite == REMOVED else super().current_suite
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "start":

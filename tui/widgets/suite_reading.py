@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from tui.text import clean, clean_line
 
 if TYPE_CHECKING:
-    from engine.suites.figures import ModelFigures
+    from engine.suites.figures import CategoryFigures, ModelFigures
     from engine.suites.reading import Suite, SuitePrompt
     from engine.suites.state import SuiteState
     from store.records import Dataset
     from store.talk_records import SuiteAnswer
     from tui.services import Services
+
+
+REMOVED = "removed"
+"""Stands for the name of a suite whose dataset is gone."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,12 @@ class TakenRun:
     labels: list[str]
     rows: list[Answered]
     figures: "list[ModelFigures]"
+    categories: "list[CategoryFigures]"
+    """The same, category by category."""
+
+    @property
+    def answers(self) -> "list[SuiteAnswer]":
+        return [one for row in self.rows for one in row.answers.values()]
 
 
 def read_listing(services: "Services") -> Listing:
@@ -95,7 +105,7 @@ def read_listing(services: "Services") -> Listing:
     return Listing(
         [ListedSuite(one, asked.count(one.id)) for one in datasets.values() if one.shape == "prompts"],
         [
-            ListedRun(state, names.get(state.run.suite, "removed"), _labels(labels_of(store, state.run.models)))
+            ListedRun(state, names.get(state.run.suite, REMOVED), _labels(labels_of(store, state.run.models)))
             for state in states_of(store, services.home, runs)
         ],
     )
@@ -104,10 +114,11 @@ def read_listing(services: "Services") -> Listing:
 def read_run(services: "Services", suite_run: str, known: TakenRun | None = None) -> TakenRun:
     """The run as it is now; `known` itself where that was over and nothing has been asked since.
 
-    Raises `NotFound` where the run or its suite was removed.
+    Raises `NotFound` where the run was removed.
     """
-    from engine.suites.figures import figures_of
-    from engine.suites.running import find_suite_run, suite_of
+    from engine.suites.figures import figures_by_category, figures_of
+    from engine.suites.kept import shown_suite
+    from engine.suites.running import find_suite_run
     from engine.suites.seating import labels_of
     from engine.suites.state import states_of
 
@@ -115,15 +126,17 @@ def read_run(services: "Services", suite_run: str, known: TakenRun | None = None
     run = find_suite_run(store, suite_run)
     if known is not None and run.ended is not None and run.ended == known.state.run.ended:
         return known
-    suite = suite_of(services.library, run)
     answers = store.suites.answers(run.id)
+    suite = shown_suite(services.library, run, answers)
     rows = {prompt.position: Answered(prompt) for prompt in suite.prompts}
     for one in answers:
         if one.position in rows:
             rows[one.position].answers[one.turn, one.model] = one
     [state] = states_of(store, services.home, [run])
     labels = list(_labels(labels_of(store, run.models)))
-    return TakenRun(state, suite, labels, list(rows.values()), figures_of(suite, len(run.models), answers))
+    models = len(run.models)
+    figures, categories = figures_of(suite, models, answers), figures_by_category(suite, models, answers)
+    return TakenRun(state, suite, labels, list(rows.values()), figures, categories)
 
 
 def matching(rows: Sequence[Answered], words: str, category: str) -> list[Answered]:

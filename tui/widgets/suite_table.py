@@ -12,7 +12,7 @@ from tui.widgets.row_list import Cells, RowList, fitted
 from tui.widgets.suite_reading import Answered, TakenRun
 
 if TYPE_CHECKING:
-    from engine.suites.figures import ModelFigures
+    from engine.suites.figures import CategoryFigures, ModelFigures
     from engine.suites.state import SuiteState
 
 NUMBER = 4
@@ -20,6 +20,8 @@ CATEGORY, CATEGORY_FROM = 12, 96
 """Cells of the category, and the width of the table from which it is shown."""
 PROMPT, ANSWER = 20, 26
 """Cells that a prompt and an answer need."""
+CELL = 22
+"""Cells of one model's figures in a category."""
 MUTED = "$text-muted"
 TONES = {"running": "live", "done": "good", "failed": "act", "stopped": "look"}
 SIGNS = {"running": "●", "done": "✓", "failed": "✗", "stopped": "◦"}
@@ -122,7 +124,7 @@ def headline(taken: TakenRun, note: str) -> Content:
     words, tone = state_words(state)
     parts: list[Content | str | tuple[str, str]] = [
         (clean_line(state.run.name), "bold"),
-        (f"  {clean_line(taken.suite.name)} v{taken.suite.version}  ", MUTED),
+        (f"  {suite_words(taken)}  ", MUTED),
         (words, COLOURS[tone]),
         "  ",
     ]
@@ -136,6 +138,30 @@ def headline(taken: TakenRun, note: str) -> Content:
     if state.problem:
         parts.append((f"  {clean_line(state.problem)}", COLOURS["act"]))
     return Content.assemble(*parts, (f"  {note}" if note else "", MUTED))
+
+
+def suite_words(taken: TakenRun) -> str:
+    """The suite's name, and whether it is still there."""
+    name = clean_line(taken.suite.name)
+    return f"{name}, removed" if taken.suite.removed else f"{name} v{taken.suite.version}"
+
+
+def category_lines(labels: Sequence[str], categories: "Sequence[CategoryFigures]", width: int) -> Content:
+    """A line a category: its prompts, and of each model mean tokens and length beside the reference."""
+    name = max(8, min(20, max((len(clean_line(one.category)) for one in categories), default=0)))
+    room = max(1, (width - name - 11) // (CELL + 1))
+    shown = list(enumerate(labels, 1))[:room]
+    heads = " ".join(fitted(f"{place} {label}", CELL, right=True) for place, label in shown)
+    lines = [Content(f"   {fitted('category', name)} prompts {heads}").stylize(MUTED)]
+    for one in categories:
+        parts: list[str | tuple[str, str]] = [f"   {fitted(clean_line(one.category) or NONE, name)} {one.prompts:>7}"]
+        for figures in one.models[:room]:
+            ratio = "" if figures.length_ratio is None else f"{figures.length_ratio:.2f}×"
+            errors = f"{figures.errors} err " if figures.errors else ""
+            words = f"{_number(figures.mean_tokens, 1)} tok {ratio:>6}"
+            parts += [" " * max(1, CELL + 1 - len(errors) - len(words)), (errors, COLOURS["act"]), words]
+        lines.append(Content.assemble(*parts))
+    return Content("\n").join(lines)
 
 
 def figure_lines(labels: Sequence[str], figures: "Sequence[ModelFigures]", width: int) -> Content:
