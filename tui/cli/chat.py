@@ -13,7 +13,7 @@ from tui.cli.blind import ask_for_vote, check_votable, lettered, voter_name, who
 from tui.cli.chat_answers import Answer, Seat, answers_to, begin, show_text
 from tui.cli.command import Session, command
 from tui.cli.output import Progress, paint, say
-from tui.cli.runs.finding import found
+from tui.cli.runs.finding import found_adapter
 from tui.text import clean, clean_line
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def seats_of(session: Session, names: Sequence[str], base: str | None) -> list[S
     """The base model and the runs' adapters; without either, the newest run that succeeded, beside its base."""
     from engine.inference.panes import panes_for
 
-    runs = [found(session, name) for name in names]
+    runs = [found_adapter(session, name) for name in names]
     if not runs and base is None:
         newest = newest_finished(session)
         if newest is None:

@@ -36,6 +36,7 @@ def check(session: Session) -> None:
 @command(app, "rebuild", example="store rebuild")
 def rebuild(session: Session) -> None:
     """Read every run folder again; what the folders hold replaces what the store says. Datasets it lacks come back."""
+    from engine.registry.keeping import rebuild as rebuild_registry
     from engine.sweeps.manager import SweepManager
 
     with session.progress() as progress:
@@ -43,8 +44,9 @@ def rebuild(session: Session) -> None:
         runs = session.manager.rebuild()
         datasets = session.library.rebuild()
         sweeps = SweepManager(session.home, session.store).rebuild()
+        registered = rebuild_registry(session.home, session.store)
     session.answer(
-        {"runs": runs, "datasets": datasets, "sweeps": sweeps},
+        {"runs": runs, "datasets": datasets, "sweeps": sweeps, "registered": registered},
         f"{runs} {'run' if runs == 1 else 'runs'} read again, {datasets} missing datasets entered again.",
     )
 

@@ -17,3 +17,11 @@ def found(session: Session, text: str) -> "Run":
     from engine.runs.resolve import find_run
 
     return find_run(session.current(), text)
+
+
+def found_adapter(session: Session, text: str) -> "Run":
+    """What answers for `text`: a registered adapter, as `NAME` or `NAME@2`, else a run as `found` has it."""
+    from engine.registry.finding import as_run, find
+
+    version = find(session.home, session.store, text)
+    return as_run(session.home, version) if version is not None else found(session, text)
