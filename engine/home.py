@@ -39,6 +39,10 @@ class Home:
         return self.root / "registry"
 
     @property
+    def evaluations(self) -> Path:
+        return self.root / "evaluations"
+
+    @property
     def sockets(self) -> Path:
         return self.root / "sockets"
 

@@ -1,0 +1,64 @@
+"""Makes an evaluation in a process of its own, which outlives the terminal.
+
+`python -m engine.evaluation.driver HOME ID`
+"""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from engine.errors import FinetuiError
+from engine.evaluation.folder import EvaluationDir
+from engine.home import Home
+from engine.runs.backends.local import own_environment
+
+
+def start_driver(home: Home, evaluation: str) -> "subprocess.Popen[bytes]":
+    """Measure what is missing of an evaluation, in a session of its own, its output in the evaluation's log.
+
+    Raises `BadInput` while a process is at it, `FinetuiError` where the system refuses.
+    """
+    folder = EvaluationDir.of(home, evaluation)
+    folder.begin()
+    try:
+        with folder.log.open("ab") as log:
+            return subprocess.Popen(
+                # -P: what lies in the working directory cannot stand in for a module.
+                [sys.executable, "-P", "-m", "engine.evaluation.driver", str(home.root), evaluation],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                close_fds=True,
+                start_new_session=True,
+                cwd=folder.path,
+                env=own_environment(),
+            )
+    except OSError as error:
+        raise FinetuiError(
+            "The process that evaluates could not be started.", why=f"The system says: {error.strerror or error}."
+        ) from error
+
+
+def main(root: str, evaluation: str) -> int:
+    """Exit status 0 where it came to its end or was stopped, else 1; why is in the folder's exit record."""
+    from engine.evaluation.running import drive, find_evaluation
+    from store import open_store
+
+    home = Home(Path(root))
+    folder = EvaluationDir.of(home, evaluation)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: folder.stop.touch())
+    store = open_store(home.db)
+    try:
+        drive(home, store, find_evaluation(store, evaluation))
+    except FinetuiError as error:
+        sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {error}\n")
+        return 1
+    finally:
+        store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))
