@@ -12,7 +12,7 @@ from engine.evaluation.measures import MEASURES, known, measure, names_of
 from engine.evaluation.reading import Chosen
 from engine.evaluation.subjects import labels, require_models, seated, worker_models
 from engine.evaluation.tasks import measure_tasks, task_figures, tasks_left
-from engine.evaluation.token_counter import token_counter
+from engine.evaluation.token_counter import TokenCounter, token_counter
 from engine.evaluation.worker_process import (
     WORKER,
     WorkerProcess,
@@ -22,7 +22,9 @@ from engine.evaluation.worker_process import (
 )
 from engine.home import Home
 from engine.inference.panes import Pane
+from engine.models import resolve_model
 from engine.runs.launcher import clean_name, new_run_id
+from engine.tokens.prepare import kept_tokenizer
 from store import Store
 from store.evaluation_records import Evaluation, Measured
 
@@ -244,7 +246,7 @@ def _figures(
     """
     by_model = answers_by_model(folder, len(evaluation.models))
     failed = {one.row for answers in by_model for one in answers if one.error}
-    counter = token_counter(home)
+    counter = counter_of(home, folder)
     notes = [*evaluation.settings.get("notes", ()), *([counter.note] if counter.note else [])]
     if failed:
         first = next(one.error for answers in by_model for one in answers if one.error)
@@ -268,6 +270,16 @@ def _figures(
             seed=int(evaluation.settings.get("seed") or 0),
         )
     return [*figures, *task_figures(folder, evaluation)], counter.name, notes
+
+
+def counter_of(home: Home, folder: EvaluationDir) -> TokenCounter:
+    """What tokens are counted by: the same for all models of an evaluation. May wait some seconds for a network."""
+    first = (folder.read(folder.spec).get("models") or [{}])[0]
+    try:
+        kept = kept_tokenizer(home, resolve_model(str(first.get("base") or ""), home), first.get("revision"))
+    except FinetuiError:
+        kept = None
+    return token_counter(home, kept)
 
 
 def answers_by_model(folder: EvaluationDir, models: int) -> list[list[Answered]]:
