@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.app import App, ComposeResult
 
 from engine.knowledge.library import KnowledgeLibrary
 from store import Store
@@ -15,7 +14,7 @@ from tui.screens.knowledge import KnowledgeScreen
 from tui.screens.knowledge_add import AddNotesDialog, name_for
 from tui.screens.knowledge_pick import PickKnowledge, pick_knowledge
 from tui.screens.page import Page
-from tui.widgets.knowledge_passages import KnowledgePassages, passage_content, passages_content
+from tui.widgets.knowledge_passages import passage_content, passages_content
 from tui.widgets.knowledge_paths import note_candidates
 
 HOSTILE = "[red]a [/] [@click=app.quit]b\x1b]52;c;x\x07\u202e"
@@ -186,6 +185,15 @@ async def test_one_collection_or_none_is_picked_for_a_pane(
         await pick("", "up", "enter")
         await driver.wait(lambda: isinstance(driver.app.screen, KnowledgeScreen))
         assert len(taken) == 3
+        await driver.press("escape")
+        await driver.sees("Look in notes first", "ctrl+k look at the notes")
+        await driver.press("ctrl+k")
+        await driver.wait(lambda: isinstance(driver.app.screen, KnowledgeScreen))
+        await driver.press("escape")
+        await driver.sees("Look in notes first", "wiki")
+        await driver.type("wiki")
+        await driver.press("enter")
+        await driver.wait(lambda: taken == ["desk", "wiki", "", "wiki"])
 
 
 async def test_without_notes_the_pick_leads_to_adding_some(make_app: MakeApp) -> None:
@@ -196,6 +204,8 @@ async def test_without_notes_the_pick_leads_to_adding_some(make_app: MakeApp) ->
         await driver.sees("add notes …")
         await driver.press("enter")
         await driver.sees("No notes yet.")
+        await driver.press("escape")
+        await driver.sees_no("No notes yet.", "Look in notes first")
 
 
 # Under an answer
@@ -204,26 +214,6 @@ PASSAGES = (
     Passage("desk", "/home/me/faq.md", "Password", "one\ntwo\nthree\nfour\nfive reset", 2.0, 0, {"line": 3}),
     Passage("desk", f"/x/{HOSTILE}", HOSTILE, HOSTILE, 1.0, 1, {"page": 7}),
 )
-
-
-async def test_passages_under_an_answer_unfold() -> None:
-    class Under(App[None]):
-        def compose(self) -> ComposeResult:
-            yield KnowledgePassages(PASSAGES, "one")
-            yield KnowledgePassages(id="none")
-
-    async with Under().run_test(size=(80, 20)) as pilot:
-        widget = pilot.app.query(KnowledgePassages).first()
-        assert pilot.app.query_one("#none").display is False
-        assert widget.size.height == 1
-        widget.focus()
-        await pilot.press("enter")
-        assert widget.size.height > 6
-        await pilot.press("space")
-        assert widget.size.height == 1
-        widget.show(())
-        await pilot.pause()
-        assert widget.display is False
 
 
 def test_passages_in_words() -> None:

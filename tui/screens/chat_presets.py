@@ -19,9 +19,11 @@ class PresetDialog(PickDialog):
         Binding("ctrl+d,delete", "forget", "forget", id="presets.forget", priority=True),
     ]
 
+    KEYS = (*PickDialog.KEYS[:2], ("ctrl+d", "forget one of your own"), *PickDialog.KEYS[2:])
+
     def __init__(self, home: "Home") -> None:
         """Raises `BadInput` where the user's own cannot be read."""
-        super().__init__("Ways of sampling · ctrl+d forgets one of your own", _options(home))
+        super().__init__("Ways of sampling", _options(home))
         self._home = home
 
     def action_forget(self) -> None:

@@ -174,18 +174,23 @@ class ChatSeating(Page):
     # Notes
 
     def action_knowledge(self) -> None:
-        """Pick who looks in notes before it answers, then the notes."""
+        """Pick who looks in notes before it answers, then the notes. The same key again shows the notes."""
         options = self._seat_options()
         base = next((seat for seat in self.seats if seat.key == BASE and seat.pane is not None), None)
         if base is not None and len(self.seats) < MOST_SEATS:
             options.append(Option(ANOTHER, "the base once more", "with notes, beside the base without"))
-        self.app.push_screen(PickDialog("Who looks in notes", options), self._pick_knowledge)
+        from tui.screens.knowledge_pick import PickAboutNotes
+
+        self.app.push_screen(PickAboutNotes("Who looks in notes", options), self._pick_knowledge)
 
     def _pick_knowledge(self, place: str | None) -> None:
         if place is None:
             return
-        from tui.screens.knowledge_pick import pick_knowledge
+        from tui.screens.knowledge_pick import MANAGE, open_notes, pick_knowledge
 
+        if place == MANAGE:
+            open_notes(self, self.action_knowledge)
+            return
         current = next((seat.knowledge for seat in self.seats if str(seat.place) == place), "")
         pick_knowledge(self, current, partial(self._take_knowledge, place))
 

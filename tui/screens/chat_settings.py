@@ -27,7 +27,7 @@ FIELDS = {
     "top_k": ("top_k", "so many likely tokens; 0 is all"),
     "max_new_tokens": ("max new tokens", "the longest answer"),
     "seed": ("seed", "empty draws anew each time"),
-    "stop": ("stop", f"texts that end an answer, {BETWEEN} between; \\n is a line's end"),
+    "stop": ("stop", f"ends an answer: a{BETWEEN}b; \\n is a new line"),
 }
 LIMITS: dict[str, tuple[type, float, float, str]] = {
     "temperature": (float, 0, 10, "a number from 0 to 10"),

@@ -100,6 +100,8 @@ class PickDialog(Dialog[str | None]):
         Binding("pagedown", "move(10)", "page down", id="pick.page_down", priority=True),
         Binding("pageup", "move(-10)", "page up", id="pick.page_up", priority=True),
     ]
+    KEYS: ClassVar[tuple[tuple[str, str], ...]] = (("enter", "take it"), ("↑↓", "move"), ("esc", "cancel"))
+    """What stands at its foot."""
 
     def __init__(self, title: str, choices: Sequence[Option], *, selected: str | None = None) -> None:
         super().__init__()
@@ -114,7 +116,7 @@ class PickDialog(Dialog[str | None]):
             listing = OptionList(markup=False)
             listing.can_focus = False
             yield listing
-            yield Static(key_words(("enter", "take it"), ("↑↓", "move"), ("esc", "cancel")), classes="keys")
+            yield Static(key_words(*self.KEYS), classes="keys")
 
     def on_mount(self) -> None:
         self._filter("")
@@ -135,7 +137,7 @@ class PickDialog(Dialog[str | None]):
         width = max((len(clean_line(choice.label)) for choice in self.shown), default=0)
         for choice in self.shown:
             label = clean_line(choice.label).ljust(min(width, 40))
-            content = Content.assemble(label, "  ", (clean_line(choice.detail), "$text-muted"))
+            content = Content.assemble(label, "  ", (clean_line(choice.detail), "dim"))  # of the cursor's colour, too
             listing.add_option(options.Option(content))
         if not self.shown:
             listing.add_option(options.Option(Content("nothing of that name"), disabled=True))

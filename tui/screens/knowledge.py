@@ -231,8 +231,8 @@ collection or the file under the cursor. Files on disk are never touched.
         find = self.query_one(FindLine)
         if find.is_open:
             find.action_close()
-        else:
-            super().action_back()
+        elif len(self.app.screen_stack) > 1:
+            self.dismiss(None)  # who opened it may go on
 
     def action_add(self) -> None:
         """Add a folder or files."""

@@ -1,7 +1,10 @@
 """Which notes a chat pane looks in before it is asked: one collection, or none."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
 
 from tui.format import fmt_bytes
 from tui.screens.dialogs import Option, PickDialog
@@ -16,7 +19,20 @@ NONE = "none"
 MANAGE = "manage"
 
 
-class PickKnowledge(PickDialog):
+class PickAboutNotes(PickDialog):
+    """A choice that has to do with notes: a key leads to them, and is answered with `MANAGE`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+k", "manage", "the notes", id="knowledge.manage", priority=True),
+    ]
+    KEYS = (*PickDialog.KEYS[:2], ("ctrl+k", "look at the notes"), *PickDialog.KEYS[2:])
+
+    def action_manage(self) -> None:
+        """Look at the notes, or add some."""
+        self.take(MANAGE)
+
+
+class PickKnowledge(PickAboutNotes):
     """Answers with `name:` and the collection's name, `NONE`, `MANAGE`, or `None` where Esc was pressed."""
 
     def __init__(self, every: "Sequence[Knowledge]", selected: str = "") -> None:
@@ -32,23 +48,33 @@ class PickKnowledge(PickDialog):
 def pick_knowledge(page: "Page", current: str, then: Callable[[str], object]) -> None:
     """Ask which notes to look in, and call `then` with the name of the collection, empty for none.
 
-    `current` is the one that is looked in now. Esc changes nothing.
+    `current` is the one that is looked in now. Esc changes nothing. From the notes one comes back to the choice.
     """
 
     def picked(choice: str | None) -> None:
         if choice == MANAGE:
-            from tui.screens.knowledge import KnowledgeScreen
-
-            page.app.push_screen(KnowledgeScreen())
+            open_notes(page, lambda: offer(only_some=True))
         elif choice == NONE:
             then("")
         elif choice is not None:
             then(choice.removeprefix("name:"))
 
-    def show(every: "list[Knowledge]") -> None:
-        page.app.push_screen(PickKnowledge(every, current), picked)
+    def show(only_some: bool, every: "list[Knowledge]") -> None:
+        if every or not only_some:
+            page.app.push_screen(PickKnowledge(every, current), picked)
 
-    page.in_thread(page.services.store.knowledge.all, show, group="notes", title="The notes cannot be read")
+    def offer(*, only_some: bool) -> None:
+        read = page.services.store.knowledge.all
+        page.in_thread(read, partial(show, only_some), group="notes", title="The notes cannot be read")
+
+    offer(only_some=False)
+
+
+def open_notes(page: "Page", back: Callable[[], object]) -> None:
+    """Show the notes; `back` is called when they are left by Esc."""
+    from tui.screens.knowledge import KnowledgeScreen
+
+    page.app.push_screen(KnowledgeScreen(), lambda _: back())
 
 
 def _about(one: "Knowledge") -> str:

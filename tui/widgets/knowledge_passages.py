@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import Static
 
 from tui.text import clean, clean_line, shorten
 from tui.widgets.dataset_words import count_words
@@ -58,43 +56,3 @@ def place_of(passage: "Passage") -> str:
         if number := passage.about.get(kind):
             return f"{name}, {kind} {number}"
     return name
-
-
-class KnowledgePassages(Static, can_focus=True):
-    """The passages under an answer, folded until one asks for them."""
-
-    DEFAULT_CSS = """
-    KnowledgePassages { height: auto; padding: 0 1; }
-    KnowledgePassages:focus { background: $block-cursor-blurred-background; }
-    KnowledgePassages.-none { display: none; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,space", "unfold", "passages", id="passages.toggle", tooltip="Show the passages, or fold them"),
-    ]
-
-    def __init__(self, passages: "Sequence[Passage]" = (), question: str = "", *, id: str | None = None) -> None:
-        super().__init__(id=id, markup=False)
-        self.folded = True
-        self._passages = passages
-        self._question = question
-
-    def on_mount(self) -> None:
-        self._draw()
-
-    def show(self, passages: "Sequence[Passage]", question: str = "") -> None:
-        """Show these, folded."""
-        self._passages, self._question = passages, question
-        self.folded = True
-        self._draw()
-
-    def action_unfold(self) -> None:
-        """Show the passages, or fold them."""
-        self.folded = not self.folded
-        self._draw()
-
-    def on_click(self) -> None:
-        self.action_unfold()
-
-    def _draw(self) -> None:
-        self.set_class(not self._passages, "-none")
-        self.update(passages_content(self._passages, folded=self.folded, question=self._question))
