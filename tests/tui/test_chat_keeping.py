@@ -206,3 +206,23 @@ async def test_arena_and_suites_open_with_who_is_seated(open_chat: OpenChat, two
         screen = chat.driver.app.screen
         assert isinstance(screen, ChatScreen)
         assert screen.models == ["base:starter", "r2emoji0000"]
+
+
+@pytest.mark.parametrize("theme", ["finetui-16", "finetui-dark", "finetui-light"])
+async def test_the_marked_choice_is_seen_in_every_theme(open_chat: OpenChat, two: SampleRuns, theme: str) -> None:
+    async with open_chat(theme=theme) as chat:
+        driver = chat.driver
+        await driver.sees("A emoji-r16")
+        await driver.press("ctrl+k")
+        await driver.sees("Who looks in notes", "with notes, beside")
+
+        def ground(words: str) -> object:
+            for strip in driver.app.screen._compositor.render_strips():
+                for segment in strip:
+                    if words in segment.text and segment.style is not None:
+                        return segment.style.bgcolor
+            raise AssertionError(words)
+
+        await driver.press("up")
+        await driver.wait(lambda: ground("the base once more") == ground("with notes, beside"))
+        assert ground("the base once more") != ground("A emoji-r16  ")
