@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from engine.arena.ratings import Z95
 from engine.errors import BadInput, FinetuiError
@@ -134,7 +134,7 @@ def _of_task(task: str, its: Mapping[str, Any], rows: int, evaluation: str, mode
             continue
         name = f"{PREFIX}{task}/{metric}" + (f"({kept})" if kept not in ("none", "") else "")
         error = its.get(f"{metric}_stderr,{kept}")
-        reach = Z95 * float(error) if _is_number(error) else None
+        reach = Z95 * error if _is_number(error) else None
         low, high = (float(value) - reach, float(value) + reach) if reach is not None else (None, None)
         figures.append(Measured(evaluation, model, name, float(value), low, high, rows))
     return figures
@@ -144,5 +144,5 @@ def _rows(counts: Any) -> int:
     return int(counts.get("effective") or 0) if isinstance(counts, Mapping) else 0
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -14,7 +14,7 @@ GENERAL = "general"
 SHIPPED = {
     GENERAL: "multiple choice: science, geography, arithmetic, language, common sense",
     "exact": "short answers in the model's own words, told by the first sentence",
-    "starter": "for the starter model: what it was made from",
+    "starter": "for the starter model: sentences that it learnt, in and out of order",
 }
 """The sets that come with finetui, and what they are."""
 MOST_CHOICES = 20

@@ -82,12 +82,12 @@ def _perplexity_kept(sums: Array) -> Array:
 
 
 def _bleu(sums: Array) -> Array:
-    found: Array = np.apply_along_axis(bleu_of, -1, sums)
+    found: Array = np.apply_along_axis(lambda one: bleu_of(one.tolist()), -1, sums)
     return found
 
 
 def _sentence_bleu(sums: Array) -> Array:
-    found: Array = np.apply_along_axis(bleu_of, -1, sums, sentence=True)
+    found: Array = np.apply_along_axis(lambda one: bleu_of(one.tolist(), sentence=True), -1, sums)
     return found
 
 
