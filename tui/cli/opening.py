@@ -40,6 +40,11 @@ def show_app(home: Home, *, open_run: str | None = None, first: "Callable[[Finet
     Raises `BadInput` without a terminal, or a home to write in.
     """
     needs_terminal()
+    return run_app(home, open_run=open_run, first=first)
+
+
+def run_app(home: Home, *, open_run: str | None = None, first: "Callable[[FinetuiApp], object] | None" = None) -> int:
+    """`show_app` with whatever driver Textual is told to use."""
     os.environ.setdefault("ESCDELAY", ESCAPE_DELAY_MS)  # Textual reads it when it is imported
     garbage.hold()
     sys.setswitchinterval(SWITCH_S)

@@ -21,6 +21,7 @@ from tui.cli import (
     open_run,
     presets,
     queue,
+    registry,
     runs,
     serve,
     storage,
@@ -28,6 +29,7 @@ from tui.cli import (
     sweeps,
     train,
     votes,
+    web,
 )
 from tui.cli.command import HomeOption
 from tui.cli.output import tolerate_encodings, write
@@ -63,7 +65,7 @@ def root(
 
 for group in (
     *(demo.app, open_run.app, doctor.app, train.app, estimate.app, sweeps.starting),
-    *(chat.app, serve.app, judge.app, costs.app),
+    *(chat.app, serve.app, web.app, judge.app, costs.app, registry.registering),
 ):
     app.add_typer(group)
 for name, module in {
@@ -78,6 +80,7 @@ for name, module in {
     "knowledge": knowledge,
     "arena": arena,
     "votes": votes,
+    "registry": registry,
     "store": storage,
 }.items():
     app.add_typer(module.app, name=name)
