@@ -101,7 +101,7 @@ def _report(name: str, votes: Sequence[Vote], people: Sequence[Vote]) -> Criteri
     return CriterionReport(
         name,
         len(votes),
-        tuple(_scores(votes)),
+        tuple(scores_of(votes)),
         len(orders),
         len(inconsistent),
         inconsistent.count((Verdict.A, Verdict.A)),
@@ -124,7 +124,8 @@ def _longer_won(vote: Vote) -> bool:
     return left > right if vote.winner is Winner.LEFT else right > left
 
 
-def _scores(votes: Sequence[Vote]) -> list[Score]:
+def scores_of(votes: Sequence[Vote]) -> list[Score]:
+    """How votes between each two models went."""
     counts = Counter((vote.left, vote.right, vote.winner) for vote in votes)
     models = dict.fromkeys((vote.left, vote.right) for vote in votes)
     kinds = (Winner.LEFT, Winner.RIGHT, Winner.TIE, Winner.BOTH_BAD)

@@ -12,6 +12,7 @@ import pytest
 from engine.datasets.library import DatasetLibrary
 from engine.home import Home
 from engine.inference.pool import Sampling
+from engine.suites.endpoints import known_endpoints
 from engine.suites.folder import SuiteDir
 from engine.suites.kept import suite_of
 from engine.suites.reading import find_suite, read_suite
@@ -129,6 +130,28 @@ async def test_models_are_chosen_and_what_cannot_be_is_refused(open_suites: Open
         await driver.sees("is a number of tokens")
         await driver.press("escape")
         await driver.sees_no("Ask questions")
+
+
+async def test_a_model_at_an_address_is_asked_beside_the_others(
+    open_suites: OpenSuites, asked: SuiteRun, home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.suites.driver.start_driver", lambda home, suite_run: None)
+    async with open_suites(size=(80, 24)) as driver:
+        await driver.sees("questions v1", "first look")
+        await driver.press("n")
+        await driver.sees("[x] emoji-r16", "an API")
+        await driver.press("a")
+        await driver.sees("the environment variable")
+        for text in ("http://127.0.0.1:9/v1", "far"):
+            await driver.press(*({"/": "slash", ".": "full_stop", ":": "colon"}.get(one, one) for one in text), "tab")
+        await driver.press("enter")
+        await driver.sees("[x] far", "at 127.0.0.1", "3 prompts for 3 models")
+        await driver.press("enter")
+        await driver.wait(lambda: isinstance(driver.app.screen, SuiteRunScreen))
+    run = store.suites.list()[0]
+    assert run.models[-1] == "api:far"
+    assert run.sampling["endpoints"]["api:far"] == {"url": "http://127.0.0.1:9/v1", "key_env": ""}
+    assert list(known_endpoints(home)) == ["api:far"]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])

@@ -25,6 +25,7 @@ class SuiteActions(Page):
         Binding("s", "stop_suite", "stop", id="suite.stop", tooltip="Stop asking; what was answered is kept"),
         Binding("R", "resume_suite", "go on", id="suite.resume", tooltip="Ask what is missing, and errors again"),
         Binding("b", "arena", "arena", id="suite.arena", tooltip="Vote blind between models on this suite"),
+        Binding("J", "judge", "judge", id="suite.judge", tooltip="Have another model say which answers are better"),
         Binding("e", "export_suite", "export", id="suite.export", tooltip="Write the answers into a file"),
         Binding("x", "remove_suite", "remove", id="suite.remove", show=False, tooltip="Remove the suite run"),
     ]
@@ -69,6 +70,8 @@ class SuiteActions(Page):
             return state is not None and str(state.stage) != "running"
         if action == "export_suite":
             return state is not None and state.done > 0
+        if action == "judge":
+            return state is not None and state.done > 0 and len(state.run.models) > 1
         if action == "arena":
             return bool(self.current_suite)
         return super().check_action(action, parameters)
@@ -99,6 +102,13 @@ class SuiteActions(Page):
 
         state = self.current_run
         self.app.push_screen(ArenaScreen(state.run.models if state else (), self.current_suite))
+
+    def action_judge(self) -> None:
+        """What judges say of the answers, and a key to ask one."""
+        from tui.screens.suite_judge import SuiteJudgeScreen
+
+        if state := self.current_run:
+            self.app.push_screen(SuiteJudgeScreen(state.id))
 
     def action_export_suite(self) -> None:
         """Ask for a file, and write the answers into it."""
