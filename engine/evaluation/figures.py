@@ -36,7 +36,8 @@ def figures(
     found = []
     for name in names:
         statistic = STATISTICS[name]
-        rows = _counted(statistic.rows(own, beside, counting))
+        each = statistic.rows(own, beside, counting)
+        rows = _counted(each)
         if not len(rows):
             continue
         value = float(statistic.value(rows.sum(axis=0)))
@@ -45,7 +46,7 @@ def figures(
         low, high = _bounds(statistic, rows, draws, seed & _SEED_BITS)
         measured = Measured(evaluation, model, name, value, low, high, len(rows))
         if against is not None and not MEASURES[name].beside:
-            measured = _compared(measured, statistic, own, others, counting, draws, seed & _SEED_BITS)
+            measured = _compared(measured, statistic, own, each, others, counting, draws, seed & _SEED_BITS)
         found.append(measured)
     return found
 
@@ -96,15 +97,17 @@ def _compared(
     measured: Measured,
     statistic: Statistic,
     own: Sequence[Answered],
+    each: Sequence[Row | None],
     others: dict[int, Answered],
     counting: Counting,
     draws: int,
     seed: int,
 ) -> Measured:
-    """With the difference, on the rows that have the figure for both."""
+    """With the difference, on the rows that have the figure for both. `each` has what was counted of all of `own`."""
     pairs = [(one, others[one.row]) for one in own if one.row in others]
     nobody = [None] * len(pairs)
-    mine = statistic.rows([one for one, _ in pairs], nobody, counting)
+    # a row of distinct-n depends on the rows that it is among
+    mine = each if len(pairs) == len(own) else statistic.rows([one for one, _ in pairs], nobody, counting)
     theirs = statistic.rows([other for _, other in pairs], nobody, counting)
     both = [(a, b) for a, b in zip(mine, theirs, strict=True) if a is not None and b is not None]
     if not both:
