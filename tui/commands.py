@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 MOST_RUNS = 100
 """So many are read at once."""
 
-TALKING = (
+OTHERS = (
     ("Arena", "ctrl+b in the chat", "tui.screens.arena", "ArenaScreen"),
     ("Prompt suites", "ctrl+t in the chat", "tui.screens.suites", "SuitesScreen"),
     ("Notes", "what a chat can look things up in", "tui.screens.knowledge", "KnowledgeScreen"),
+    ("Registry", "named versions of adapters", "tui.screens.registry", "RegistryScreen"),
 )
-"""Screens of the chat's mode: title, where else they are reached, module, class."""
+"""Screens that are no mode's first: title, what they are or where else they are reached, module, class."""
 
 
 class ScreenCommands(Provider):
@@ -44,7 +45,7 @@ class ScreenCommands(Provider):
         for number, (mode, title) in enumerate(MODE_TITLES.items(), 1):
             yield f"Go to {title}", f"key {number}", partial(self.app.run_action, f"mode('{mode}')", self.app)
         yield "Go to Sweeps", "key w on the queue", partial(self.app.post_message, OpenSweeps())
-        for title, about, module, name in TALKING:
+        for title, about, module, name in OTHERS:
             yield f"Go to {title}", about, partial(_open, cast("FinetuiApp", self.app), module, name)
 
     async def discover(self) -> Hits:
@@ -60,7 +61,8 @@ class ScreenCommands(Provider):
 
 
 async def _open(app: "FinetuiApp", module: str, name: str) -> None:
-    await app.show_in("chat", getattr(import_module(module), name)())
+    screen = getattr(import_module(module), name)()
+    await app.show_in(screen.MODE, screen)
 
 
 class RunCommands(Provider):

@@ -236,7 +236,7 @@ def _section(title: str, body: str) -> str:
 
 def _pairs(pairs: Iterable[Pair]) -> str:
     rows = [(name, str(value)) for name, value in pairs if value not in (None, "")]
-    return _table(("", ""), rows) if rows else ""
+    return _table(("fact", "value"), rows) if rows else ""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

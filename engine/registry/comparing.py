@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.evaluation.measures import MEASURES
+from engine.figures import NONE, fmt_bytes, fmt_cost, fmt_duration, fmt_energy
 from engine.runs.measures import lower_is_better
 from store.evaluation_records import RegistryVersion
 
-_TOOK = (
-    ("size_bytes", "size"),
-    ("took.time_s", "time on devices"),
-    ("took.energy_j", "energy"),
-    ("took.cost", "cost"),
-    ("took.peak_memory_bytes", "peak memory"),
-)
+_TOOK = {
+    "size_bytes": ("size", fmt_bytes),
+    "took.time_s": ("time on devices", fmt_duration),
+    "took.energy_j": ("energy", fmt_energy),
+    "took.cost": ("cost", fmt_cost),
+    "took.peak_memory_bytes": ("peak memory", fmt_bytes),
+}
+"""By their place in `model_info.json`."""
 _ORIGIN = (("run.name", "run"), ("base.name", "base model"), ("base.revision", "revision"), ("dataset.id", "dataset"))
 
 
@@ -58,11 +60,18 @@ def compare_versions(before: RegistryVersion, after: RegistryVersion) -> Version
     figures = [*_training(before.info, after.info), *_evaluated(before.info, after.info)]
     took = [
         FigurePair(name, label, "", _number(before.info, name), _number(after.info, name))
-        for name, label in _TOOK
+        for name, (label, _) in _TOOK.items()
         if _number(before.info, name) is not None or _number(after.info, name) is not None
     ]
     settings = [*_origin(before.info, after.info), *_settings(before.info, after.info)]
     return VersionComparison(before, after, settings, figures, took, _sentence(before, after, figures, settings))
+
+
+def took_words(one: FigurePair) -> tuple[str, str]:
+    """Size, time, energy or cost of both, with units."""
+    form = _TOOK[one.name][1]
+    before, after = (NONE if value is None else form(value) for value in (one.before, one.after))
+    return before, after
 
 
 def _origin(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Setting]:

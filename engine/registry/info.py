@@ -56,6 +56,13 @@ def info_of(
     )
 
 
+def kept_loss(info: Mapping[str, Any]) -> float | None:
+    """The validation loss of the adapter that was kept."""
+    loss = _table(_table(info.get("training")).get("eval/loss"))
+    value = loss.get("best", loss.get("last"))
+    return float(value) if isinstance(value, (int, float)) else None
+
+
 def public_name(name: str) -> str:
     """A base model's name as others may read it: of a folder on this machine, its own name alone."""
     is_folder = name.startswith(("/", "./", "../", "~")) or name.count("/") > 1

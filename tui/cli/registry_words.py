@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine.figures import NONE, fmt_bytes, fmt_cost, fmt_duration, fmt_energy, fmt_number, fmt_setting, fmt_when
+from engine.figures import fmt_bytes, fmt_cost, fmt_duration, fmt_energy, fmt_number, fmt_setting, fmt_when
 from tui.cli.output import fields, table
 from tui.text import clean_line
 
@@ -12,14 +12,6 @@ if TYPE_CHECKING:
     from engine.registry.comparing import FigurePair, VersionComparison
     from store.evaluation_records import RegistryVersion
     from store.registry import Promotion, RegisteredName
-
-TOOK = {
-    "size": fmt_bytes,
-    "time on devices": fmt_duration,
-    "energy": fmt_energy,
-    "cost": fmt_cost,
-    "peak memory": fmt_bytes,
-}
 
 
 def label_of(version: "RegistryVersion") -> str:
@@ -65,13 +57,15 @@ def name_text(
     registered: "RegisteredName", versions: "Sequence[RegistryVersion]", promotions: "Sequence[Promotion]"
 ) -> str:
     """A name's versions, newest first, and what it meant when."""
+    from engine.registry.info import kept_loss
+
     rows = [
         (
             "★" if one.version == registered.promoted else "",
             one.version,
             one.info.get("run", {}).get("name") or one.run,
             one.base,
-            loss_words(one),
+            fmt_number(kept_loss(one.info)),
             fmt_bytes(one.info.get("size_bytes")),
             fmt_when(one.created),
             ", ".join(one.tags),
@@ -93,6 +87,7 @@ def name_text(
 def version_text(home: "Home", version: "RegistryVersion") -> str:
     """What is known about one version, on some lines."""
     from engine.registry.finding import folder_of
+    from engine.registry.info import kept_loss
 
     info = version.info
     took, run, dataset = info.get("took", {}), info.get("run", {}), info.get("dataset", {})
@@ -112,7 +107,7 @@ def version_text(home: "Home", version: "RegistryVersion") -> str:
                 "dataset",
                 f"{dataset.get('name', '')} v{dataset['version']}" if dataset.get("version") else version.dataset,
             ),
-            ("eval loss", loss_words(version)),
+            ("eval loss", fmt_number(kept_loss(version.info))),
             ("evaluations", "\n".join(evaluations)),
             ("size", fmt_bytes(info["size_bytes"]) if info.get("size_bytes") else ""),
             ("time", fmt_duration(took["time_s"]) if took.get("time_s") is not None else ""),
@@ -122,12 +117,6 @@ def version_text(home: "Home", version: "RegistryVersion") -> str:
             ("files", folder_of(home, version).path),
         ]
     )
-
-
-def loss_words(version: "RegistryVersion") -> str:
-    """The validation loss of the adapter that was kept."""
-    loss = version.info.get("training", {}).get("eval/loss", {})
-    return fmt_number(loss.get("best", loss.get("last")))
 
 
 def comparison_document(compared: "VersionComparison") -> dict[str, Any]:
@@ -144,6 +133,8 @@ def comparison_document(compared: "VersionComparison") -> dict[str, Any]:
 
 def comparison_text(compared: "VersionComparison") -> str:
     """What differs, in tables, under the sentence that sums it up."""
+    from engine.registry.comparing import took_words
+
     columns = (f"V{compared.before.version}", f"V{compared.after.version}")
     parts = [clean_line(compared.sentence)]
     if compared.figures:
@@ -162,15 +153,8 @@ def comparison_text(compared: "VersionComparison") -> str:
         told = [(one.name, fmt_setting(one.before), fmt_setting(one.after)) for one in compared.settings]
         parts.append(table(("MADE WITH", *columns), told))
     if compared.took:
-        parts.append(table(("TOOK", *columns), [took_words(one) for one in compared.took], right=columns))
+        parts.append(table(("TOOK", *columns), [(one.label, *took_words(one)) for one in compared.took], right=columns))
     return "\n\n".join(part for part in parts if part)
-
-
-def took_words(one: "FigurePair") -> tuple[str, str, str]:
-    """Size, time, energy or cost of both, with units."""
-    form = TOOK[one.label]
-    before, after = (NONE if value is None else form(value) for value in (one.before, one.after))
-    return one.label, before, after
 
 
 def verdict(one: "FigurePair") -> str:
