@@ -13,6 +13,7 @@ from engine.export.commands import commands_for, vllm_script
 from engine.export.spec import GGUF_KINDS, MERGED_KINDS, Result, Spec, Uploaded, listing
 from engine.worker.export.card import write_card
 from engine.worker.export.gguf_file import GgufFile, write_gguf
+from engine.worker.export.gguf_settings import trained_length
 from engine.worker.export.gguf_tokenizer import adds_specials
 from engine.worker.export.merge import Merged, Step, write_merged
 from engine.worker.export.ollama import modelfile, turns_of
@@ -115,7 +116,7 @@ def _gguf(spec: Spec, folder: Path, staging: Path, step: Step) -> tuple[GgufFile
     written = write_gguf(folder, staging / name, spec.type, spec.name, progress)
     tokenizer: Any = AutoTokenizer.from_pretrained(str(folder))
     turns = turns_of(tokenizer)
-    context = min(_context(folder) or MOST_CONTEXT, MOST_CONTEXT)
+    context = min(trained_length(AutoConfig.from_pretrained(str(folder))), MOST_CONTEXT)
     text = modelfile(name, turns, _stops(folder, tokenizer), context, adds_specials(tokenizer)[0])
     (staging / "Modelfile").write_text(text, encoding="utf-8")
     left = "The chat template says more than Ollama's language can here; Ollama chooses one by the GGUF's own."

@@ -1,5 +1,6 @@
 """Writes a model folder as one GGUF file, a tensor at a time: memory for the largest tensor is enough."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ TYPES = {
 _BLOCK = 32
 """Numbers that share a scale in Q8_0."""
 _LARGEST_F16 = 65504.0
+_PHI3_TOKENS = frozenset(("</s>", "<unk>", "<s>", "<|endoftext|>"))
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def write_gguf(
     planned = _plan(folder, family, config, kind)
     writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[family.arch])
     try:
-        notes = write_settings(writer, family, config, general_name(name, family), kind)
+        notes = write_settings(writer, family, config, general_name(name, tokenizer), kind)
         written = write_tokenizer(writer, tokenizer, config.vocab_size)
         for one in planned:
             writer.add_tensor_info(one.name, one.shape, np.dtype(np.float32), one.bytes, raw_dtype=one.type)
@@ -98,10 +100,17 @@ def write_gguf(
     )
 
 
-def general_name(name: str, family: Family) -> str:
-    """The model's name in the file. llama.cpp reads there that Phi-3's special tokens swallow the space behind them."""
-    is_phi3 = family.arch == gguf.MODEL_ARCH.PHI3
-    return f"{name} (phi-3)" if is_phi3 and "phi-3" not in name.lower() and "phi3" not in name.lower() else name
+def general_name(name: str, tokenizer: Any) -> str:
+    """The model's name in the file.
+
+    llama.cpp reads there, and nowhere else, that special tokens swallow the spaces behind them: in models that are
+    called phi-3, which must then have the four tokens that it looks for.
+    """
+    swallow = {token.content for token in tokenizer.added_tokens_decoder.values() if token.rstrip}
+    is_phi3 = bool(swallow - _PHI3_TOKENS) and tokenizer.get_vocab().keys() >= _PHI3_TOKENS
+    if not is_phi3:
+        return re.sub(r"(?i)phi-?3", "phi 3", name)
+    return name if re.search(r"(?i)phi-?3", name) else f"{name} (phi-3)"
 
 
 def _plan(folder: Path, family: Family, config: Any, kind: str) -> list[_Planned]:

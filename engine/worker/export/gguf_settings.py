@@ -57,9 +57,9 @@ def _write_scaling(writer: gguf.GGUFWriter, config: Any) -> None:
     elif kind == "yarn":
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(float(parameters["factor"]))
-        writer.add_rope_scaling_orig_ctx_len(_trained_length(config))
+        writer.add_rope_scaling_orig_ctx_len(trained_length(config))
     elif kind == "longrope":
-        length = _trained_length(config)
+        length = trained_length(config)
         longer = config.max_position_embeddings / length
         attention = math.sqrt(1 + math.log(longer) / math.log(length)) if longer > 1 else 1.0
         writer.add_rope_scaling_orig_ctx_len(length)
@@ -71,7 +71,7 @@ def _write_scaling(writer: gguf.GGUFWriter, config: Any) -> None:
         )
 
 
-def _trained_length(config: Any) -> int:
+def trained_length(config: Any) -> int:
     """Tokens of context before positions were stretched."""
     own = rope(config).get("original_max_position_embeddings")
     return int(own or getattr(config, "original_max_position_embeddings", None) or config.max_position_embeddings)
@@ -79,5 +79,8 @@ def _trained_length(config: Any) -> int:
 
 def _differences(family: Family, config: Any, window: int | None) -> Iterator[str]:
     slides = window and window < config.max_position_embeddings and getattr(config, "use_sliding_window", True)
+    if rope(config).get("rope_type") == "longrope":
+        length = trained_length(config)
+        yield f"With more than {length:,} tokens of context llama.cpp turns positions as for long texts."
     if slides and family.arch != gguf.MODEL_ARCH.GEMMA2:
         yield f"Beyond {window:,} tokens llama.cpp attends to all of the text, this model to the last {window:,} only."
