@@ -79,7 +79,7 @@ class ChatList(RowList):
 
     def cells(self, row: int, width: int) -> Cells:
         chat = self.found.chats[row]
-        who = ", ".join(self._who(key) for key in chat.panes if key)
+        who = ", ".join(self._who(chat, place, key) for place, key in enumerate(chat.panes) if key)
         tags = " ".join(f"#{clean_line(tag)}" for tag in chat.tags)
         room = max(10, width - WHEN_WIDTH - 2)
         title = room * 11 // 20
@@ -90,8 +90,11 @@ class ChatList(RowList):
             (fitted(fmt_when(chat.updated), WHEN_WIDTH, right=True), "dim"),
         ]
 
-    def _who(self, key: str) -> str:
-        return key if key == BASE else self.found.names.get(key, clean_line(key.removeprefix(API)))
+    def _who(self, chat: "Chat", place: int, key: str) -> str:
+        """A pane of a chat, as its head says it: `base + notes`."""
+        name = key if key == BASE else self.found.names.get(key, clean_line(key.removeprefix(API)))
+        knowledge = (chat.settings.get("places") or {}).get(str(place), {}).get("knowledge", "")
+        return f"{name} + {clean_line(knowledge)}" if knowledge else name
 
 
 class ChatHistory(Dialog[Chosen]):

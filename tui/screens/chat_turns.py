@@ -29,7 +29,7 @@ class ChatTurns(ChatAsking):
         Binding("y", "copy", "copy", id="chat.copy", tooltip="Copy this question and its answers"),
         Binding("Y", "copy_all", "copy all", id="chat.copy_all", show=False, tooltip="Copy the whole conversation"),
         Binding("d", "compare", "differences", id="chat.diff", tooltip="Compare answers word by word"),
-        Binding("p", "unfold", "passages", id="chat.passages", show=False, tooltip="Unfold what was found in notes"),
+        Binding("p", "unfold", "passages", id="chat.passages", tooltip="Unfold what was found in notes"),
         Binding("a", "ask_others", "ask others", id="chat.others", tooltip="Ask all of it anew, of others"),
         Binding("ctrl+r", "again", "again", id="chat.again", tooltip="Ask the last question again"),
     ]
@@ -182,5 +182,6 @@ class ChatTurns(ChatAsking):
         if action == "end_edit":
             return self._editing is not None and self._prompt.has_focus
         if action == "unfold":
-            return any(answer.passages for turn in self._turns for answer in turn.answers.values())
+            based = any(answer.passages for turn in self._turns for answer in turn.answers.values())
+            return based and self._conversation.has_focus
         return super().check_action(action, parameters)

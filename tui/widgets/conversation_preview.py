@@ -25,15 +25,15 @@ MOST_MARKDOWN = 20_000
 MUTED = "$text-muted"
 
 
-def conversation_content(row: "Row", found: str = "") -> Content:
+def conversation_content(row: "Row", found: str = "", width: int = 0) -> Content:
     """A row whole: what is on offer, its turns under their roles, both answers of a pair, verdict, metadata.
 
-    `found` is marked wherever it occurs.
+    `found` is marked wherever it occurs. Tables are made to fit `width` cells; 0 is without a bound.
     """
     parts: list[Content] = []
     if row.tools:
         parts += [_tools_content(row.tools), Content("")]
-    parts += _turns(row.messages, found)
+    parts += _turns(row.messages, found, width)
     for turns, title, style in (
         (row.chosen, "chosen", "bold $text-success"),
         (row.rejected, "rejected", "bold $text-error"),
@@ -41,7 +41,7 @@ def conversation_content(row: "Row", found: str = "") -> Content:
         if turns:
             mark = "✓" if title == "chosen" else "✗"
             parts.append(Content.assemble((f"── {mark} {title} ", style), ("─" * 24, style)))
-            parts += _turns(turns, found)
+            parts += _turns(turns, found, width)
     if row.label is not None:
         words = ("✓ good answer", "bold $text-success") if row.label else ("✗ bad answer", "bold $text-error")
         parts += [Content.assemble(("label  ", MUTED), words), Content("")]
@@ -54,20 +54,20 @@ def conversation_content(row: "Row", found: str = "") -> Content:
     return Content("\n").join(parts)
 
 
-def _turns(turns: "Sequence[Turn]", found: str) -> list[Content]:
+def _turns(turns: "Sequence[Turn]", found: str, width: int) -> list[Content]:
     parts: list[Content] = []
     for turn in turns:
         parts.append(Content.assemble((turn.role, ROLE_STYLES.get(turn.role, "bold"))))
         text = clean(turn.content)
         if text or not turn.calls:
-            parts.append(_body(turn, text, found))
+            parts.append(_body(turn, text, found, width))
         if turn.calls:
             parts.append(_marked(_calls_content(turn.calls), found))
         parts.append(Content(""))
     return parts
 
 
-def _body(turn: "Turn", text: str, found: str) -> Content:
+def _body(turn: "Turn", text: str, found: str, width: int) -> Content:
     if not text.strip():
         return Content("(empty)" if not text else f"(only white space, {len(text)} characters)").stylize(
             "italic $text-warning"
@@ -76,7 +76,7 @@ def _body(turn: "Turn", text: str, found: str) -> Content:
     shown = text[:MOST_CHARS]
     body = Content(shown)
     if turn.role == "assistant" and len(shown) <= MOST_MARKDOWN and has_marks(shown):
-        drawn = markdown_content(shown)
+        drawn = markdown_content(shown, width)
         # a match that runs over a mark is not in what is drawn
         body = drawn if not found or found.lower() in drawn.plain.lower() else body
     body = _marked(body, found)
