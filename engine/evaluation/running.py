@@ -24,6 +24,7 @@ from engine.home import Home
 from engine.inference.panes import Pane
 from engine.models import resolve_model
 from engine.runs.launcher import clean_name, new_run_id
+from engine.suites.seating import BASE
 from engine.tokens.prepare import kept_tokenizer
 from store import Store
 from store.evaluation_records import Evaluation, Measured
@@ -275,8 +276,10 @@ def _figures(
 def counter_of(home: Home, folder: EvaluationDir) -> TokenCounter:
     """What tokens are counted by: the same for all models of an evaluation. May wait some seconds for a network."""
     first = (folder.read(folder.spec).get("models") or [{}])[0]
+    model = str((folder.read(folder.about).get("models") or [""])[0])
+    name = model.removeprefix(BASE) if model.startswith(BASE) else str(first.get("base") or "")
     try:
-        kept = kept_tokenizer(home, resolve_model(str(first.get("base") or ""), home), first.get("revision"))
+        kept = kept_tokenizer(home, resolve_model(name, home), first.get("revision"))
     except FinetuiError:
         kept = None
     return token_counter(home, kept)

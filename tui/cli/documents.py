@@ -46,6 +46,7 @@ def run_document(run: "Run") -> dict[str, Any]:
         "cost": run.cost,
         "win_rate": run.win_rate,
         "win_votes": run.win_votes,
+        "figures": run.figures,
         "tags": list(run.tags),
         "notes": run.notes,
         "alerts": run.alerts,

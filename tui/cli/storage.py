@@ -36,6 +36,7 @@ def check(session: Session) -> None:
 @command(app, "rebuild", example="store rebuild")
 def rebuild(session: Session) -> None:
     """Read every run folder again; what the folders hold replaces what the store says. Datasets it lacks come back."""
+    from engine.evaluation.state import rebuild as rebuild_evaluations
     from engine.registry.keeping import rebuild as rebuild_registry
     from engine.sweeps.manager import SweepManager
 
@@ -45,8 +46,15 @@ def rebuild(session: Session) -> None:
         datasets = session.library.rebuild()
         sweeps = SweepManager(session.home, session.store).rebuild()
         registered = rebuild_registry(session.home, session.store)
+        evaluations = rebuild_evaluations(session.store, session.home)
     session.answer(
-        {"runs": runs, "datasets": datasets, "sweeps": sweeps, "registered": registered},
+        {
+            "runs": runs,
+            "datasets": datasets,
+            "sweeps": sweeps,
+            "registered": registered,
+            "evaluations": evaluations,
+        },
         f"{runs} {'run' if runs == 1 else 'runs'} read again, {datasets} missing datasets entered again.",
     )
 

@@ -227,12 +227,13 @@ def diff_text(taken: Taken, first: int, second: int, found: Sequence[Difference]
         lines += [
             "",
             paint(f"{one.position + 1}  {one.alike:.0%} alike  {asked}", "bold"),
-            _marked(word_diff(one.before, one.after)),
+            marked(word_diff(one.before, one.after)),
         ]
     return "\n".join(lines)
 
 
-def _marked(content: "Content") -> str:
+def marked(content: "Content") -> str:
+    """A `word_diff` as plain text: `[-gone-]{+come+}`."""
     from tui.widgets.word_diff import CAME, GONE
 
     signs = {GONE: ("[-", "-]", "red"), CAME: ("{+", "+}", "green")}

@@ -15,6 +15,9 @@ from tui.text import clean_line
 from tui.widgets.promise_words import promise_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.evaluation.targets import TargetResult
     from engine.insight.failures import Failure
     from engine.insight.promises import Promises
     from store.records import Attempt, EventRow, Latest, Run
@@ -97,8 +100,10 @@ def _lowest(latest: "Latest | None") -> str:
 @command(app, "show", example="runs show support-3 --json")
 def show(session: Session, run: RunArgument) -> None:
     """Show one run: its state, why it failed, its figures, its recipe, its attempts and its alerts."""
+    from engine.evaluation.targets import judge, read_targets
     from engine.insight.failures import failure_of
     from engine.insight.promises import read_promises
+    from tui.cli.target_words import target_document
 
     it = found(session, run)
     failure = failure_of(session.store, it)
@@ -106,9 +111,11 @@ def show(session: Session, run: RunArgument) -> None:
     attempts = session.store.runs.attempts(it.id)
     alerts = session.store.runs.events(it.id, {"alert"})
     problems = session.store.runs.problems(it.id)
+    targets = judge(it, it.figures, read_targets(session.home))
     session.answer(
-        run_detail_document(it, attempts, alerts, problems, failure, promises),
-        lambda: _detail(it, attempts, alerts, problems, failure, promises),
+        run_detail_document(it, attempts, alerts, problems, failure, promises)
+        | {"targets": [target_document(one) for one in targets]},
+        lambda: _detail(it, attempts, alerts, problems, failure, promises, targets),
     )
 
 
@@ -119,7 +126,10 @@ def _detail(
     problems: list[tuple[int, str]],
     failure: "Failure | None",
     promises: "Promises",
+    targets: "Sequence[TargetResult]",
 ) -> str:
+    from tui.cli.target_words import target_lines
+
     state = str(run.status) + (f": {run.reason}" if run.reason else "") + (f" ({run.phase})" if run.phase else "")
     step = f"{run.step}/{run.total_steps}" if run.total_steps else str(run.step)
     end = run.ended if run.ended else run.heartbeat
@@ -140,6 +150,7 @@ def _detail(
             ("peak memory", fmt_bytes(run.peak_vram_bytes) if run.peak_vram_bytes is not None else ""),
             ("cost", fmt_cost(run.cost) if run.cost is not None else ""),
             *promise_rows(promises),
+            ("targets", "\n".join(target_lines(targets))),
             ("tags", ", ".join(run.tags)),
             ("notes", run.notes),
             ("folder", run.dir),
@@ -151,6 +162,8 @@ def _detail(
         parts.append(table(("ATTEMPT", "FROM STEP", "STATUS", "REASON"), rows, right=("ATTEMPT", "FROM STEP")))
     if run.metrics:
         parts.append(metric_table(run.metrics))
+    if run.figures:
+        parts.append(figure_table(run.figures))
     if alerts:
         parts.append("\n".join(fields([(str(row.body.get("level", "alert")), _sentence(row.body))]) for row in alerts))
     if problems:
@@ -177,3 +190,13 @@ def metric_table(metrics: dict[str, "Latest"]) -> str:
         ],
         right=("LAST", "MIN", "MAX", "STEP"),
     )
+
+
+def figure_table(figures: "Mapping[str, float]") -> str:
+    """What the newest evaluations measured."""
+    from engine.evaluation.measures import MEASURES
+
+    named = [name for name in MEASURES if name in figures]
+    rows = [(MEASURES[name].label, MEASURES[name].show(figures[name]), f"eval.{name}") for name in named]
+    rows += [(name, fmt_number(figures[name]), f"eval.{name}") for name in sorted(set(figures) - set(named))]
+    return table(("EVALUATED", "FIGURE", "IN FILTERS"), rows, right=("FIGURE",))
