@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -185,3 +186,9 @@ def test_an_answer_that_was_not_asked_for_is_no_empty_answer() -> None:
     assert not {"emoji_share", "exact_match", "answer_tokens"} & set(found)
     empty = figures([answered(row, line | {"finish_reason": "stop"})])
     assert empty["exact_match"].value == 0
+
+
+def test_every_measure_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    table = text.split("## The figures")[1].split("##")[0]
+    assert [name for name in MEASURES if f"`{name}`" not in table] == []
