@@ -52,8 +52,8 @@ class Job:
         return {
             "row": self.item.row,
             "model": self.subject.place,
-            "text": result.text if result else "",
-            "tokens": result.tokens if result else 0,
+            "text": result.text if result else None,
+            "tokens": result.tokens if result else None,
             "finish_reason": result.finish_reason if result else "",
             "first_token_s": result.first_token_s if result else None,
             "tokens_per_s": result.tokens_per_s if result else None,

@@ -92,7 +92,7 @@ def test_perplexity_is_that_of_the_trainer(chat_model: Path, tmp_path: Path) -> 
     found = answers(folder).values()
     mine = sum(line["nll"] for line in found) / sum(line["scored_tokens"] for line in found)
     assert mine == pytest.approx(loss, rel=1e-5)
-    assert {line["text"] for line in found} == {""}
+    assert {line["text"] for line in found} == {None}
 
 
 def test_a_template_that_marks_nothing_is_scored_alike(tiny_model: TinyModel, chat_model: Path, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_choices_are_scored_and_nothing_is_written(tiny_model: TinyModel, chat_m
     assert evaluate.main(str(folder)) == 0
     found = answers(folder)
     for line in found.values():
-        assert not line["error"] and (line["text"], line["nll"]) == ("", None)
+        assert not line["error"] and (line["text"], line["nll"]) == (None, None)
         assert len(line["choice_nll"]) == len(line["choice_tokens"]) == 3
         assert line["choice_tokens"][1] < line["choice_tokens"][0] < line["choice_tokens"][2]
     # by hand: the log-softmax at each place of the first choice
@@ -184,7 +184,7 @@ def test_plain_text_is_scored_and_gone_on_with(chat_model: Path, tmp_path: Path)
     whole, rest = answers(folder)[0, 0], answers(folder)[1, 0]
     tokenizer = load_tokenizer(chat_model)
     assert whole["scored_tokens"] == len(tokenizer("the answer is on its way")["input_ids"])  # the end, not the first
-    assert whole["text"] == "" and whole["nll"] > 0
+    assert whole["text"] is None and whole["nll"] > 0
     assert rest["scored_tokens"] == len(tokenizer(" its way")["input_ids"]) and rest["text"]
 
 
