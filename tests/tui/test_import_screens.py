@@ -388,6 +388,15 @@ def test_completion_of_paths(tmp_path: Path) -> None:
     assert candidates("hub:a", tmp_path) == []
 
 
+def test_links_that_lead_nowhere_and_odd_paths_do_not_end_completion(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").touch()
+    (tmp_path / "gone.jsonl").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    assert [one.label for one in candidates(f"{tmp_path}/", tmp_path)][:2] == ["data.jsonl", "gone.jsonl"]
+    for text in ("~nobody/x", "a\0b/", f"{tmp_path}/none/x", "x" * 5000, f"{tmp_path}/round/x"):
+        assert candidates(text, tmp_path) == []
+
+
 def test_folders_that_a_path_could_go_on_with(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "other.txt").touch()

@@ -131,9 +131,9 @@ class RowsPane(RowSearching, RowChanging):
         elif self.view == "raw":
             self.query_one("#text", RowView).show(raw_content(row), row.index)
         else:
-            view = self.query_one("#text", RowView)
-            width = view.scrollable_content_region.width
-            view.show(conversation_content(row, self.searched, width), row.index)
+            text = self.query_one("#text", RowView)
+            width = text.scrollable_content_region.width
+            text.show(conversation_content(row, self.searched, width), row.index)
 
     def _show_notes(self, row: "Row | None") -> None:
         words: list[str] = []

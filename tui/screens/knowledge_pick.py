@@ -53,7 +53,7 @@ def pick_knowledge(page: "Page", current: str, then: Callable[[str], object]) ->
 
     def picked(choice: str | None) -> None:
         if choice == MANAGE:
-            open_notes(page, lambda: offer(only_some=True))
+            open_notes(page, partial(offer, only_some=True))
         elif choice == NONE:
             then("")
         elif choice is not None:
@@ -70,11 +70,14 @@ def pick_knowledge(page: "Page", current: str, then: Callable[[str], object]) ->
     offer(only_some=False)
 
 
-def open_notes(page: "Page", back: Callable[[], object]) -> None:
+def open_notes(page: "Page", back: Callable[[], None]) -> None:
     """Show the notes; `back` is called when they are left by Esc."""
     from tui.screens.knowledge import KnowledgeScreen
 
-    page.app.push_screen(KnowledgeScreen(), lambda _: back())
+    def left(_: None) -> None:
+        back()
+
+    page.app.push_screen(KnowledgeScreen(), left)
 
 
 def _about(one: "Knowledge") -> str:

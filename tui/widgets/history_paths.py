@@ -1,10 +1,8 @@
 """What a half-typed path to past runs could become: folders, and files that trackers write."""
 
-import os
 from pathlib import Path
 
-from tui.format import fmt_bytes
-from tui.widgets.path_candidates import MOST, MOST_READ, Candidate
+from tui.widgets.path_candidates import MOST, Candidate, entries_like, is_folder, size_words
 
 ENDINGS = {
     ".wandb": "W&B",
@@ -27,24 +25,16 @@ def history_candidates(text: str, cwd: Path | None = None) -> list[Candidate]:
     """Completions of `text`; with nothing typed, the usual places that there are. Reads folders."""
     if not text:
         return _usual(cwd or Path.cwd())
-    typed = Path(text).expanduser()
-    folder = typed if text.endswith("/") else typed.parent
-    part = "" if text.endswith("/") else typed.name
-    head = text[: len(text) - len(part)]
+    head, entries = entries_like(text, cwd)
     files: list[Candidate] = []
     folders: list[Candidate] = []
-    try:
-        with os.scandir((cwd or Path.cwd()) / folder) as entries:
-            for entry, _ in zip(entries, range(MOST_READ), strict=False):
-                name = entry.name
-                if not name.lower().startswith(part.lower()) or (name.startswith(".") and not part.startswith(".")):
-                    continue
-                if entry.is_dir():
-                    folders.append(Candidate(f"{head}{name}/", f"{name}/", USUAL.get(name, "")))
-                elif (what := _what(name)) and name != part:
-                    files.append(Candidate(f"{head}{name}", name, f"{what}, {fmt_bytes(entry.stat().st_size)}"))
-    except OSError:  # no such folder, or not ours to read: nothing to complete
-        return []
+    for entry in entries:
+        name = entry.name
+        if is_folder(entry):
+            folders.append(Candidate(f"{head}{name}/", f"{name}/", USUAL.get(name, "")))
+        elif (what := _what(name)) and f"{head}{name}" != text:
+            words = ", ".join(filter(None, (what, size_words(entry))))
+            files.append(Candidate(f"{head}{name}", name, words))
     files.sort(key=lambda one: one.label.lower())
     folders.sort(key=lambda one: (not one.detail, one.label.lower()))
     return (folders + files)[:MOST]

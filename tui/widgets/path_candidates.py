@@ -35,15 +35,48 @@ class Candidate:
         return self.text == "." or self.text.endswith("/.")
 
 
+def entries_like(text: str, cwd: Path | None = None) -> tuple[str, list[os.DirEntry[str]]]:
+    """What `text` says before the last name, and the entries of that folder whose names begin like it.
+
+    Hidden ones only where a dot is typed. Reads a folder; of one that is not there, or not ours to read, nothing.
+    """
+    head, slash, part = text.rpartition("/")
+    folder = os.path.expanduser(f"{head}{slash}") or "."  # noqa: PTH111 - `~nobody` stays as it is
+    try:
+        with os.scandir((cwd or Path.cwd()) / folder) as entries:
+            found = [entry for entry, _ in zip(entries, range(MOST_READ), strict=False)]
+    except (OSError, ValueError):
+        return f"{head}{slash}", []
+    return f"{head}{slash}", [
+        entry
+        for entry in found
+        if entry.name.lower().startswith(part.lower()) and (part.startswith(".") or not entry.name.startswith("."))
+    ]
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads round in a circle
+        return False
+
+
+def size_words(entry: os.DirEntry[str]) -> str:
+    """How large a file is; nothing for a link that leads nowhere."""
+    try:
+        return fmt_bytes(entry.stat().st_size)
+    except OSError:
+        return ""
+
+
 def candidates(text: str, samples: Path, cwd: Path | None = None) -> list[Candidate]:
     """Completions of `text`, data files first; with nothing typed also finetui's own sample files. Reads folders."""
     if text.startswith(HUB):
         return []
-    typed = Path(text).expanduser()
-    folder = typed if text.endswith("/") or not text else typed.parent
-    part = "" if text.endswith("/") or not text else typed.name
-    head = text[: len(text) - len(part)] if text else ""
-    found = _in_folder((cwd or Path.cwd()) / folder, head, part.lower())
+    head, entries = entries_like(text, cwd)
+    whole_folder = not text.rpartition("/")[2]
+    found = _data_first(head, entries, whole_folder=whole_folder)
     if text:
         return found
     files = [one for one in found if not one.is_folder]
@@ -79,26 +112,18 @@ def common_start(found: list[Candidate], text: str) -> str:
     return shared
 
 
-def _in_folder(folder: Path, head: str, part: str) -> list[Candidate]:
+def _data_first(head: str, entries: list[os.DirEntry[str]], *, whole_folder: bool) -> list[Candidate]:
+    """Files that look like data, then all of them as one where the folder is meant, then folders."""
     files: list[Candidate] = []
     folders: list[Candidate] = []
-    try:
-        with os.scandir(folder) as entries:
-            for count, entry in enumerate(entries):
-                if count >= MOST_READ:
-                    break
-                name = entry.name
-                if not name.lower().startswith(part) or (name.startswith(".") and not part.startswith(".")):
-                    continue
-                if entry.is_dir():
-                    folders.append(Candidate(f"{head}{name}/", f"{name}/", ""))
-                elif name.lower().endswith(DATA_ENDINGS):
-                    files.append(Candidate(f"{head}{name}", name, fmt_bytes(entry.stat().st_size)))
-    except OSError:  # no such folder, or not ours to read: nothing to complete
-        return []
+    for entry in entries:
+        if is_folder(entry):
+            folders.append(Candidate(f"{head}{entry.name}/", f"{entry.name}/", ""))
+        elif entry.name.lower().endswith(DATA_ENDINGS):
+            files.append(Candidate(f"{head}{entry.name}", entry.name, size_words(entry)))
     files.sort(key=lambda one: one.label.lower())
     folders.sort(key=lambda one: one.label.lower())
-    together = [] if part or len(files) < 2 else _together(head, len(files))
+    together = _together(head, len(files)) if whole_folder and len(files) > 1 else []
     return files[: MOST - 1] + together + folders[: max(0, MOST - len(files))]
 
 
