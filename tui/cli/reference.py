@@ -36,10 +36,10 @@ def commands(app: typer.Typer) -> Iterator[tuple[str, Any]]:
     yield from walk("finetui", get_command(app))
 
 
-def help_text(name: str, command: Any) -> str:
-    """What `--help` prints, `WIDTH` columns wide whatever the terminal."""
+def help_text(name: str, command: Any, width: int = WIDTH) -> str:
+    """What `--help` prints, `width` columns wide whatever the terminal."""
     with command.make_context(
-        name, [], resilient_parsing=True, terminal_width=WIDTH, max_content_width=WIDTH
+        name, [], resilient_parsing=True, terminal_width=width, max_content_width=width
     ) as context:
         return "\n".join(line.rstrip() for line in str(command.get_help(context)).splitlines())
 
