@@ -127,6 +127,7 @@ def _training(info: Info) -> Iterable[Pair]:
         method += f", rank {recipe['lora_r']}, alpha {recipe.get('lora_alpha', NOT_KNOWN)}"
     yield "method", method
     yield "steps", f"{run['step']:,} of {run['total_steps']:,}" if run.get("step") and run.get("total_steps") else ""
+    yield "step of the weights that were kept", run.get("kept_step")
     yield "rows", f"{info['rows']['train']:,}" if _of(info, "rows").get("train") else ""
     yield "tokens an epoch", f"{info['train_tokens']:,}" if info.get("train_tokens") else ""
     trained, total = numbers.get("trained"), numbers.get("total")
@@ -135,7 +136,7 @@ def _training(info: Info) -> Iterable[Pair]:
     yield "seed", recipe.get("seed")
     if change := _of(info, "effect").get("max_logit_change"):
         yield (
-            "largest change of a logit by the adapter",
+            "largest change of a logit",
             f"{fmt_number(change)} on {info['effect'].get('probes')} probes",
         )
 

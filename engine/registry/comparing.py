@@ -64,7 +64,7 @@ def compare_versions(before: RegistryVersion, after: RegistryVersion) -> Version
         if _number(before.info, name) is not None or _number(after.info, name) is not None
     ]
     settings = [*_origin(before.info, after.info), *_settings(before.info, after.info)]
-    return VersionComparison(before, after, settings, figures, took, _sentence(before, after, figures, settings))
+    return VersionComparison(before, after, settings, figures, took, _sentence(before, after, figures))
 
 
 def took_words(one: FigurePair) -> tuple[str, str]:
@@ -91,7 +91,9 @@ def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[S
 
 
 def _training(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FigurePair]:
+    """The losses of training: which is better is said only where both learned from the same data."""
     one, other = before.get("training") or {}, after.get("training") or {}
+    same = _value(before, "dataset.id") == _value(after, "dataset.id")
     for name in dict.fromkeys([*one, *other]):
         lower = lower_is_better(name)
         if lower is None:
@@ -99,7 +101,8 @@ def _training(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[F
         values = [told.get(name, {}).get("best", told.get(name, {}).get("last")) for told in (one, other)]
         if not name.startswith("eval/"):
             values = [told.get(name, {}).get("last") for told in (one, other)]
-        yield FigurePair(name, name, "training", values[0], values[1], _better(values[0], values[1], lower=lower))
+        better = _better(values[0], values[1], lower=lower) if same else None
+        yield FigurePair(name, name, "training", values[0], values[1], better)
 
 
 def _evaluated(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FigurePair]:
@@ -139,16 +142,14 @@ def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
     return bool(one["high"] < other["low"] or other["high"] < one["low"])
 
 
-def _sentence(
-    before: RegistryVersion, after: RegistryVersion, figures: list[FigurePair], settings: list[Setting]
-) -> str:
+def _sentence(before: RegistryVersion, after: RegistryVersion, figures: list[FigurePair]) -> str:
     """What can be said in one line: evaluations count before the losses of training."""
     measured = [one for one in figures if one.on != "training" and one.better is not None]
     sure = [one for one in measured if one.apart]
     head = f"v{after.version}"
     if not measured:
         loss = next((one for one in figures if one.name == "eval/loss" and one.better is not None), None)
-        if loss is None or any(one.name == "dataset" for one in settings):
+        if loss is None:
             return f"v{before.version} and {head} were not measured on the same rows: evaluate both on one split."
         word = "lower" if loss.better else "higher"
         return f"{head} has the {word} validation loss; neither was evaluated on the same held-out rows."

@@ -7,6 +7,9 @@ from typing import Any
 
 from engine.text import clean_line
 
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+"""What YAML 1.1 does not take for a text."""
+
 
 def front_matter(values: Mapping[str, Any]) -> str:
     """`values` between two lines of dashes: texts, numbers, truths, lists and tables of these, at any depth."""
@@ -16,13 +19,13 @@ def front_matter(values: Mapping[str, Any]) -> str:
 def _table(values: Mapping[str, Any], indent: str) -> Iterator[str]:
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield f"{indent}{name}:"
+            yield f"{indent}{_key(name)}:"
             yield from _table(value, indent + "  ")
         elif isinstance(value, (list, tuple)) and value:
-            yield f"{indent}{name}:"
+            yield f"{indent}{_key(name)}:"
             yield from _items(value, indent)
         else:
-            yield f"{indent}{name}: {_scalar(value)}"
+            yield f"{indent}{_key(name)}: {_scalar(value)}"
 
 
 def _items(values: "list[Any] | tuple[Any, ...]", indent: str) -> Iterator[str]:
@@ -33,6 +36,10 @@ def _items(values: "list[Any] | tuple[Any, ...]", indent: str) -> Iterator[str]:
             yield from rest
         else:
             yield f"{indent}- {_scalar(value)}"
+
+
+def _key(name: str) -> str:
+    return _scalar(name) if name in _WORDS else name
 
 
 def _scalar(value: Any) -> str:

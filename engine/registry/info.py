@@ -90,6 +90,7 @@ def _run(run: Run, said: Mapping[str, Any]) -> Info:
             "ended": date_of(run.ended),
             "step": said.get("step") or run.best_step or run.step,
             "total_steps": run.total_steps,
+            "kept_step": run.best_step if _table(said.get("adapter_effect")).get("is_best_checkpoint") else None,
             "parent": run.parent,
         }
     )

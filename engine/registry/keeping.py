@@ -193,13 +193,14 @@ def _read(folder: NameDir, number: int) -> RegistryVersion | None:
     info, inputs = read_json(place.info), read_json(RunDir(place.path).inputs)
     if not isinstance(info, dict) or not isinstance(inputs, dict) or not place.digests.is_file():
         return None
-    model = inputs.get("model") if isinstance(inputs.get("model"), dict) else {}
+    model = inputs.get("model")
+    named = model.get("name") if isinstance(model, dict) else ""
     return RegistryVersion(
         folder.path.name,
         number,
         _seconds(info.get("created")) or place.info.stat().st_mtime,
         str(info.get("run", {}).get("id") or inputs.get("id") or ""),
-        str(model.get("name") or info.get("base", {}).get("name") or ""),
+        str(named or info.get("base", {}).get("name") or ""),
         str(info.get("base", {}).get("revision") or ""),
         str(info.get("dataset", {}).get("id") or ""),
         str(info.get("description") or ""),
