@@ -120,7 +120,9 @@ def _compared(
     if len(both) > 1:
         sums = resampled(np.hstack([a, b]), draws, seed)
         width = a.shape[1]
-        low, high = interval(statistic.value(sums[:, :width]) - statistic.value(sums[:, width:]))
+        with np.errstate(invalid="ignore"):  # inf less inf is no number, and passed over
+            differences = statistic.value(sums[:, :width]) - statistic.value(sums[:, width:])
+        low, high = interval(differences)
         p = p_value(a, b, statistic.value, seed)
     return Measured(
         measured.evaluation,

@@ -11,7 +11,16 @@ from engine.evaluation.answered import Answered
 from engine.evaluation.resampling import Array, Value
 from engine.evaluation.retention import chosen_right, right, right_answer_nll
 from engine.evaluation.safety import WordList, flags, is_refusal
-from engine.evaluation.text_measures import bleu_counts, bleu_of, distinct_parts, repeated, rouge_l, same, words
+from engine.evaluation.text_measures import (
+    BLEU_ORDER,
+    bleu_counts,
+    bleu_of,
+    distinct_parts,
+    repeated,
+    rouge_l,
+    same,
+    words,
+)
 from engine.evaluation.token_counter import TokenCounter
 
 Row = tuple[float, ...]
@@ -82,13 +91,26 @@ def _perplexity_kept(sums: Array) -> Array:
 
 
 def _bleu(sums: Array) -> Array:
-    found: Array = np.apply_along_axis(lambda one: bleu_of(one.tolist()), -1, sums)
+    """sacrebleu's own for the figure itself; for its resamples the same formula over all of them at once."""
+    return np.array(bleu_of(sums.tolist())) if sums.ndim == 1 else bleu_of_many(sums)
+
+
+def bleu_of_many(sums: Array) -> Array:
+    """(draws, 10) to (draws,): `bleu_of` of each."""
+    said, wanted = sums[:, 0], sums[:, 1]
+    hits, total = sums[:, 2 : 2 + BLEU_ORDER], sums[:, 2 + BLEU_ORDER :]
+    with np.errstate(all="ignore"):
+        # of n-grams of which none was found, the first counts as half a hit, the next as a quarter, and so on
+        smoothed = np.where(hits == 0, 0.5 ** np.cumsum(hits == 0, axis=1), hits)
+        brevity = np.where(said < wanted, np.exp(1 - wanted / said), 1.0)
+        score = brevity * np.exp(np.log(100 * smoothed / total).mean(axis=1))
+    found: Array = np.where((hits == 0).all(axis=1) | (total == 0).any(axis=1), 0.0, score)
     return found
 
 
 def _sentence_bleu(sums: Array) -> Array:
-    found: Array = np.apply_along_axis(lambda one: bleu_of(one.tolist(), sentence=True), -1, sums)
-    return found
+    """(10,): of one row."""
+    return np.array(bleu_of(sums.tolist(), sentence=True))
 
 
 def _scored(answer: Answered, beside: Answered | None, counting: Counting) -> Row | None:

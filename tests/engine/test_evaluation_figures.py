@@ -2,11 +2,15 @@
 
 import math
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.errors import BadInput
 from engine.evaluation.measures import MEASURES, Answered, known, measure, names_of, row_figures, worst_first
@@ -192,3 +196,20 @@ def test_every_measure_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
     table = text.split("## The figures")[1].split("##")[0]
     assert [name for name in MEASURES if f"`{name}`" not in table] == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.text(max_size=12), st.text(max_size=12)), max_size=4))
+def test_any_text_can_be_measured(pairs: list[tuple[str, str]]) -> None:
+    answers = [Answered(row, expected, text) for row, (expected, text) in enumerate(pairs)]
+    for one in measure(answers, answers[::-1], WORDS, draws=20):
+        assert math.isfinite(one.value) and one.difference in (None, 0)
+
+
+def test_the_list_of_measures_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, engine.evaluation.measures, engine.evaluation.probes, engine.evaluation.safety\n"
+        "print(sorted({'numpy', 'sacrebleu', 'rouge_score', 'tiktoken', 'pyarrow', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

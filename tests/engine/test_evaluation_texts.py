@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.evaluation.statistics import bleu_of_many
 from engine.evaluation.text_measures import (
     bleu_counts,
     bleu_of,
@@ -59,6 +60,17 @@ def test_bleu_is_sacrebleus_where_there_is_next_to_nothing(texts: list[str]) -> 
     import sacrebleu
 
     assert score(texts, ["the cat", "a dog"]) == sacrebleu.corpus_bleu(texts, [["the cat", "a dog"]]).score
+
+
+def test_bleu_of_resamples_is_sacrebleus() -> None:
+    """Of few and of many rows, so that there are sums without matches of the longer runs, and without any."""
+    texts, expected = made(5, 40)
+    counts = np.array(bleu_counts(texts, expected))
+    chance = np.random.default_rng(0)
+    drawn = np.array([counts[chance.integers(0, 40, chance.integers(1, 6))].sum(axis=0) for _ in range(300)])
+    sums = np.concatenate([drawn, counts, np.zeros((1, 10))])
+    assert (sums[:, 5] == 0).any() and (sums[:, 5] > 0).any()
+    assert bleu_of_many(sums) == pytest.approx([bleu_of(one) for one in sums.tolist()], rel=1e-12, abs=1e-12)
 
 
 def test_bleu_says_how_it_counts() -> None:
