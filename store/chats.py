@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from store import query as filters
@@ -153,8 +154,8 @@ class ChatStore:
         """Every turn of every pane, in order."""
         passages = self._passages(chat_id)
         return [
-            Message(chat_id, position, pane, *row, tuple(passages.get((position, pane), ())))
-            for position, pane, *row in self._database.all(
+            replace(Message(chat_id, *row), passages=tuple(passages.get(row[:2], ())))
+            for row in self._database.all(
                 "SELECT position, pane, role, text, t, tokens, first_token_s, tokens_per_s FROM messages "
                 "WHERE chat = (SELECT key FROM chats WHERE id = ?) ORDER BY position, pane",
                 (chat_id,),
@@ -164,12 +165,12 @@ class ChatStore:
     def _passages(self, chat_id: str) -> dict[tuple[int, int], list[Passage]]:
         """What answers are based on, by position and pane."""
         found: dict[tuple[int, int], list[Passage]] = {}
-        for position, pane, *row, about in self._database.all(
-            "SELECT position, pane, knowledge, source, title, text, score, place, about FROM message_passages "
+        for position, pane, about, *row in self._database.all(
+            "SELECT position, pane, about, knowledge, source, title, text, score, place FROM message_passages "
             "WHERE chat = (SELECT key FROM chats WHERE id = ?) ORDER BY position, pane, number",
             (chat_id,),
         ):
-            found.setdefault((position, pane), []).append(_passage(*row, json.loads(about)))
+            found.setdefault((position, pane), []).append(replace(Passage(*row), about=json.loads(about)))
         return found
 
     def count(self, query: str = "") -> int:
@@ -207,12 +208,6 @@ def _chat(
 ) -> Chat:
     about = tuple(json.loads(panes)), system, json.loads(settings), tuple(json.loads(tags))
     return Chat(chat_id, title, created, updated, *about, bool(pinned), parent)
-
-
-def _passage(
-    knowledge: str, source: str, title: str, text: str, score: float, place: int, about: dict[str, Any]
-) -> Passage:
-    return Passage(knowledge, source, title, text, score, place, about)
 
 
 def _columns_of(passage: Passage) -> tuple[Any, ...]:

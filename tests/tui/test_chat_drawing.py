@@ -85,11 +85,11 @@ def laid_out(text: str, width: int) -> list[str]:
 def test_tables_stand_in_columns() -> None:
     lines = laid_out(TABLE, 100)
     assert lines[2:7] == [
-        "Plan   │   Price │                    What is in it",
-        "───────┼─────────┼─────────────────────────────────────────────────────",
-        "Basic  │     5 € │                       one user",
-        "a | b  │ 12.50 € │",
-        "日本語 │     7 € │ ten users, and more words than one line has room for",
+        "Plan      Price                     What is in it",
+        "──────  ───────  ────────────────────────────────────────────────────",
+        "Basic       5 €                        one user",
+        "a | b   12.50 €",
+        "日本語      7 €  ten users, and more words than one line has room for",
     ]
     assert lines[0] == "Plans:" and lines[7:] == ["that was all"]
 
@@ -100,12 +100,12 @@ def test_tables_fit_the_width_and_keep_every_word(width: int) -> None:
     assert all(cell_len(line) <= width for line in lines)
     said = " ".join(lines)
     assert all(word in said for word in ("Basic", "a | b", "12.50", "more", "room", "that was all"))
-    assert (" │ " in said) == (width > 20), "without room for columns a row is told line by line"
+    assert ("──  ──" in said) == (width > 20), "without room for columns a row is told line by line"
 
 
 def test_a_table_that_is_still_coming_and_what_is_none() -> None:
     for whole in ("| a | b |", "| a | b |\n|---|", "a | b\nc | d", "| a |\n|---|---|\n| b |", "```\n| a |\n|---|\n```"):
-        assert not any("┼" in line for line in laid_out(whole, 40)), whole
+        assert not any("──" in line for line in laid_out(whole, 40)), whole
         assert "a" in " ".join(laid_out(whole, 40))
-    assert laid_out("a | b\n--|--", 40) == ["a │ b", "──┼──"]
+    assert laid_out("a | b\n--|--", 40) == ["a  b", "─  ─"]
     assert laid_out("|" * 3000 + "\n" + "|-" * 3000 + "|", 40), "a table of nothing but bars"

@@ -60,9 +60,9 @@ class AddNotesDialog(Dialog[str | None]):
                 yield Input(self._name, id="name", compact=True, placeholder="by itself: the folder's name")
             with Horizontal(classes="line"):
                 yield Static("embeddings", classes="label")
-                yield Input(id="url", compact=True, placeholder="none; or http://127.0.0.1:8080/v1")
+                yield Input(id="url", compact=True, placeholder="none; or http://…/v1")
                 yield Input(id="model", compact=True, placeholder="its model")
-                yield Input(id="key", compact=True, placeholder="$VAR with its key")
+                yield Input(id="key", compact=True, placeholder="key in $VAR")
             with VerticalScroll(id="preview", can_focus=False):
                 yield Static("", id="lines", markup=False)
             yield Static("", classes="keys", markup=False)

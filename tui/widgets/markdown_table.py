@@ -7,7 +7,8 @@ from itertools import zip_longest
 from textual.content import Content
 
 MUTED = "$text-muted"
-BETWEEN = " │ "
+BETWEEN = "  "
+"""No bars: those stand between the answers of models."""
 LEAST = 6
 """Columns are made no narrower than so many cells."""
 UNBOUND = 10_000
@@ -51,7 +52,7 @@ def table_content(source: str, draw: Draw, width: int = 0) -> Content:
     widths = _widths([names, *drawn], width or UNBOUND)
     if not widths:
         return _stacked(names, drawn)
-    rule = Content("─┼─".join("─" * one for one in widths)).stylize(MUTED)
+    rule = Content(BETWEEN.join("─" * one for one in widths)).stylize(MUTED)
     laid = [_row(cells, widths, sides) for cells in drawn]
     apart = any(len(lines) > 1 for lines in laid)  # lines of one row would be taken for rows
     parts = [*_row(names, widths, sides), rule]
@@ -98,7 +99,7 @@ def _row(cells: Sequence[Content], widths: Sequence[int], sides: Sequence[str]) 
     lines = []
     for pieces in zip_longest(*columns, fillvalue=Content("")):
         parts = [_padded(piece, width, side) for piece, width, side in zip(pieces, widths, sides, strict=True)]
-        lines.append(Content(BETWEEN).stylize(MUTED).join(parts))
+        lines.append(Content(BETWEEN).join(parts))
     return lines
 
 
