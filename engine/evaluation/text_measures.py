@@ -131,13 +131,6 @@ def bleu_of(counts: Sequence[float], *, sentence: bool = False) -> float:
     return float(score.score)
 
 
-def bleu_signature() -> str:
-    """How sacrebleu counts, in its own words: `nrefs:1|case:mixed|…`."""
-    scorer = _bleu()
-    scorer.corpus_score(["a"], [["a"]])
-    return str(scorer.get_signature())
-
-
 @lru_cache(maxsize=1)
 def _bleu() -> Any:
     from sacrebleu.metrics.bleu import BLEU

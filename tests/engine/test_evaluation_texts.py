@@ -12,7 +12,6 @@ from engine.evaluation.statistics import bleu_of_many
 from engine.evaluation.text_measures import (
     bleu_counts,
     bleu_of,
-    bleu_signature,
     common_sequence,
     distinct_parts,
     ngrams,
@@ -71,10 +70,6 @@ def test_bleu_of_resamples_is_sacrebleus() -> None:
     sums = np.concatenate([drawn, counts, np.zeros((1, 10))])
     assert (sums[:, 5] == 0).any() and (sums[:, 5] > 0).any()
     assert bleu_of_many(sums) == pytest.approx([bleu_of(one) for one in sums.tolist()], rel=1e-12, abs=1e-12)
-
-
-def test_bleu_says_how_it_counts() -> None:
-    assert "tok:13a|smooth:exp" in bleu_signature()
 
 
 @given(TEXTS, TEXTS)
