@@ -127,9 +127,10 @@ def _markdown(suite: Suite, run: SuiteRun, labels: Sequence[str], answers: Seque
     """The figures as a table, then prompt by prompt. Nothing in it is live: all that was said is escaped."""
     yield f"# {_escaped(run.name)}\n\n{len(suite.prompts)} prompts of {_escaped(suite.name)} v{suite.version}.\n\n"
     yield from _figure_table(zip(labels, figures_of(suite, len(labels), answers), strict=True))
-    for one in figures_by_category(suite, len(labels), answers):
-        yield f"\n{_escaped(one.category) or 'without a category'}, {one.prompts} prompts:\n\n"
-        yield from _figure_table(zip(labels, one.models, strict=True))
+    for part in figures_by_category(suite, len(labels), answers):
+        prompts = f"{part.prompts} prompt{'s' * (part.prompts != 1)}"
+        yield f"\n{_escaped(part.category) or 'without a category'}, {prompts}:\n\n"
+        yield from _figure_table(zip(labels, part.models, strict=True))
     own = _by_prompt(answers)
     for prompt in suite.prompts:
         category = f" · {_escaped(prompt.category)}" if prompt.category else ""

@@ -88,6 +88,28 @@ def test_a_suite_is_asked_shown_compared_exported_and_removed(
     assert cli("suites", "show", "mine").status == 2
 
 
+def test_figures_by_category_outlive_the_dataset(
+    cli: Cli, make_run: MakeRun, pool: StandInPool, tmp_path: Path
+) -> None:
+    file = tmp_path / "topics.jsonl"
+    rows = [("sky", "blue?"), ("sky", "dark?"), ("sea", "salt?"), ("", "other?")]
+    file.write_text("".join(json.dumps({"category": topic, "prompt": text}) + "\n" for topic, text in rows))
+    make_run()
+    cli("suites", "run", str(file), "--run", "first", "--name", "mine")
+    suite = cli("suites", "ls", "--json").json["suites"][0]["id"]
+    assert cli("datasets", "rm", suite).status == 0
+    shown = cli("suites", "show", "mine", "--json").json
+    assert shown["suite_removed"] and shown["suite_name"] == "topics"
+    counted = [(one["category"], one["prompts"], one["models"][1]["answered"]) for one in shown["categories"]]
+    assert counted == [("sky", 2, 2), ("sea", 1, 1), ("", 1, 1)]
+    assert [result["turns"] for result in shown["results"]] == [[text] for _, text in rows]
+    text = cli("suites", "show", "mine").stdout
+    assert "its dataset was removed" in text and "CATEGORY" in text and "> salt?" in text
+    written = tmp_path / "answers.md"
+    assert cli("suites", "export", "mine", str(written)).status == 0
+    assert "sky, 2 prompts:" in written.read_text() and "without a category, 1 prompt:" in written.read_text()
+
+
 def test_what_is_missing_is_asked_on_resume(
     cli: Cli, make_run: MakeRun, pool: StandInPool, questions: Path, home: Home
 ) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.arena.ratings import Rating
     from store import Store
 
-BAR, WIDE_BAR = 19, 34
+BAR, WIDE_BAR = 16, 34
 WIDE = 120
 """From this width on bars are longer, and the figures beside them are whole."""
 EVERYBODY = ""
@@ -69,7 +69,9 @@ COLUMNS = (
     Column("±", 4, lambda row: (f"{(row.rating.high - row.rating.low) / 2:.0f}", "dim"), right=True),
 )
 FIGURES = (
-    Column("W/T/L", 10, lambda row: (f"{row.rating.wins}/{row.rating.ties}/{row.rating.losses}", ""), right=True),
+    Column(
+        "won/tied/lost", 13, lambda row: (f"{row.rating.wins}/{row.rating.ties}/{row.rating.losses}", ""), right=True
+    ),
     Column("both bad", 8, lambda row: (str(row.rating.both_bad or ""), "dim"), right=True, needs=100),
 )
 NARROW = (
@@ -84,6 +86,10 @@ BROAD = (
     *FIGURES,
     Column("win rate", 24, lambda row: (share_words(row.rating), ""), right=True),
 )
+
+
+def _tally(rating: "Rating") -> str:
+    return f"{rating.wins}/{rating.ties}/{rating.losses}"
 
 
 def _short_share(rating: "Rating") -> str:

@@ -34,9 +34,9 @@ READ_S = 3.0
 EMPTY = """\
 No model has judged these answers yet.
 
-n chooses a judge: a base model, a run, or a model at an OpenAI-compatible address.
-It is shown each two answers in both orders and says which is better; what it says is
-kept as votes of its own, apart from those of people. Large models judge better."""
+n chooses one: a base model, a run, or a model at an OpenAI-compatible address.
+It sees each two answers in both orders and says which is better. What it says
+is kept as votes, apart from those of people. Large models judge better."""
 NOBODY = "nobody"
 
 

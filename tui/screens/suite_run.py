@@ -98,7 +98,8 @@ The run goes on without this screen. `R` asks what is missing and what ended in 
     def _figures(self, taken: TakenRun) -> Content:
         """The figures of all prompts, or of the category at hand; or those of all categories."""
         if self.has_class("-categories"):
-            return category_lines(taken.labels, taken.categories, self.size.width)
+            models = self.query_one(AnswerTable).shown(self.size.width)
+            return category_lines(taken.labels, taken.categories, models)
         figures = next((one.models for one in taken.categories if one.category == self.category), taken.figures)
         return figure_lines(taken.labels, figures if self.category else taken.figures, self.size.width)
 

@@ -59,7 +59,7 @@ RUN_COLUMNS = (
     Column("asked", 14, lambda one: (clean_line(one.state.run.name), ""), share=2),
     Column("state", 9, lambda one: state_words(one.state)),
     Column("answers", 15, _done),
-    Column("err", 3, lambda one: (str(one.state.errors or ""), "act"), right=True),
+    Column("errors", 6, lambda one: (str(one.state.errors or ""), "act"), right=True),
     Column("models", 20, lambda one: (", ".join(one.labels), "dim"), share=3),
     Column("suite", 14, lambda one: (one.suite, "dim"), share=1, needs=100),
     Column("left", 10, _left, right=True, needs=90),

@@ -1,4 +1,4 @@
-"""What a judge said of a suite run: who won, how far that can be trusted, category by category."""
+"""What a judge said of a suite run: how far it can be trusted, who won, category by category."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -24,8 +24,9 @@ def judged_content(report: "JudgeReport", labels: Mapping[str, str], width: int)
     """All of one judge's report, in `width` cells."""
     name = max(8, min(24, (width - 46) // 2, max((len(label) for label in labels.values()), default=8)))
     first = max(9, min(16, max(len(clean_line(one.criterion)) for one in report.criteria)))
-    parts = [_score_table("criterion", [(one.criterion, one.scores) for one in report.criteria], labels, first, name)]
-    parts.append(Content("\n").join([*_trust(report.criteria, first, width), _advice(report.criteria)]))
+    parts = [Content("\n").join([*_trust(report.criteria, first, width), _advice(report.criteria)])]
+    scores = [(one.criterion, one.scores) for one in report.criteria]
+    parts.append(_score_table("criterion", scores, labels, first, name))
     if report.categories:
         head = Content(f"By category, {clean_line(report.first)}").stylize("bold")
         rows = [(one.category or NONE, one.scores) for one in report.categories]
@@ -95,12 +96,12 @@ def _people(report: "CriterionReport", wide: bool) -> str:
 
 def _advice(reports: "Sequence[CriterionReport]") -> Content:
     """What the figures of trust mean here."""
-    notes = []
+    notes: list[str] = []
     if any(one.position_bias is not None and one.position_bias >= SHARP for one in reports):
         notes.append("Where the order changes a third of the verdicts, the judge looks at places, not at answers.")
     known = [one.agreement for one in reports if one.agreement]
     if not known:
-        notes.append("Nobody voted on these pairs: b on the suite run opens the arena, and tells whether to trust it.")
+        notes.append("Nobody voted on these pairs yet: vote on some (b on the suite run) to see how far to trust it.")
     elif any(one.pairs < FEW for one in known):
         notes.append(f"With fewer than {FEW} pairs that people voted on, agreement says little.")
     return Content("\n".join(notes)).stylize(MUTED)

@@ -146,16 +146,14 @@ def suite_words(taken: TakenRun) -> str:
     return f"{name}, removed" if taken.suite.removed else f"{name} v{taken.suite.version}"
 
 
-def category_lines(labels: Sequence[str], categories: "Sequence[CategoryFigures]", width: int) -> Content:
-    """A line a category: its prompts, and of each model mean tokens and length beside the reference."""
+def category_lines(labels: Sequence[str], categories: "Sequence[CategoryFigures]", models: Sequence[int]) -> Content:
+    """A line a category: its prompts, and of these `models` mean tokens and length beside the reference."""
     name = max(8, min(20, max((len(clean_line(one.category)) for one in categories), default=0)))
-    room = max(1, (width - name - 11) // (CELL + 1))
-    shown = list(enumerate(labels, 1))[:room]
-    heads = " ".join(fitted(f"{place} {label}", CELL, right=True) for place, label in shown)
+    heads = " ".join(fitted(f"{model + 1} {labels[model]}", CELL, right=True) for model in models)
     lines = [Content(f"   {fitted('category', name)} prompts {heads}").stylize(MUTED)]
     for one in categories:
         parts: list[str | tuple[str, str]] = [f"   {fitted(clean_line(one.category) or NONE, name)} {one.prompts:>7}"]
-        for figures in one.models[:room]:
+        for figures in (one.models[model] for model in models):
             ratio = "" if figures.length_ratio is None else f"{figures.length_ratio:.2f}×"
             errors = f"{figures.errors} err " if figures.errors else ""
             words = f"{_number(figures.mean_tokens, 1)} tok {ratio:>6}"
