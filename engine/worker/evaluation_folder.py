@@ -76,7 +76,7 @@ class Spec:
 
 def read_spec(folder: Path) -> Spec:
     """Raises `Refusal` where `spec.json` is missing or says something else."""
-    found = read_json(folder / "spec.json")
+    found: Any = read_json(folder / "spec.json")
     try:
         sampling = found["sampling"]
         return Spec(
@@ -193,7 +193,7 @@ class Progress:
 
     def __init__(self, folder: Path, total: int, done: int, on_tick: Callable[[], None] = lambda: None) -> None:
         self._path = folder / "progress.json"
-        self._said = {"done": done, "total": total, "doing": "starting", "model": ""}
+        self._said: dict[str, Any] = {"done": done, "total": total, "doing": "starting", "model": ""}
         self._began = time.time()
         self._on_tick = on_tick
         self._ended = threading.Event()
@@ -208,7 +208,7 @@ class Progress:
 
     def add(self, lines: int) -> None:
         """So many lines more are done."""
-        self._said |= {"done": int(self._said["done"]) + lines}
+        self._said |= {"done": self._said["done"] + lines}
 
     def close(self) -> None:
         """Write the last of it."""

@@ -52,7 +52,7 @@ def score_all(model: Any, wanted: Sequence[Scored], fitting: Fitting) -> None:
     The base and LoRA adapters are mixed within a batch; a DoRA adapter, which PEFT cannot mix, has batches of its own.
     """
     configs = getattr(model, "peft_config", {})
-    vocabulary = model.get_output_embeddings().weight.shape[0]
+    vocabulary = int(model.get_output_embeddings().weight.shape[0])
 
     def fits(batch: Sequence[Scored]) -> int:
         most = max(one.passage.logits for one in batch)
