@@ -153,6 +153,9 @@ async def test_a_view_of_that_name_is_asked_about(make_app: MakeApp, filled: Sam
         ("eval/perplexity", "eval/perplexity", False),
         ("eval/mean_token_accuracy", "eval/mean_token_accuracy", True),
         ("cfg.lora_r", "lora_r", True),
+        ("eval.rouge_l", "ROUGE-L", True),
+        ("eval.perplexity", "perplexity", False),
+        ("eval.lm_eval/hellaswag/acc", "lm_eval/hellaswag/acc", True),
     ],
 )
 def test_orders_have_words_and_a_way_round(key: str, title: str, descending: bool) -> None:
@@ -166,7 +169,8 @@ def test_a_metric_may_have_a_dot_in_its_name() -> None:
 
 
 def test_every_order_is_one_that_the_store_knows(filled: SampleRuns, store: Store) -> None:
-    found = orders(store.metrics.all_names(), store.runs.setting_names())
+    found = orders(store.metrics.all_names(), store.runs.setting_names(), ["bleu"])
+    assert "eval.bleu" in [order.key for order in found]
     assert len({order.key for order in found}) == len(found)
     for order in found:
         assert len(store.runs.order(sort=order.key, descending=order.descending)) == 6, order.key

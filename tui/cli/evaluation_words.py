@@ -1,7 +1,10 @@
 """Evaluations in words and as JSON: figures beside each other, targets, rows with what was expected and what came."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
 
 from engine.evaluation.measures import MEASURES
 from engine.evaluation.results import ComparedRow, Results, results_of, worst_rows
@@ -9,7 +12,7 @@ from engine.evaluation.state import EvaluationState
 from engine.evaluation.targets import read_targets
 from engine.figures import fmt_number
 from tui.cli.command import Session
-from tui.cli.output import fields, paint, table
+from tui.cli.output import fields, paint, room, table
 from tui.cli.target_words import target_document, target_lines
 from tui.format import NONE, fmt_duration, fmt_when
 from tui.text import clean, clean_line
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 
 BETTER, WORSE = "better", "worse"
 COLOURS = {"running": "yellow", "done": "green", "failed": "red"}
-_P_CERTAIN = 0.001
+_P_CERTAIN, _P_LARGEST = 0.001, 0.05
+_COLOUR = re.compile(r"\x1b\[\d*m")
 
 
 def answer_evaluation(
@@ -104,7 +108,8 @@ def results_text(results: Results) -> str:
         for place, found in results.targets.items()
         if (lines := target_lines(found))
     ]
-    parts += [clean(f"Note: {note}") for note in results.notes]
+    if results.notes:
+        parts.append("\n".join(clean(f"Note: {note}") for note in results.notes))
     if results.figures:
         parts.append("[…] is where the figure lies with 95 % certainty, by resampling the rows.")
     elif state.stage in ("stopped", "failed"):
@@ -113,7 +118,16 @@ def results_text(results: Results) -> str:
 
 
 def _figures_text(results: Results) -> str:
-    """A row a metric: each model's figure, and how those after the first differ from it."""
+    """A row a metric: each model's figure, and how those after the first differ from it.
+
+    A terminal that is too narrow for the intervals has the table without them.
+    """
+    whole = _table(results, intervals=True)
+    widest = max(cell_len(line) for line in _COLOUR.sub("", whole).splitlines())
+    return whole if widest <= room() else _table(results, intervals=False)
+
+
+def _table(results: Results, *, intervals: bool) -> str:
     head = ["METRIC", results.labels[0]]
     for label in results.labels[1:]:
         head += [label, f"beside {results.labels[0]}"]
@@ -122,8 +136,8 @@ def _figures_text(results: Results) -> str:
         cells = [results.label(metric)]
         for place in range(len(results.labels)):
             one = results.figures.get((place, metric))
-            cells.append(shown_figure(metric, one))
-            cells += [shown_difference(metric, one)] if place else []
+            cells.append(shown_figure(metric, one, interval=intervals))
+            cells += [shown_difference(metric, one, interval=intervals)] if place else []
         rows.append(cells)
     return table([clean_line(name) for name in head], rows, style=_style)
 
@@ -132,21 +146,22 @@ def _style(_column: int, cell: str) -> str | None:
     return "green" if cell.endswith(BETTER) else "red" if cell.endswith(WORSE) else None
 
 
-def shown_figure(metric: str, one: "Measured | None") -> str:
+def shown_figure(metric: str, one: "Measured | None", *, interval: bool = True) -> str:
     """`0.412 [0.380, 0.445]`, with the unit."""
     if one is None:
         return NONE
-    between = f" [{_digits(metric, one.low)}, {_digits(metric, one.high)}]" if None not in (one.low, one.high) else ""
+    known = interval and None not in (one.low, one.high)
+    between = f" [{_digits(metric, one.low)}, {_digits(metric, one.high)}]" if known else ""
     unit = MEASURES[metric].unit if metric in MEASURES else ""
     return f"{_digits(metric, one.value)}{between} {unit}".rstrip()
 
 
-def shown_difference(metric: str, one: "Measured | None") -> str:
-    """`+0.031 [0.004, 0.058] p 0.02 better`: whether it is, where the interval leaves no doubt."""
+def shown_difference(metric: str, one: "Measured | None", *, interval: bool = True) -> str:
+    """`+0.031 [0.004, 0.058] p 0.020 better`: whether it is, where that is certain."""
     if one is None or one.difference is None:
         return ""
     words = [("+" if one.difference > 0 else "") + _digits(metric, one.difference)]
-    if one.difference_low is not None and one.difference_high is not None:
+    if interval and one.difference_low is not None and one.difference_high is not None:
         words.append(f"[{_digits(metric, one.difference_low)}, {_digits(metric, one.difference_high)}]")
     if one.p_value is not None:
         words.append("p < 0.001" if one.p_value < _P_CERTAIN else f"p {one.p_value:.3f}")
@@ -154,8 +169,13 @@ def shown_difference(metric: str, one: "Measured | None") -> str:
 
 
 def verdict(metric: str, one: "Measured") -> list[str]:
-    """`better` or `worse` than the first model; nothing where that is not certain, or no side is better."""
+    """`better` or `worse` than the first model; nothing where that is not certain, or no side is better.
+
+    It is certain where the interval leaves out 0 and the paired test agrees (p < 0.05).
+    """
     if one.difference_low is None or one.difference_high is None or one.difference_low <= 0 <= one.difference_high:
+        return []
+    if one.p_value is None or one.p_value >= _P_LARGEST:
         return []
     from engine.evaluation.lm_eval import PREFIX, lower_is_better
 

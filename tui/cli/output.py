@@ -81,7 +81,7 @@ def table(
     widths = [max(cell_len(cell) for cell in column) for column in columns]
     shown = list(range(len(head)))
     for name in optional:
-        if sum(widths[index] + 2 for index in shown) - 2 > _room():
+        if sum(widths[index] + 2 for index in shown) - 2 > room():
             shown.remove(head.index(name))
 
     def line(row: int) -> str:
@@ -104,7 +104,7 @@ def _clean_cells(rows: Iterable[Sequence[object]]) -> list[list[str]]:
     return [[clean_line(str(cell)) for cell in row] for row in rows]
 
 
-def _room() -> float:
+def room() -> float:
     """Columns of the terminal; a file has room for everything."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
 

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class OrderDialog(PickDialog):
-    """The columns, then the metrics and the recipe's fields; Enter gives the store's key of the one that is marked."""
+    """The columns, then what was evaluated, the metrics and the recipe's fields.
+
+    Enter gives the store's key of the one that is marked.
+    """
 
     def __init__(self, found: Sequence[Order], current: str) -> None:
         choices = [Option(order.key, order.title, order.detail) for order in found]
@@ -20,4 +23,4 @@ class OrderDialog(PickDialog):
 
 def read_orders(store: "Store") -> list[Order]:
     """Everything that runs can be ordered by. Call it in a thread."""
-    return orders(store.metrics.all_names(), store.runs.setting_names())
+    return orders(store.metrics.all_names(), store.runs.setting_names(), store.evaluations.metrics())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.figures import fmt_energy, fmt_setting
 from tui.format import NONE, fmt_bytes, fmt_cost, fmt_delta, fmt_duration, fmt_number, fmt_rate, fmt_when
 from tui.text import clean_line
-from tui.widgets.run_orders import NEWEST, SETTING, metric_of, order_of
+from tui.widgets.run_orders import FIGURE, NEWEST, SETTING, metric_of, order_of
 from tui.widgets.run_words import (
     EVAL_LOSS,
     eval_loss_of,
@@ -183,6 +183,8 @@ def _figure(sort: str, run: "Run", width: int, _: Beside) -> Cell:
     if sort.startswith(SETTING):
         value = run.recipe.get(sort.removeprefix(SETTING))
         return (clean_line(fmt_setting(value)), "") if value is not None else (NONE, "dim")
+    if sort.startswith(FIGURE) and sort not in run.metrics:
+        return _measured(sort.removeprefix(FIGURE), run)
     if sort in FIGURES:
         return FIGURES[sort](run), ""
     name, part = metric_of(sort)
@@ -191,6 +193,16 @@ def _figure(sort: str, run: "Run", width: int, _: Beside) -> Cell:
     if value is None:
         return NONE, "dim"
     return fmt_bytes(value) if name.endswith("_bytes") else fmt_number(value), ""
+
+
+def _measured(name: str, run: "Run") -> Cell:
+    """What the run's newest evaluation measured."""
+    from engine.evaluation.measures import MEASURES
+
+    value = run.figures.get(name)
+    if value is None:
+        return NONE, "dim"
+    return MEASURES[name].show(value) if name in MEASURES else fmt_number(value), ""
 
 
 FIGURES: "dict[str, Callable[[Run], str]]" = {

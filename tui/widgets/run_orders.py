@@ -8,6 +8,8 @@ from tui.text import clean_line
 NEWEST = "created"
 SETTING = "cfg."
 """Before the name of a recipe's field, in an order as in a filter."""
+FIGURE = "eval."
+"""Before the name of what evaluations measured."""
 PARTS = {"min": "lowest", "max": "highest"}
 """What a metric is ordered by besides its last value."""
 
@@ -45,12 +47,19 @@ COLUMNS = (
 
 
 def order_of(key: str) -> Order:
-    """The order by `key`, which may be a metric's name, one with `.min` or `.max`, or a field after `cfg.`."""
+    """The order by `key`: a metric's name, one with `.min` or `.max`, a field after `cfg.`, a figure after `eval.`."""
     for order in COLUMNS:
         if order.key == key:
             return order
     if key.startswith(SETTING):
         return Order(key, clean_line(key.removeprefix(SETTING)), True, "of the recipe")
+    if key.startswith(FIGURE):
+        from engine.evaluation.measures import MEASURES
+
+        measure = MEASURES.get(key.removeprefix(FIGURE))
+        title = measure.label if measure else clean_line(key.removeprefix(FIGURE))
+        descending = measure.better != "lower" if measure else not _better_low(key)
+        return Order(key, title, descending, "of the newest evaluation")
     name, part = metric_of(key)
     title = clean_line(name)
     return Order(key, f"{PARTS[part]} {title}" if part in PARTS else title, not _better_low(name), "metric")
@@ -62,9 +71,10 @@ def metric_of(key: str) -> tuple[str, str]:
     return (name, part) if dot and part in (*PARTS, "last") else (key, "last")
 
 
-def orders(metrics: Iterable[str], settings: Iterable[str]) -> list[Order]:
-    """Everything there is to order by: the columns, then the metrics and the recipe's fields by name."""
-    keys = [key for name in sorted(metrics) for key in (name, f"{name}.{'min' if _better_low(name) else 'max'}")]
+def orders(metrics: Iterable[str], settings: Iterable[str], figures: Iterable[str] = ()) -> list[Order]:
+    """Everything there is to order by: the columns, what was evaluated, the metrics and the recipe's fields by name."""
+    keys = [f"{FIGURE}{name}" for name in figures]
+    keys += [key for name in sorted(metrics) for key in (name, f"{name}.{'min' if _better_low(name) else 'max'}")]
     keys += [f"{SETTING}{name}" for name in sorted(settings)]
     known = {order.key for order in COLUMNS}
     return [*COLUMNS, *(order_of(key) for key in keys if key not in known)]
