@@ -8,6 +8,8 @@ from engine.home import Home
 from store import open_store
 from store.evaluation_records import Evaluation, Measured
 from tests.cli.conftest import Cli, MakeRun
+from tui.cli import chat
+from tui.cli.chat_answers import Answer, Seat
 
 
 def with_weights(make_run: MakeRun, run_id: str, name: str, weights: bytes, **options: object) -> None:
@@ -69,6 +71,26 @@ def test_versions_are_promoted_and_rolled_back(cli: Cli, registered: None) -> No
     assert back.status == 2 and "nothing that support could go back to" in back.stderr
     assert cli("registry", "promote", "support", "x").status == 2
     assert cli("registry", "promote", "other", "1").status == 2
+
+
+def test_a_registered_name_takes_the_seat_of_a_run(
+    cli: Cli, registered: None, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seated: list[Seat] = []
+
+    def answer(session: object, seats: list[Seat], *_: object) -> list[list[Answer]]:
+        seated[:] = seats
+        return [[Answer(one.model, one.pane.run_id, "yes") for one in seats]]
+
+    monkeypatch.setattr(chat, "_chat", answer)
+    cli("registry", "promote", "support", "1")
+    [document] = cli(
+        "chat", "--run", "support", "--run", "support@2", "--run", "second", "--prompt", "hello", "--json"
+    ).json
+    assert [one["run"] for one in document["answers"]] == [None, "support@1", "support@2", "r2bbb"]
+    assert seated[1].pane.adapter == home.registry / "support" / "v1" / "adapter"
+    gone = cli("chat", "--run", "support@9", "--prompt", "hello")
+    assert gone.status == 2 and "no version 9 of support" in gone.stderr
 
 
 def test_versions_are_compared(cli: Cli, registered: None, home: Home) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BadInput, FinetuiError, NotFound
@@ -247,7 +247,7 @@ def test_a_version_takes_a_seat_as_its_run_does(home: Home, store: Store, run: R
     pane = pane_of(home, version)
     assert pane.label == pane.run_id == "support@1" and pane.adapter == adapter_of(home, version)
     assert (pane.model, pane.quantised) == ("/models/starter", True)
-    inputs = read_json(RunDir(Path(as_run(home, version).dir)).inputs)
+    inputs: Any = read_json(RunDir(Path(as_run(home, version).dir)).inputs)
     assert inputs["template_hash"] == "abc" and "plan" not in inputs
 
 
@@ -325,7 +325,7 @@ def test_later_words_and_evaluations_leave_the_adapter_alone(home: Home, store: 
     assert fresh.description == "New." and len(fresh.info["evaluations"]) == 1
     store.evaluations.delete("e1")
     assert len(refresh(home, store, fresh).info["evaluations"]) == 1, "what was measured stays on the card"
-    assert store.registry.get("support", 1) == fresh == replace(fresh, info=read_json(folder_of(home, version).info))
+    assert store.registry.get("support", 1) == fresh and read_json(folder_of(home, version).info) == fresh.info
     assert folder_of(home, version).digests.read_bytes() == digests and problems_of(home, version) == []
 
 
@@ -378,9 +378,9 @@ def test_text_from_elsewhere_is_no_markup_on_a_card() -> None:
     assert yaml.safe_load(text.split("---")[1])["tags"][-1].startswith("a|b")
 
 
-names = st.from_regex(r"[a-z][a-z_-]{0,8}", fullmatch=True)
+names = st.text("abnoy_-", min_size=1, max_size=6).filter(lambda name: name[0].isalpha())
 scalars = st.one_of(
-    st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Zl", "Zp", "Cn", "Zs", "Co")), max_size=20),
+    st.text("ab1:-#'\"[]{}&*!|>%@`,é✓🙂", max_size=20),
     st.integers(-(10**12), 10**12),
     st.booleans(),
     st.floats(allow_nan=False, allow_infinity=False),
@@ -395,6 +395,7 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(names, values, min_size=1, max_size=4))
 def test_front_matter_is_read_as_it_was_meant(table: dict[str, Any]) -> None:
     text = front_matter(table)
