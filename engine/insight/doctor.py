@@ -70,9 +70,8 @@ def _all(checks: Iterable[tuple[str, Callable[[], Check]]]) -> Iterable[Check]:
         try:
             return check()
         except Exception as error:
-            return Check(
-                name, False, f"could not be checked: {error or type(error).__name__}", "See `finetui doctor --bundle`."
-            )
+            found = f"could not be checked: {str(error) or type(error).__name__}"
+            return Check(name, False, found, "Report it, with what `finetui doctor --bundle FILE` writes.")
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         yield from pool.map(look, checks)

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -119,7 +120,7 @@ def test_memory_counts_what_a_container_may_use(monkeypatch: pytest.MonkeyPatch)
 
 def test_several_gpus_need_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not room.check_shared_memory(2, tmp_path / "none").ok
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: SimpleNamespace(total=64 << 20, free=0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=64 << 20, free=0))
     assert room.check_shared_memory(1, tmp_path).ok
     assert "--shm-size" in room.check_shared_memory(2, tmp_path).fix
 

@@ -1,5 +1,7 @@
 """The door: the token, the place, and tickets that open once."""
 
+import time
+
 import pytest
 
 from tui.web import door as doors
@@ -49,7 +51,7 @@ def test_a_ticket_is_for_the_token_and_opens_once() -> None:
 def test_tickets_become_void_and_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     door = Door("t")
     now = 1000.0
-    monkeypatch.setattr(doors.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     tickets = [door.ticket("Bearer t") for _ in range(doors.MOST_TICKETS)]
     assert len(set(tickets)) == doors.MOST_TICKETS
     assert refused(door.ticket, "Bearer t") == 429

@@ -16,6 +16,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
+from aiohttp import web as aiohttp_web
 
 from engine.home import Home
 from tests.engine.reported import needs_browser
@@ -185,11 +186,11 @@ async def test_tabs_are_counted(web: Web, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(server, "MOST_TABS", 0)
     door = Door("t" * 20)
-    runner = server.web.AppRunner(server.make_app(Path("/nowhere"), door))
+    runner = aiohttp_web.AppRunner(server.make_app(Path("/nowhere"), door))
     await runner.setup()
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    await server.web.SockSite(runner, listener).start()
+    await aiohttp_web.SockSite(runner, listener).start()
     try:
         async with aiohttp.ClientSession(base_url=url) as session:
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:

@@ -41,7 +41,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_TABS: web.AppKey[set[TabService]] = web.AppKey("tabs", set)
+_TABS = web.AppKey("tabs", set[TabService])
 
 
 def make_app(home: Path, door: Door) -> web.Application:
@@ -153,7 +153,8 @@ async def _take(text: str, service: TabService, websocket: web.WebSocketResponse
 
 
 async def _close_tabs(app: web.Application) -> None:
-    for service in list(app[_TABS]):
+    tabs = app[_TABS]
+    for service in list(tabs):
         await service.stop()
 
 
