@@ -37,4 +37,6 @@ def result_lines(result: Result) -> Iterator[str]:
 def difference_words(found: Difference) -> str:
     """`logits differ by 3.0e-07 of the largest, the same next token at 86 of 86 places`."""
     same = round(found.same_next * found.tokens)
-    return f"logits differ by {found.relative:.1e} of the largest, the same next token at {same} of {found.tokens} places"
+    return (
+        f"logits differ by {found.relative:.1e} of the largest, the same next token at {same} of {found.tokens} places"
+    )

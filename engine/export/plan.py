@@ -164,24 +164,23 @@ def _place(kind: Kind, dest: Path, name: str, number_type: str, *, overwrite: bo
         raise BadInput(
             f"{dest.name} is no name for a GGUF file.", fix="End it in .gguf, or name a folder that is there."
         )
-    if dest.exists():
-        if dest.is_dir() and not any(dest.iterdir()):
-            dest.rmdir()
-        elif not overwrite:
+    if dest.exists() and not (dest.is_dir() and not any(dest.iterdir())):
+        if not overwrite:
             raise BadInput(f"{dest} is there already.", fix="Name another place, or add --overwrite to replace it.")
-        elif dest.is_dir() != (kind != "gguf"):
+        if dest.is_dir() != (kind != "gguf"):
             raise BadInput(f"{dest} is not what an earlier export left.", fix="Name another place.")
-        elif dest.is_dir() and not _is_export(dest):
+        if dest.is_dir() and not _is_export(dest):
             raise BadInput(
                 f"{dest} is not replaced.",
                 why="It is a folder that does not look like a model or an adapter.",
                 fix="Name another place, or remove it yourself.",
             )
-    try:
-        dest.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{dest.parent} cannot be made.", why=f"The system says: {error.strerror or error}.") from error
     return dest
+
+
+def _standing(folder: Path) -> Path:
+    """The nearest folder above that is there."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 
 def _is_export(folder: Path) -> bool:
@@ -250,7 +249,7 @@ def _measured(spec: Spec, base: ModelInfo | None, machine: Machine) -> ExportPla
     else:
         stays, between = copied, 0
     needed = stays + between + SPARE_BYTES
-    free = machine.disk_bytes(dest.parent)
+    free = machine.disk_bytes(_standing(dest.parent))
     if free < needed:
         raise BadInput(
             f"There is not enough room at {dest.parent}.",

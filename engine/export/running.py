@@ -86,8 +86,11 @@ class Export:
 def start_export(home: Home, plan: ExportPlan) -> Export:
     """Start the process, in a session of its own. Raises `FinetuiError` where the system refuses."""
     clear_up(home)
-    folder = exports_of(home) / plan.spec.id
+    folder, place = exports_of(home) / plan.spec.id, Path(plan.spec.dest)
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
         folder.mkdir(mode=0o700, parents=True)
         write_json(folder / SPEC, plan.spec.to_json())
         with (folder / LOG).open("ab") as log:

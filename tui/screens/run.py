@@ -72,6 +72,7 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         Binding("K", "kill_run", "kill", id="run.kill", show=False, tooltip="End the run at once, without saving"),
         Binding("r", "resume_run", "resume", id="run.resume", tooltip="Resume the run from its last checkpoint"),
         Binding("t", "chat", "chat", id="run.chat", tooltip="Chat with its adapter beside the base model"),
+        Binding("E", "export_run", "export", id="run.export", tooltip="Merge it, write GGUF, or copy the adapter out"),
         Binding("n", "new_like", "new like this", id="run.new_like", tooltip="A new run that starts from this recipe"),
         Binding("right_square_bracket", "tab(1)", "next tab", id="run.next_tab", key_display="]"),
         Binding("left_square_bracket", "tab(-1)", "previous tab", id="run.previous_tab", show=False, key_display="["),

@@ -43,13 +43,20 @@ class RunActions(Page):
             return run is not None and bool(run.finding)
         if action == "remove_run":
             return run is not None and not run.status.live
-        if action in ("chat", "new_like", "rename_run", "tag_run", "note_run"):
+        if action in ("chat", "export_run", "new_like", "rename_run", "tag_run", "note_run"):
             return run is not None
         return super().check_action(action, parameters)
 
     def action_chat(self) -> None:
         if (run := self.current_run) and not self._is_imported(run, "so there is no adapter here to chat with"):
             self.post_message(ChatWith([run.id]))
+
+    def action_export_run(self) -> None:
+        """Ask what to make of it: a merged model, GGUF, the adapter itself."""
+        from tui.screens.export_run import export_run
+
+        if (run := self.current_run) and not self._is_imported(run, "so its weights are not here"):
+            export_run(self, run)
 
     def action_new_like(self) -> None:
         if (run := self.current_run) and not self._is_imported(run, "and its settings are no recipe of finetui"):
