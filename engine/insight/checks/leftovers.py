@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from engine.home import Home
 from engine.insight.checks.check import Check, counted
@@ -41,7 +42,7 @@ def check_processes(home: Home) -> Check:
     if not told:
         return Check("processes", True, f"{counted(len(own), 'process', 'processes')} at work, none left over")
     ends = [f"kill {' '.join(str(pid) for pid, _ in left)}"] if left else []
-    ends += [f"rm {' '.join(str(path) for path in stale)}"] if stale else []
+    ends += [f"rm {' '.join(quote(str(path)) for path in stale)}"] if stale else []
     return Check("processes", False, "; ".join(told), "; ".join(ends))
 
 

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import tempfile
 from pathlib import Path
+from shlex import quote
 
 from engine.errors import FinetuiError
 from engine.home import Home
@@ -32,17 +33,17 @@ def check_permissions(home: Home) -> Check:
         open_files = [path.name for path in files if path.stat().st_mode & 0o077]
         strangers = [path.name for path in (home.root, *files) if path.stat().st_uid != os.geteuid()]
     except OSError as error:
-        return Check("permissions", False, f"{error.strerror or error}", f"chmod 700 {home.root}")
+        return Check("permissions", False, f"{error.strerror or error}", f"chmod 700 {quote(str(home.root))}")
     if strangers:
-        fix = f"chown -R {os.geteuid()} {home.root}; or choose a home of your own with --home DIR."
+        fix = f"chown -R {os.geteuid()} {quote(str(home.root))}; or choose a home of your own with --home DIR."
         return Check("permissions", False, f"another user owns {', '.join(strangers)}", fix)
     bits = stat.S_IMODE(mode.st_mode)
     if bits & 0o077:
         found = f"{home.root} is {bits:04o}: other users of this machine can look into it"
-        return Check("permissions", False, found, f"chmod -R go-rwx {home.root}")
+        return Check("permissions", False, found, f"chmod -R go-rwx {quote(str(home.root))}")
     if open_files:
         found = f"0700, but {', '.join(open_files)} can be read by others where they are copied to"
-        return Check("permissions", False, found, f"chmod -R go-rwx {home.root}")
+        return Check("permissions", False, found, f"chmod -R go-rwx {quote(str(home.root))}")
     return Check("permissions", True, "only its owner can look into it (0700)")
 
 
