@@ -77,6 +77,8 @@ class Health:
     status: str
     detail: str
     error: FinetuiError | None = None
+    trust: Trust | None = None
+    """What was checked of the base, where that is what a run has trained as a whole."""
 
 
 class ServerGone(Exception):
@@ -92,8 +94,13 @@ class ModelClient:
     async def health(self) -> Health:
         """How the server is. Raises `ServerGone`."""
         body = await self._call("GET", "/health", timeout_s=SHORT_S)
-        error = body.get("error")
-        return Health(body["status"], body["detail"], _server_error(error) if error else None)
+        error, trust = body.get("error"), body.get("trust")
+        return Health(
+            body["status"],
+            body["detail"],
+            _server_error(error) if error else None,
+            Trust.from_json(trust) if trust else None,
+        )
 
     async def models(self) -> list[str]:
         """The names that may be asked. Raises `ServerGone`."""

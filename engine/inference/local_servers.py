@@ -93,6 +93,10 @@ class LocalServers:
                     ) from None
                 continue
             if health.status == "ready":
+                if not server.was_ready and health.trust is not None:
+                    self._trust[(pane.server, None)] = health.trust
+                    for warning in health.trust.warnings:
+                        self._say(warning)
                 server.was_ready = True
                 return server
             if health.status == "failed":

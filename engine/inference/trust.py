@@ -1,4 +1,4 @@
-"""What is known of an adapter once a model server has loaded it: whether it is on, and on what it was trained on."""
+"""What is known of a trained model once a server has loaded it: whether it is on, and on what it was trained on."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +9,7 @@ NO_EFFECT = 1e-4
 
 @dataclass(frozen=True)
 class Trust:
-    """The checks of one adapter; `None` where one could not be made. `warnings` say what to do."""
+    """The checks of an adapter or a whole model; `None` where one could not be made. `warnings` say what to do."""
 
     base_matches: bool | None
     """Whether the loaded base model, and its revision, are those that it was trained on."""
@@ -24,7 +24,7 @@ class Trust:
     def words(self) -> str:
         """For a title: `adapter on (Δ 3.1)`, and what does not match."""
         if self.delta is None:
-            state = "adapter loaded"
+            state = "loaded"
         elif self.delta < NO_EFFECT:
             state = "adapter without effect (Δ 0)"
         else:

@@ -31,6 +31,8 @@ class ModelHost:
         name = Path(options.base).name
         self.detail = f"loading {name} in 4-bit" if options.method == "qlora" else f"loading {name}"
         self.error: FinetuiError | None = None
+        self.trust: Trust | None = None
+        """Of the base, where that is what a run has trained as a whole."""
         self.busy = 0
         self.last_used = time.monotonic()
         self._options = options
@@ -129,6 +131,7 @@ class ModelHost:
             from engine.worker.adapters import AdapterShelf
             from engine.worker.generate import Writer
             from engine.worker.loading import context_tokens, count_linear4bit, load_base, load_tokenizer
+            from engine.worker.trust import check_whole
 
             tokenizer = load_tokenizer(options.base, options.revision, options.trust_remote_code)
             model = load_base(
@@ -141,6 +144,9 @@ class ModelHost:
             self._prompts = Prompts(tokenizer, context_tokens(model))
             self._shelf = shelf = AdapterShelf(model, options.base, options.revision)
             self._scheduler.writer = Writer(lambda: shelf.model, tokenizer)
+            self.trust = check_whole(Path(options.base), tokenizer)
+            for warning in self.trust.warnings if self.trust else ():
+                log.warning(warning)
             for text in options.adapter:
                 adapter, _, folder = text.partition("=")
                 self.detail = f"loading adapter {adapter}"

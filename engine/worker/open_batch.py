@@ -13,6 +13,7 @@ from transformers import DynamicCache
 
 from engine.worker.choosing import Chooser
 from engine.worker.live_row import LiveRow
+from engine.worker.mixing import can_mix, mixed
 
 WASTE = 2
 """Rows that join are read together while none is padded to more than so many times its length."""
@@ -91,11 +92,20 @@ class OpenBatch:
             fields["position_ids"] = positions
         if "logits_to_keep" in known:
             fields["logits_to_keep"] = 1
-        if self._mixed and hasattr(model, "peft_config"):
-            fields["adapter_names"] = [row.request.adapter or "__base__" for row in rows]
         with torch.no_grad():
-            logits: torch.Tensor = model(**fields).logits
-        return logits[:, -1].float()
+            return self._forward(model, rows, fields)[:, -1].float()
+
+    def _forward(self, model: Any, rows: Sequence[LiveRow], fields: dict[str, Any]) -> torch.Tensor:
+        logits: torch.Tensor
+        names = [row.request.adapter for row in rows]
+        if not self._mixed or not hasattr(model, "peft_config"):
+            logits = model(**fields).logits
+        elif can_mix(model, names):
+            with mixed(names):
+                logits = model.get_base_model()(**fields).logits
+        else:
+            logits = model(**fields, adapter_names=[name or "__base__" for name in names]).logits
+        return logits
 
     def _part(self) -> None:
         """Let rows that are done leave, with their part of the cache and the columns that nobody else has."""

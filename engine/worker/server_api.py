@@ -46,6 +46,8 @@ class Api:
         host = self._host
         rows = {"batch_rows": host.batch_rows, "waiting_rows": host.waiting_rows}
         body: dict[str, Any] = {"status": host.status, "detail": host.detail, **rows}
+        if host.trust is not None:
+            body["trust"] = host.trust.to_json()
         if host.error is not None:
             body["error"] = {"what": host.error.what, "why": host.error.why, "fix": host.error.fix}
         return JSONResponse(body)

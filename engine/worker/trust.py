@@ -1,4 +1,4 @@
-"""What an adapter is checked for once it is loaded: that it is on, and stands on what it was trained on.
+"""What a trained model is checked for once it is loaded: that it is on, and stands on what it was trained on.
 
 Nothing here changes a weight. What cannot be checked is `None`; what does not match is a warning that says what to do.
 """
@@ -52,6 +52,16 @@ def check_adapter(shelf: AdapterShelf, name: str, folder: Path, tokenizer: Any) 
             "exported model before using it."
         )
     return Trust(base, template, delta, merged, tuple(warnings))
+
+
+def check_whole(folder: Path, tokenizer: Any) -> Trust | None:
+    """The checks of a run's whole model in `folder`, of which there is no base to compare with; `None` for others."""
+    if not RunDir(folder.parent).inputs.is_file():
+        return None
+    warnings: list[str] = []
+    return Trust(
+        None, _template_matches(tokenizer.chat_template, folder, tokenizer, warnings), None, None, tuple(warnings)
+    )
 
 
 def probes(tokenizer: Any, template: str | None) -> list[list[int]]:
@@ -154,8 +164,8 @@ def _template_matches(template: Any, folder: Path, tokenizer: Any, warnings: lis
     if recorded & {template_hash(template), *_launch_hashes(template, tokenizer)}:
         return True
     warnings.append(
-        "The chat template in use is not the one that the adapter was trained with. Put the run's chat_template.jinja "
-        "back beside the adapter, or resume the run: it publishes the adapter again."
+        "The chat template in use is not the one that was trained with. Put the run's chat_template.jinja back beside "
+        "the weights, or resume the run: it publishes them again."
     )
     return False
 

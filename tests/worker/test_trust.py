@@ -16,8 +16,9 @@ from engine.tokens.tokenizer import Tokenizer
 from engine.worker import train
 from engine.worker.adapters import AdapterShelf
 from engine.worker.loading import load_base, load_tokenizer
+from engine.worker.proof import template_hash
 from engine.worker.tokenizer import prepare_tokenizer
-from engine.worker.trust import check_adapter, logit_change, merged_agrees, probes
+from engine.worker.trust import check_adapter, check_whole, logit_change, merged_agrees, probes
 from tests.worker.conftest import TinyModel
 from tests.worker.runs import make_run
 
@@ -146,7 +147,20 @@ def test_a_run_with_a_template_of_its_own_is_known_by_it(tiny_model: TinyModel, 
     run.events.write_bytes(events)
     trust = check(shelf, run.adapter, tokenizer, "two")
     assert trust.template_matches is False and "chat_template.jinja" in trust.warnings[0]
-    assert replace(trust, delta=None).words() == "adapter loaded, another template"
+    assert replace(trust, delta=None).words() == "loaded, another template"
+
+
+def test_a_whole_model_of_a_run_is_checked_for_its_template(tiny_model: TinyModel, tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "adapter"
+    shutil.copytree(tiny_model.base, folder)
+    tokenizer = load_tokenizer(folder)
+    assert check_whole(folder, tokenizer) is None, "no run has made it"
+    write_json(RunDir(folder.parent).inputs, {"template_hash": template_hash(tokenizer.chat_template)})
+    trust = check_whole(folder, tokenizer)
+    assert trust is not None and trust.template_matches is True and trust.words() == "loaded"
+    tokenizer.chat_template = "{{ messages }}"
+    trust = check_whole(folder, tokenizer)
+    assert trust is not None and trust.template_matches is False and trust.words() == "loaded, another template"
 
 
 def test_the_training_form_of_a_template_counts_as_that_template(
