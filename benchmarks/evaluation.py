@@ -76,7 +76,7 @@ def measure(
 
 def sample_rows(count: int) -> list[dict[str, Any]]:
     """Questions and answers of the sample datasets, as rows of an evaluation."""
-    found = []
+    found: list[dict[str, Any]] = []
     for path in (SAMPLES / "support.jsonl", SAMPLES / "emoji.jsonl"):
         for line in path.read_text(encoding="utf-8").splitlines():
             *before, last = json.loads(line)["messages"]
@@ -107,7 +107,8 @@ def _loop(out: Path, base: Path, adapter: Path, rows: Sequence[dict[str, Any]], 
     asked = {"base": str(base), "adapter": str(adapter), "questions": questions, "out": str(out)}
     write_json(settings, asked | {"max_new_tokens": tokens})
     seconds = _run([sys.executable, "-m", "benchmarks.evaluation_loop", str(settings)])
-    return json.loads(out.read_text(encoding="utf-8")) | {"seconds": seconds}
+    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    return found | {"seconds": seconds}
 
 
 def _evaluation(

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from engine.runs.rundir import read_json, write_json
-from engine.worker import evaluate, fitting, measuring
+from engine.worker import evaluate, fitting, generate, measuring
 from engine.worker.adapters import AdapterShelf
 from engine.worker.loading import load_base, load_tokenizer
 from tests.worker.asking import ask, request
@@ -246,12 +247,16 @@ def test_a_stop_cancels_what_is_being_written(
     chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_evaluation(tmp_path / "e", [model(chat_model)], ROWS, batch_rows=2)
-    real, calls, cancelled = measuring.answer_rows, [], threading.Event()
+    real, calls, cancelled = generate.answer_rows, [], threading.Event()
+
+    def cancel(real: Callable[[], None]) -> None:
+        real()
+        cancelled.set()
 
     def answer_rows(loaded: Any, tokenizer: Any, rows: Any) -> None:
         calls.append(len(rows))
         if len(calls) == 2:
-            monkeypatch.setattr(rows[1], "cancel", lambda cancel=rows[1].cancel: (cancel(), cancelled.set()))
+            monkeypatch.setattr(rows[1], "cancel", partial(cancel, rows[1].cancel))
             os.kill(os.getpid(), signal.SIGTERM)
             assert cancelled.wait(5)
         real(loaded, tokenizer, rows)
@@ -267,7 +272,7 @@ def test_a_stop_cancels_what_is_being_written(
 
 def test_a_batch_that_does_not_fit_is_halved(chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_evaluation(tmp_path / "e", [model(chat_model)], ROWS)
-    real, sizes = measuring.answer_rows, []
+    real, sizes = generate.answer_rows, []
 
     def answer_rows(loaded: Any, tokenizer: Any, rows: Any) -> None:
         sizes.append(len(rows))

@@ -1,6 +1,7 @@
 """Log-probabilities of given texts, held against the logits of one text at a time; and the tokens that are scored."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,7 @@ def by_hand(model: Any, passage: Passage) -> Score:
 def scores(model: Any, wanted: Sequence[tuple[str | None, Passage]], most: int = 16) -> list[Score | None]:
     found: dict[int, Score | None] = {}
     asked = [
-        Scored(adapter, passage, lambda score, place=place: found.update({place: score}))
-        for place, (adapter, passage) in enumerate(wanted)
+        Scored(adapter, passage, partial(found.__setitem__, place)) for place, (adapter, passage) in enumerate(wanted)
     ]
     score_all(model, asked, Fitting(most))
     return [found[place] for place in range(len(wanted))]
