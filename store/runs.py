@@ -326,8 +326,9 @@ class RunStore:
 def _run(row: tuple[Any, ...], metrics: dict[str, Latest], won: WinRate | None, measured: dict[str, Measured]) -> Run:
     status, tags, notes, recipe, folder, *rest = row[3], *row[23:]
     about: list[Any] = [*row[1:3], Status(status), *row[4:23], tuple(json.loads(tags)), notes, json.loads(recipe)]
-    about += [folder, metrics, *rest[:-1], rest[-1] or "", *((won.share, won.votes) if won else ())]
-    return Run(*about, figures={name: one.value for name, one in measured.items()})
+    about += [folder, metrics, *rest[:-1], rest[-1] or "", *((won.share, won.votes) if won else (None, 0))]
+    about.append({name: one.value for name, one in measured.items()})
+    return Run(*about)
 
 
 def _write_recipe(connection: sqlite3.Connection, run: int, recipe: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.evaluation.folder import EvaluationDir, reason_of
 from engine.home import Home
-from engine.runs.identity import is_alive, read_process, send_signal
+from engine.runs.identity import read_process, send_signal
 from engine.runs.rundir import read_json
 from store import Store
 from store.evaluation_records import Evaluation
@@ -83,9 +83,9 @@ def stop_evaluation(home: Home, evaluation: str) -> bool:
     if folder.path.is_dir():
         folder.stop.touch()
     record = read_process(folder.process)
-    if record is not None and record.worker in record.alive():
-        driven = record.supervisor is not None and is_alive(record.supervisor)
-        if record.worker is not None and not driven:  # the driver was killed, and cannot pass it on
+    if record is not None and record.worker is not None:
+        alive = record.alive()
+        if record.worker in alive and record.supervisor not in alive:  # the driver was killed, and cannot pass it on
             send_signal(record.worker, signal.SIGTERM)
     return folder.busy()
 

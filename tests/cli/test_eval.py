@@ -12,9 +12,11 @@ from engine.evaluation.folder import EvaluationDir
 from engine.evaluation.running import drive, find_evaluation
 from engine.home import Home
 from store import open_store
+from store.evaluation_records import Measured
 from tests.cli.conftest import Cli, MakeRun
 from tests.engine.models_made import make_starter
 from tui.cli import evaluation
+from tui.cli.evaluation_words import shown_difference
 from tui.cli.root import app
 
 STAND_IN = Path(__file__).parents[1] / "engine" / "evaluation_stand_in.py"
@@ -57,7 +59,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
 
 @pytest.fixture
 def ready(home: Home, cli: Cli, make_run: MakeRun, tmp_path: Path) -> str:
-    """A run called `first` on the starter model, and its data with four rows held out. Returns the dataset's id."""
+    """A run called `first` on the starter model, and its data with eight rows held out. Returns the dataset's id."""
     make_starter(home)
     file = tmp_path / "support.jsonl"
     rows = [
@@ -66,7 +68,7 @@ def ready(home: Home, cli: Cli, make_run: MakeRun, tmp_path: Path) -> str:
                 {"role": "user", "content": f"question {number}\x1b[2J"},
                 {"role": "assistant", "content": f"answer {number} of the day"},
             ],
-            "split": "test" if number >= 8 else "train",
+            "split": "test" if number >= 4 else "train",
         }
         for number in range(12)
     ]
@@ -82,7 +84,7 @@ def test_a_run_is_measured_beside_its_base_shown_and_removed(cli: Cli, home: Hom
     assert "finetui eval RUN" in cli("evals", "ls").stdout
     (home.root / "settings.toml").write_text('[targets]\n"train/loss" = "<1.5"\nrouge_l = ">2"\nbleu = "50.."\n')
     found = cli("eval", "first", "--json").json
-    assert (found["state"], found["rows"], found["split"], found["data"]) == ("done", 4, "test", ready)
+    assert (found["state"], found["rows"], found["split"], found["data"]) == ("done", 8, "test", ready)
     base, tuned = found["models"]
     assert (base["model"], tuned["model"], tuned["name"]) == ("base:starter", "r0aaa", "first")
     assert tuned["figures"]["exact_match"]["difference"] == 1.0 and base["figures"]["exact_match"]["value"] == 0.0
@@ -96,7 +98,7 @@ def test_a_run_is_measured_beside_its_base_shown_and_removed(cli: Cli, home: Hom
     assert worst.stdout.count("expected: ") == 2 and "{+I am a language model" in worst.stdout
     assert "\x1b" not in worst.stdout
     rows = cli("evals", "show", "support-test", "--worst", "9", "--by", "perplexity", "--json").json
-    assert rows["sorted_by"] == "perplexity" and [row["row"] for row in rows["worst"]] == [11, 10, 9, 8]
+    assert rows["sorted_by"] == "perplexity" and [row["row"] for row in rows["worst"]] == [*range(11, 3, -1)]
     assert cli("evals", "show", "support-test", "--worst", "1", "--by", "beauty").status == 2
     assert cli("evals", "show", "support-test", "--model", "3").status == 2
 
@@ -165,7 +167,7 @@ def test_what_cannot_be_is_said(cli: Cli, driver: Driver, ready: str, words: tup
 
 def test_without_waiting_it_goes_on_by_itself(cli: Cli, driver: Driver, ready: str) -> None:
     told = cli("eval", "--no-wait", "--name", "mine", "--json").json
-    assert (told["name"], told["rows"], told["models"]) == ("mine", 4, ["base:starter", "r0aaa"])
+    assert (told["name"], told["rows"], told["models"]) == ("mine", 8, ["base:starter", "r0aaa"])
 
 
 def test_without_a_run_the_way_is_told(cli: Cli) -> None:
@@ -179,3 +181,20 @@ def test_every_command_has_an_example() -> None:
     assert isinstance(group, typer.core.TyperGroup)
     assert {*group.commands} == {"ls", "show", "stop", "rm"}
     assert all(one.epilog for one in group.commands.values())
+
+
+@pytest.mark.parametrize(
+    ("metric", "figures", "said"),
+    [
+        ("bleu", (5.0, 1.0, 9.0, 0.0004), "+5.00 [1.00, 9.00] p < 0.001 better"),
+        ("perplexity", (0.5, 0.1, 0.9, 0.02), "+0.500 [0.100, 0.900] p 0.020 worse"),
+        ("bleu", (5.0, 1.0, 9.0, 0.06), "+5.00 [1.00, 9.00] p 0.060"),
+        ("bleu", (5.0, -1.0, 9.0, 0.01), "+5.00 [-1.00, 9.00] p 0.010"),
+        ("length_ratio", (0.5, 0.1, 0.9, 0.01), "+0.500 [0.100, 0.900] p 0.010"),
+        ("first_token_s", (1e-5, 1e-6, 2e-5, 0.01), "+0.000 [0.000, 0.000] p 0.010"),
+        ("lm_eval/wikitext/word_perplexity", (-2.0, -3.0, -1.0, 0.01), "-2.000 [-3.000, -1.000] p 0.010 better"),
+        ("bleu", (None, None, None, None), ""),
+    ],
+)
+def test_verdicts_are_for_what_is_certain(metric: str, figures: tuple[float | None, ...], said: str) -> None:
+    assert shown_difference(metric, Measured("e1", 1, metric, 1.0, None, None, 9, *figures)) == said

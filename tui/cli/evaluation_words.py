@@ -171,11 +171,12 @@ def shown_difference(metric: str, one: "Measured | None", *, interval: bool = Tr
 def verdict(metric: str, one: "Measured") -> list[str]:
     """`better` or `worse` than the first model; nothing where that is not certain, or no side is better.
 
-    It is certain where the interval leaves out 0 and the paired test agrees (p < 0.05).
+    It is certain where the interval leaves out 0 and the paired test agrees (p < 0.05). A difference too small to be
+    shown is none.
     """
     if one.difference_low is None or one.difference_high is None or one.difference_low <= 0 <= one.difference_high:
         return []
-    if one.p_value is None or one.p_value >= _P_LARGEST:
+    if one.p_value is None or one.p_value >= _P_LARGEST or not float(_digits(metric, one.difference).replace(",", "")):
         return []
     from engine.evaluation.lm_eval import PREFIX, lower_is_better
 
