@@ -259,19 +259,28 @@ in them. The model server starts with the first question. Conversations are kept
     @property
     def models(self) -> list[str]:
         """Who is seated, as models are written everywhere."""
-        return [seat.written for seat in self.seats if seat.written and seat.pane is not None]
+        return [seat.written for seat in self.seats if seat.pane is not None]
+
+    def _models_to_hand_over(self) -> list[str]:
+        """Who is seated; where those at an address are found is kept, for others know them by name."""
+        from engine.suites.endpoints import FarModel, keep_endpoint
+
+        for seat in self.seats:
+            if seat.pane is not None and seat.pane.url:
+                keep_endpoint(self.services.home, FarModel(seat.pane.model, seat.pane.url, seat.pane.key_env))
+        return self.models
 
     def action_arena(self) -> None:
         """Vote on who is seated without knowing who answers."""
         from tui.screens.arena import ArenaScreen
 
-        self.app.push_screen(ArenaScreen(self.models))
+        self.app.push_screen(ArenaScreen(self._models_to_hand_over()))
 
     def action_suites(self) -> None:
         """Ask who is seated a whole prompt suite."""
         from tui.screens.suites import SuitesScreen
 
-        self.app.push_screen(SuitesScreen(self.models))
+        self.app.push_screen(SuitesScreen(self._models_to_hand_over()))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if not self.is_mounted or not self.finetui.is_ready:

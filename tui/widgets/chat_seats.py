@@ -46,9 +46,7 @@ class Seat:
 
     @property
     def written(self) -> str:
-        """How the model is written everywhere: `base:NAME`, or a run's id. Empty for one at an endpoint."""
-        if self.key.startswith(API):
-            return ""
+        """How the model is written everywhere: `base:NAME`, a run's id, or `api:NAME` for one at an endpoint."""
         return f"{BASE}:{self.model}" if self.key == BASE else self.key
 
     @property
