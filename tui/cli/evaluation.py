@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.errors import BadInput, NotFound
+from engine.errors import BadInput
 from tui.cli.command import Session, command
+from tui.cli.evaluation_choice import make, models_of, probes_of, rows_of
 from tui.cli.output import Progress, say, table
 from tui.format import fmt_duration, fmt_when
 from tui.text import clean, clean_line
@@ -14,8 +15,6 @@ from tui.text import clean, clean_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.evaluation.reading import Chosen
-    from engine.evaluation.running import Options
     from engine.evaluation.state import EvaluationState
     from store.evaluation_records import Evaluation
 
@@ -23,8 +22,6 @@ starting = typer.Typer()
 app = typer.Typer(help="Evaluations: list, look, stop, remove.", no_args_is_help=True)
 
 POLL_S = 0.3
-NOTHING = "none"
-"""Stands for no model to compare with."""
 EvaluationArgument = Annotated[str, typer.Argument(metavar="ID", help="Evaluation: id, name, or the start of an id.")]
 
 
@@ -107,9 +104,9 @@ def evaluate(
             tasks=tuple(part for text in tasks or () for part in text.split(",") if part),
             task_rows=rows,
         )
-        names = _models(session, models or [])
-        chosen = _chosen(session, names, split=split, dataset=dataset, suite=suite, probes=_probes(retention, probes))
-        made = _made(session, chosen, names, against, options, rows=rows, name=name)
+        names = models_of(session, models or [])
+        chosen = rows_of(session, names, split=split, dataset=dataset, suite=suite, probes=probes_of(retention, probes))
+        made = make(session, chosen, names, against, options, rows=rows, name=name)
     driver = start_driver(session.home, made.id)
     if wait:
         _wait(session, made, driver.poll)
@@ -119,78 +116,6 @@ def evaluate(
         {"id": made.id, "name": made.name, "rows": made.rows, "models": list(made.models)},
         told + f"`finetui evals show {made.id}` tells how it goes.",
     )
-
-
-def _probes(retention: bool, probes: str) -> str:
-    from engine.evaluation.probes import GENERAL
-
-    return probes or (GENERAL if retention else "")
-
-
-def _models(session: Session, texts: list[str]) -> list[str]:
-    """The models that are measured, as the store keeps them; without any, the newest run that succeeded."""
-    from engine.evaluation.subjects import named
-    from tui.cli.chat import newest_finished
-
-    if texts:
-        store = session.current()
-        return [named(store, session.home, text) for text in texts]
-    newest = newest_finished(session)
-    if newest is None:
-        raise NotFound("No run has an adapter to evaluate yet.", fix="`finetui demo` makes one.")
-    return [newest.id]
-
-
-def _chosen(session: Session, models: list[str], *, split: str, dataset: str, suite: str, probes: str) -> "Chosen":
-    """The rows, by what was asked for: of one kind alone."""
-    from engine.evaluation.probes import probe_set
-    from engine.evaluation.reading import choose_probes, choose_split, choose_suite
-    from engine.evaluation.subjects import runs_of
-    from engine.suites.reading import find_suite, read_suite
-
-    if sum((bool(split or dataset), bool(suite), bool(probes))) > 1:
-        raise BadInput(
-            "An evaluation is of a split, of a suite, or of probes.",
-            fix="Give one of --split, --suite and --retention, and evaluate again for the others.",
-        )
-    if suite:
-        return choose_suite(read_suite(session.library, find_suite(session.library, suite)))
-    if probes:
-        return choose_probes(probe_set(probes))
-    runs = runs_of(session.store, models)
-    if not dataset and not runs:
-        raise BadInput("It is not clear on which rows.", fix="Name a dataset with --dataset, or --suite, --retention.")
-    return choose_split(session.library, session.library.resolve(dataset or runs[0].dataset_id), split)
-
-
-def _made(
-    session: Session,
-    chosen: "Chosen",
-    models: list[str],
-    against: str,
-    options: "Options",
-    *,
-    rows: int | None,
-    name: str,
-) -> "Evaluation":
-    from dataclasses import replace
-
-    from engine.evaluation.reading import some, trained_on
-    from engine.evaluation.running import new_evaluation
-    from engine.evaluation.subjects import base_for, named, runs_of, with_first
-
-    store, home = session.store, session.home
-    first = "" if against == NOTHING else base_for(store, models) if against == "base" else named(store, home, against)
-    if chosen.kind == "retention" and (not first or [first] == models):
-        raise BadInput(
-            "What a model still knows is told beside another one.",
-            fix="Name the model before with --against, for example --against base:starter.",
-        )
-    learnt = {run.dataset_id for run in runs_of(store, models)} if chosen.kind == "split" else set()
-    datasets = [dataset for dataset in session.library.list() if dataset.id in learnt]
-    chosen = replace(chosen, notes=(*chosen.notes, *trained_on(datasets)))
-    drawn = some(chosen, rows, options.seed)
-    return new_evaluation(home, store, drawn, with_first(models, first), options, name=name)
 
 
 def _wait(session: Session, made: "Evaluation", ended: "Callable[[], int | None]") -> None:
