@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.export.spec import Spec
+from engine.runs.rundir import read_json
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The limits that vLLM takes."""
@@ -55,3 +56,10 @@ def _with_lora(spec: Spec, place: Path, where: str, name: str) -> Iterator[str]:
     base = shlex.quote(spec.source.base)
     base += f" --revision {shlex.quote(spec.source.revision)}" if spec.source.revision else ""
     yield f"vllm serve {base} --enable-lora --max-lora-rank {limit} --lora-modules {name}={where}"
+
+
+def context_of(folder: Path) -> int | None:
+    """Tokens of context of a model folder; `None` for what is none."""
+    config = read_json(folder / "config.json")
+    found = config.get("max_position_embeddings") if isinstance(config, dict) else None
+    return found if isinstance(found, int) else None

@@ -212,9 +212,9 @@ def _base(home: Home, source: Source) -> ModelInfo:
 
 
 def _check_software(kind: Kind, base: ModelInfo | None) -> None:
-    if find_spec("torch") is None or find_spec("transformers") is None:
+    if kind in MERGED_KINDS and (find_spec("torch") is None or find_spec("transformers") is None):
         raise BadInput(
-            "Exports cannot be made here.",
+            f"{kind} cannot be made here.",
             why="The training side (torch, transformers, peft) is not installed.",
             fix="Install it with: pip install 'finetui[train]'",
         )

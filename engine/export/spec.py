@@ -12,11 +12,11 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 ABOUT: dict[Kind, str] = {
     "adapter": "the adapter's folder, for PEFT; it needs its base model",
-    "merged": "a whole model, the adapter merged into its base, for transformers",
+    "merged": "a whole model: the adapter merged into its base",
     "gguf": "one file for llama.cpp, with tokenizer and chat template",
     "ollama": "a GGUF file and a Modelfile for Ollama",
     "vllm": "a merged model and the command that serves it with vLLM",
-    "hub": "the adapter with its model card, to be pushed to the Hugging Face hub",
+    "hub": "the adapter with its card, for the Hugging Face hub",
 }
 GGUF_KINDS = ("gguf", "ollama")
 MERGED_KINDS = ("merged", "vllm", *GGUF_KINDS)

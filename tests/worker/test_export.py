@@ -124,6 +124,7 @@ def test_the_hub_is_told_nothing_unless_asked(
     result = done(spec)
     assert result.uploaded is not None and not result.uploaded.pushed and result.uploaded.signed_in
     assert {"adapter_model.safetensors", "README.md"} <= {name for name, _ in result.uploaded.files}
+    assert str(tmp_path.parent) not in (tmp_path / "up" / "adapter_config.json").read_text()
     assert "hf_secret" not in json.dumps(result.to_json()), "a token is never told"
     assert Result.from_json(json.loads(json.dumps(result.to_json()))) == result
     with pytest.raises(FinetuiError, match="was not pushed") as refused:

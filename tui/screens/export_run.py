@@ -106,7 +106,8 @@ class ExportRunDialog(Dialog["ExportPlan | None"]):
 
     @on(RowList.Highlighted)
     def _choose(self, event: RowList.Highlighted) -> None:
-        event.stop()
+        if isinstance(event, RowList.Opened):
+            return
         kind = self._kind
         types = GGUF_TYPES if kind in GGUF_KINDS else MERGED_TYPES if kind in MERGED_KINDS else ()
         self.query_one("#line-type").display = bool(types)
@@ -214,11 +215,10 @@ class ExportedDialog(Dialog[None]):
 
 
 def plan_words(plan: "ExportPlan") -> str:
-    """What it will be and needs, in two or three lines."""
-    size = f"About {fmt_bytes(plan.dest_bytes)} in {plan.spec.dest}."
-    disk = f"While it is written it needs {fmt_bytes(plan.disk_bytes)} of {fmt_bytes(plan.disk_free_bytes)} free"
-    memory = f", and {fmt_bytes(plan.memory_bytes)} of memory" if plan.memory_bytes else ""
-    return f"{size}\n{disk}{memory}."
+    """What it will be, and what it needs."""
+    room = f"{fmt_bytes(plan.disk_bytes)} of the {fmt_bytes(plan.disk_free_bytes)} that are free"
+    memory = f" Merging takes {fmt_bytes(plan.memory_bytes)} of memory." if plan.memory_bytes else ""
+    return f"About {fmt_bytes(plan.dest_bytes)}; while it is written, {room}.{memory}"
 
 
 def _usual(kind: Kind) -> str:

@@ -15,6 +15,7 @@ from types import FrameType
 from engine.errors import FinetuiError
 from engine.export.spec import END, PROGRESS, SPEC, Spec
 from engine.runs.rundir import write_json
+from engine.worker.export.doing import export
 
 
 def main(folder: Path) -> int:
@@ -27,9 +28,7 @@ def main(folder: Path) -> int:
         write_json(folder / PROGRESS, {"doing": doing, "share": share, "t": time.time()})
 
     try:
-        step("loading the libraries", 0.0)
-        from engine.worker.export.doing import export
-
+        step("starting", 0.0)
         ended = {"t": time.time(), "result": export(spec, step).to_json()}
     except FinetuiError as error:
         ended = {"t": time.time(), "error": {"what": error.what, "why": error.why, "fix": error.fix}}

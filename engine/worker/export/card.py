@@ -1,16 +1,19 @@
 """The card of what was exported: what came with the adapter, and what was done to it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from engine.export.spec import Difference, Spec
-from engine.worker.export.merge import Merged
+
+if TYPE_CHECKING:
+    from engine.worker.export.merge import Merged
 
 _FENCE = "---\n"
 
 
-def write_card(spec: Spec, folder: Path, merged: Merged | None) -> None:
+def write_card(spec: Spec, folder: Path, merged: "Merged | None") -> None:
     """Write `README.md`: the adapter's own card where there is one, its front matter put right, and what was merged."""
     front, body = _own_card(Path(spec.source.adapter) if spec.source.adapter else Path(spec.source.base))
     if not Path(spec.source.base_name).is_absolute():
@@ -46,7 +49,7 @@ def _own_card(folder: Path) -> tuple[dict[str, object], str]:
     return {}, text
 
 
-def _merge_section(spec: Spec, merged: Merged) -> str:
+def _merge_section(spec: Spec, merged: "Merged") -> str:
     if spec.source.adapter is None:
         return ""
     rows = [("merged into", merged.base_weights), ("number format", merged.dtype)]
