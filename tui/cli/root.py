@@ -15,6 +15,7 @@ from tui.cli import (
     demo,
     doctor,
     estimate,
+    export,
     judge,
     knowledge,
     models,
@@ -65,7 +66,7 @@ def root(
 
 for group in (
     *(demo.app, open_run.app, doctor.app, train.app, estimate.app, sweeps.starting),
-    *(chat.app, serve.app, web.app, judge.app, costs.app, registry.registering),
+    *(chat.app, serve.app, web.app, judge.app, costs.app, registry.registering, export.app),
 ):
     app.add_typer(group)
 for name, module in {

@@ -217,7 +217,7 @@ class ExportedDialog(Dialog[None]):
 def plan_words(plan: "ExportPlan") -> str:
     """What it will be, and what it needs."""
     room = f"{fmt_bytes(plan.disk_bytes)} of the {fmt_bytes(plan.disk_free_bytes)} that are free"
-    memory = f" Merging takes {fmt_bytes(plan.memory_bytes)} of memory." if plan.memory_bytes else ""
+    memory = f"\nMerging takes {fmt_bytes(plan.memory_bytes)} of memory." if plan.memory_bytes else ""
     return f"About {fmt_bytes(plan.dest_bytes)}; while it is written, {room}.{memory}"
 
 

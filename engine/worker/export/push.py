@@ -11,7 +11,7 @@ from engine.models import hub_is_off
 
 
 def upload(spec: Spec, folder: Path) -> Uploaded:
-    """Upload `folder`, or the one file, where the spec says so. Raises `FinetuiError` where the hub cannot be reached or refuses."""
+    """Upload `folder`, or the one file, where the spec says so. Raises `FinetuiError` where that fails."""
     from huggingface_hub import HfApi, get_token
 
     files = listing(folder)
