@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def _plan(folder: Path, family: Family, config: Any, kind: str) -> list[_Planned
                 shape = tuple(weights.get_slice(name).get_shape())
                 planned.append(_Planned(theirs, shape, _type(theirs, shape, kind), _reader(path, name, family, config)))
     for theirs, tensor in extra_tensors(config).items():
-        planned.append(_Planned(theirs, tuple(tensor.shape), TYPES["f32"], lambda tensor=tensor: tensor))
+        planned.append(_Planned(theirs, tuple(tensor.shape), TYPES["f32"], partial(torch.clone, tensor)))
     return planned
 
 

@@ -93,7 +93,7 @@ def _written(tokenizer: Any, roles: Sequence[str], *, answer: bool = True) -> st
 
 def go_template(turns: Turns) -> str:
     """The template in Go's language."""
-    cases = []
+    cases: list[str] = []
     for role in _ROLES:
         if role in turns.around:
             before, behind = (_literal(part) for part in turns.around[role])
