@@ -9,6 +9,7 @@ from engine.evaluation.folder import EvaluationDir
 from engine.evaluation.measures import MEASURES, row_figures, worst_first
 from engine.evaluation.rows import EvaluationRow
 from engine.evaluation.running import counter_of
+from engine.evaluation.safety import word_lists
 from engine.evaluation.state import EvaluationState, state_of
 from engine.evaluation.subjects import labels, runs_of
 from engine.evaluation.targets import Target, TargetResult, judge
@@ -118,7 +119,7 @@ def worst_rows(
         raise BadInput(f"Rows cannot be sorted by {by[:60]!r}.", fix=f"Choose among {there}.")
     counter = counter_of(home, EvaluationDir.of(home, evaluation.id))
     for name in [by] if by else _SORTS.get(evaluation.kind, ("rouge_l",)):
-        figures = row_figures(name, own, first, counter)
+        figures = row_figures(name, own, first, counter, words=word_lists(home))
         if figures:
             break
     order = {row: number for number, row in enumerate(worst_first(name, figures))}

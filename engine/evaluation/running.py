@@ -10,6 +10,7 @@ from engine.evaluation.answered import Answered
 from engine.evaluation.folder import EvaluationDir, reason_of
 from engine.evaluation.measures import MEASURES, known, measure, names_of
 from engine.evaluation.reading import Chosen
+from engine.evaluation.safety import word_lists
 from engine.evaluation.subjects import labels, require_models, seated, worker_models
 from engine.evaluation.tasks import measure_tasks, task_figures, tasks_left
 from engine.evaluation.token_counter import TokenCounter, token_counter
@@ -258,6 +259,7 @@ def _figures(
             "No row was answered by every model.", why=notes[-1], fix=f"`finetui evals show {evaluation.id}` has all."
         )
     names = tuple(evaluation.settings["measures"])
+    words = word_lists(home)
     figures: list[Measured] = []
     for place, answers in enumerate(kept):
         folder.say(f"making the figures of model {place + 1} of {len(kept)}")
@@ -268,6 +270,7 @@ def _figures(
             names=names,
             evaluation=evaluation.id,
             model=place,
+            words=words,
             seed=int(evaluation.settings.get("seed") or 0),
         )
     return [*figures, *task_figures(folder, evaluation)], counter.name, notes

@@ -10,6 +10,7 @@ from engine.evaluation.measures import MEASURES
 from engine.evaluation.results import ComparedRow, Results, results_of, worst_rows
 from engine.evaluation.state import EvaluationState
 from engine.evaluation.targets import read_targets
+from engine.evaluation.verdicts import BETTER, WORSE, digits, p_words, sentence, verdict
 from engine.figures import fmt_number
 from tui.cli.command import Session
 from tui.cli.output import fields, paint, room, table
@@ -20,9 +21,7 @@ from tui.text import clean, clean_line
 if TYPE_CHECKING:
     from store.evaluation_records import Evaluation, Measured
 
-BETTER, WORSE = "better", "worse"
 COLOURS = {"running": "yellow", "done": "green", "failed": "red"}
-_P_CERTAIN, _P_LARGEST = 0.001, 0.05
 _COLOUR = re.compile(r"\x1b\[\d*m")
 
 
@@ -102,6 +101,7 @@ def results_text(results: Results) -> str:
     )
     parts = [head]
     if results.figures:
+        parts.append(clean(sentence(results.labels, results.figures, results.metrics)))
         parts.append(_figures_text(results))
     parts += [
         "\n".join([paint(f"targets of {clean_line(results.labels[place])}", "bold"), *map(clean_line, lines)])
@@ -151,48 +151,21 @@ def shown_figure(metric: str, one: "Measured | None", *, interval: bool = True) 
     if one is None:
         return NONE
     known = interval and None not in (one.low, one.high)
-    between = f" [{_digits(metric, one.low)}, {_digits(metric, one.high)}]" if known else ""
+    between = f" [{digits(metric, one.low)}, {digits(metric, one.high)}]" if known else ""
     unit = MEASURES[metric].unit if metric in MEASURES else ""
-    return f"{_digits(metric, one.value)}{between} {unit}".rstrip()
+    return f"{digits(metric, one.value)}{between} {unit}".rstrip()
 
 
 def shown_difference(metric: str, one: "Measured | None", *, interval: bool = True) -> str:
     """`+0.031 [0.004, 0.058] p 0.020 better`: whether it is, where that is certain."""
     if one is None or one.difference is None:
         return ""
-    words = [("+" if one.difference > 0 else "") + _digits(metric, one.difference)]
+    words = [("+" if one.difference > 0 else "") + digits(metric, one.difference)]
     if interval and one.difference_low is not None and one.difference_high is not None:
-        words.append(f"[{_digits(metric, one.difference_low)}, {_digits(metric, one.difference_high)}]")
+        words.append(f"[{digits(metric, one.difference_low)}, {digits(metric, one.difference_high)}]")
     if one.p_value is not None:
-        words.append("p < 0.001" if one.p_value < _P_CERTAIN else f"p {one.p_value:.3f}")
-    return " ".join([*words, *verdict(metric, one)])
-
-
-def verdict(metric: str, one: "Measured") -> list[str]:
-    """`better` or `worse` than the first model; nothing where that is not certain, or no side is better.
-
-    It is certain where the interval leaves out 0 and the paired test agrees (p < 0.05). A difference too small to be
-    shown is none.
-    """
-    if one.difference_low is None or one.difference_high is None or one.difference_low <= 0 <= one.difference_high:
-        return []
-    if one.p_value is None or one.p_value >= _P_LARGEST or not float(_digits(metric, one.difference).replace(",", "")):
-        return []
-    from engine.evaluation.lm_eval import PREFIX, lower_is_better
-
-    if metric.startswith(PREFIX):
-        sense = "lower" if lower_is_better(metric) else "higher"
-    else:
-        sense = MEASURES[metric].better if metric in MEASURES else ""
-    if not sense:
-        return []
-    return [BETTER if (one.difference_low > 0) == (sense == "higher") else WORSE]
-
-
-def _digits(metric: str, value: float | None) -> str:
-    if value is None:
-        return NONE
-    return f"{value:.{MEASURES[metric].digits}f}" if metric in MEASURES else fmt_number(value)
+        words.append(p_words(one.p_value))
+    return " ".join(filter(None, [*words, verdict(metric, one)]))
 
 
 def _row(results: Results, one: ComparedRow) -> dict[str, Any]:
