@@ -8,6 +8,7 @@ from engine.errors import BadInput, NotFound
 from engine.home import Home
 from engine.inference.panes import Pane, panes_for
 from engine.models import resolve_model
+from engine.registry.finding import find, find_registered, pane_of
 from engine.runs.resolve import find_run
 from engine.suites.seating import BASE, panes_of
 from store import Store
@@ -18,7 +19,7 @@ PATH = "path:"
 
 
 def named(store: Store, home: Home, text: str) -> str:
-    """The model that somebody means: `base:NAME`, `path:FOLDER`, or a run by id, name or the start of an id.
+    """The model that somebody means: `base:NAME`, `path:FOLDER`, a registered `NAME@2`, or a run by id or name.
 
     Raises `NotFound`, `BadInput`.
     """
@@ -30,6 +31,8 @@ def named(store: Store, home: Home, text: str) -> str:
         folder = Path(text.removeprefix(PATH)).expanduser().absolute()
         resolve_model(str(folder), home)
         return f"{PATH}{folder}"
+    if "@" in text and (version := find(home, store, text)) is not None:
+        return f"{version.name}@{version.version}"
     return find_run(store, text).id
 
 
@@ -39,9 +42,16 @@ def runs_of(store: Store, models: Sequence[str]) -> list[Run]:
 
 
 def base_for(store: Store, models: Sequence[str]) -> str:
-    """What these models are compared with unless something else is said: the base of the first run, if any."""
-    runs = runs_of(store, models)
-    return f"{BASE}{runs[0].model}" if runs else ""
+    """What these models are compared with unless something else is said: the base of the first that has one."""
+    runs = {run.id: run.model for run in runs_of(store, models)}
+    bases = (runs.get(model) or _registered_base(store, model) for model in models)
+    return next((f"{BASE}{base}" for base in bases if base), "")
+
+
+def _registered_base(store: Store, model: str) -> str:
+    name, _, number = model.partition("@")
+    version = store.registry.get(name, int(number)) if number.isdecimal() else None
+    return version.base if version is not None and not model.startswith((BASE, PATH)) else ""
 
 
 def with_first(models: Sequence[str], against: str) -> tuple[str, ...]:
@@ -51,10 +61,13 @@ def with_first(models: Sequence[str], against: str) -> tuple[str, ...]:
 
 def seated(store: Store, home: Home, models: Sequence[str]) -> list[Pane]:
     """What is loaded for each model. Raises `NotFound` for what is gone, `BadInput` for a run without an adapter."""
-    beside = [model for model in models if not model.startswith(PATH)]
+    kept = {model for model in models if _registered_base(store, model)}
+    beside = [model for model in models if not model.startswith(PATH) and model not in kept]
     panes = dict(zip(beside, panes_of(store, home, beside), strict=True))
     for model in models:
-        if model.startswith(PATH):
+        if model in kept:
+            panes[model] = pane_of(home, find_registered(home, store, model))
+        elif model.startswith(PATH):
             folder = Path(model.removeprefix(PATH))
             if not folder.is_dir():
                 raise NotFound(f"The model folder {folder} is gone.", fix="Evaluate anew, with models that are there.")

@@ -101,16 +101,17 @@ def _jsonl(suite: Suite, run: SuiteRun, labels: Sequence[str], answers: Sequence
 
 def _csv(suite: Suite, run: SuiteRun, labels: Sequence[str], answers: Sequence[SuiteAnswer]) -> Iterator[str]:
     """One line an answer."""
-    yield _line(_COLUMNS)
+    yield csv_line(_COLUMNS)
     own = _by_prompt(answers)
     for prompt in suite.prompts:
         for one in own.get(prompt.position, []):
             about = [prompt.position, prompt.category, one.turn + 1, prompt.turns[one.turn], prompt.reference(one.turn)]
             said = [run.models[one.model], labels[one.model], one.text]
-            yield _line([*about, *said, one.tokens, one.first_token_s, one.tokens_per_s, one.error])
+            yield csv_line([*about, *said, one.tokens, one.first_token_s, one.tokens_per_s, one.error])
 
 
-def _line(cells: Sequence[Any]) -> str:
+def csv_line(cells: Sequence[Any]) -> str:
+    """A line of CSV in which no text is a formula."""
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerow([_cell(cell) for cell in cells])
     return file.getvalue()
@@ -125,24 +126,24 @@ def _cell(value: Any) -> Any:
 
 def _markdown(suite: Suite, run: SuiteRun, labels: Sequence[str], answers: Sequence[SuiteAnswer]) -> Iterator[str]:
     """The figures as a table, then prompt by prompt. Nothing in it is live: all that was said is escaped."""
-    yield f"# {_escaped(run.name)}\n\n{len(suite.prompts)} prompts of {_escaped(suite.name)} v{suite.version}.\n\n"
+    yield f"# {escaped(run.name)}\n\n{len(suite.prompts)} prompts of {escaped(suite.name)} v{suite.version}.\n\n"
     yield from _figure_table(zip(labels, figures_of(suite, len(labels), answers), strict=True))
     for part in figures_by_category(suite, len(labels), answers):
         prompts = f"{part.prompts} prompt{'s' * (part.prompts != 1)}"
-        yield f"\n{_escaped(part.category) or 'without a category'}, {prompts}:\n\n"
+        yield f"\n{escaped(part.category) or 'without a category'}, {prompts}:\n\n"
         yield from _figure_table(zip(labels, part.models, strict=True))
     own = _by_prompt(answers)
     for prompt in suite.prompts:
-        category = f" · {_escaped(prompt.category)}" if prompt.category else ""
+        category = f" · {escaped(prompt.category)}" if prompt.category else ""
         yield f"\n## {prompt.position + 1}{category}\n"
         for turn, asked in enumerate(prompt.turns):
-            yield f"\n{_quoted(asked)}\n"
+            yield f"\n{quoted(asked)}\n"
             if reference := prompt.reference(turn):
-                yield f"\n**Reference**\n\n{_block(reference)}\n"
+                yield f"\n**Reference**\n\n{fenced(reference)}\n"
             for one in own.get(prompt.position, []):
                 if one.turn == turn:
-                    said = _block(one.text) if not one.error else f"*Not answered: {_escaped(one.error)}*"
-                    yield f"\n**{_escaped(labels[one.model])}**\n\n{said}\n"
+                    said = fenced(one.text) if not one.error else f"*Not answered: {escaped(one.error)}*"
+                    yield f"\n**{escaped(labels[one.model])}**\n\n{said}\n"
 
 
 def _figure_table(rows: Iterable[tuple[str, ModelFigures]]) -> Iterator[str]:
@@ -150,16 +151,17 @@ def _figure_table(rows: Iterable[tuple[str, ModelFigures]]) -> Iterator[str]:
     yield "| --- | ---: | ---: | ---: | ---: | ---: |\n"
     for label, figures in rows:
         numbers = ((figures.mean_tokens, 1), (figures.tokens_per_s, 1), (figures.length_ratio, 2))
-        cells = [_escaped(label), str(figures.answered), str(figures.errors)]
+        cells = [escaped(label), str(figures.answered), str(figures.errors)]
         cells += [NONE if value is None else f"{value:,.{digits}f}" for value, digits in numbers]
         yield f"| {' | '.join(cells)} |\n"
 
 
-def _quoted(text: str) -> str:
-    return "\n".join(f"> {_escaped(line)}" for line in clean(text).splitlines())
+def quoted(text: str) -> str:
+    """A text as a quotation in Markdown, none of it live."""
+    return "\n".join(f"> {escaped(line)}" for line in clean(text).splitlines())
 
 
-def _block(text: str) -> str:
+def fenced(text: str) -> str:
     """A text as it is, in a fence that nothing in it closes."""
     text = clean(text)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
@@ -167,5 +169,6 @@ def _block(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A line of text in Markdown, none of it live."""
     return _SPECIAL.sub(r"\\\1", clean_line(text))
