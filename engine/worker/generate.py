@@ -12,6 +12,7 @@ import torch
 
 from engine.errors import FinetuiError
 from engine.worker.closed_batch import ClosedBatch
+from engine.worker.few_tokens import quicken
 from engine.worker.live_row import LiveRow
 from engine.worker.open_batch import OpenBatch, can_join
 
@@ -38,6 +39,7 @@ class Writer:
 
     def __init__(self, model: Callable[[], Any], tokenizer: Any) -> None:
         self._model = model
+        quicken(model())
         ends = end_tokens(model(), tokenizer)
         self._ends = frozenset(ends)
         self._padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (ends or [0])[0]

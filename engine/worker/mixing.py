@@ -48,9 +48,9 @@ class _Stack:
     parts: tuple[Any, ...]
     """The modules that it is made of, to be known again."""
     down: torch.Tensor
-    """(sum of ranks, inputs)"""
+    """(inputs, sum of ranks)"""
     up: torch.Tensor
-    """(outputs, sum of ranks), scaled"""
+    """(sum of ranks, outputs), scaled"""
     ranks: tuple[int, ...]
 
 
@@ -106,11 +106,14 @@ def _forward(layer: Any, x: torch.Tensor, *arguments: Any, **fields: Any) -> tor
         return result
     if len(x) != len(rows.places):
         raise ValueError(f"{len(x)} rows in a layer, {len(rows.places)} in the batch")
-    hidden = torch.nn.functional.linear(x.to(stack.down.dtype), stack.down)
+    hidden = torch.matmul(x.to(stack.down.dtype), stack.down)
     mask = rows.mask(stack.ranks, hidden)
     if mask is not None:
-        hidden = hidden * mask
-    return result + torch.nn.functional.linear(hidden, stack.up).to(result.dtype)
+        hidden *= mask
+    if result.dtype == stack.up.dtype and result.is_contiguous():
+        result.view(-1, result.shape[-1]).addmm_(hidden.view(-1, hidden.shape[-1]), stack.up)
+        return result
+    return result + torch.matmul(hidden, stack.up).to(result.dtype)
 
 
 def _stack(layer: Any, used: tuple[str, ...]) -> _Stack | None:
@@ -128,8 +131,8 @@ def _stack(layer: Any, used: tuple[str, ...]) -> _Stack | None:
     stack = _Stack(
         used,
         tuple(layer.lora_A._modules.get(name) for name in used),
-        torch.cat([layer.lora_A[name].weight for name in here]),
-        torch.cat([layer.lora_B[name].weight * layer.scaling[name] for name in here], dim=1),
+        torch.cat([layer.lora_A[name].weight for name in here]).t().contiguous(),
+        torch.cat([(layer.lora_B[name].weight * layer.scaling[name]).t() for name in here]),
         tuple(layer.lora_A[name].weight.shape[0] if name in here else 0 for name in used),
     )
     object.__setattr__(layer, "_side_by_side", stack)  # a plain attribute: no part of the model's state
