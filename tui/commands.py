@@ -24,6 +24,7 @@ OTHERS = (
     ("Arena", "ctrl+b in the chat", "tui.screens.arena", "ArenaScreen"),
     ("Prompt suites", "ctrl+t in the chat", "tui.screens.suites", "SuitesScreen"),
     ("Notes", "what a chat can look things up in", "tui.screens.knowledge", "KnowledgeScreen"),
+    ("Evaluations", "whether runs are better than their base", "tui.screens.evaluations", "EvaluationsScreen"),
     ("Registry", "named versions of adapters", "tui.screens.registry", "RegistryScreen"),
 )
 """Screens that are no mode's first: title, what they are or where else they are reached, module, class."""

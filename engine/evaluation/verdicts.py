@@ -50,13 +50,18 @@ def verdict(metric: str, one: Measured) -> Verdict:
 
 
 def best_of(metric: str, figures: Sequence[Measured | None]) -> set[int]:
-    """The places with the best value as it is shown; none where no side is better, or all are alike."""
+    """The places with the best value as it is shown, where it can be told from the first model's; else none."""
     sense = sense_of(metric)
     values = {place: one.value for place, one in enumerate(figures) if one is not None}
-    if not sense or len({digits(metric, value) for value in values.values()}) < 2:
+    if not sense or len(values) < 2:
         return set()
     best = digits(metric, (max if sense == "higher" else min)(values.values()))
-    return {place for place, value in values.items() if digits(metric, value) == best}
+    said = {place: verdict(metric, one) for place, one in enumerate(figures) if place and one is not None}
+    found = {place for place, value in values.items() if digits(metric, value) == best}
+    if 0 in found:
+        others = [one for place, one in said.items() if place not in found]
+        return found if others and all(one == WORSE for one in others) else set()
+    return found if any(said[place] == BETTER for place in found) else set()
 
 
 def sentence(labels: Sequence[str], figures: Mapping[tuple[int, str], Measured], metrics: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from tui.screens.run_actions import RunActions
+from tui.widgets.evaluation_targets import TargetLine, read_run_targets
 from tui.widgets.run_banner import RunBanner
 from tui.widgets.run_charts import ChartsPane
 from tui.widgets.run_detail import Detail, read_detail
@@ -61,6 +63,9 @@ Under the head stands what asks for something: why the run failed, or what its f
 `w` shows the evidence, `i` ignores a finding. A stopped run saves a checkpoint first and can be resumed; a killed one
 goes back to its last checkpoint. *Stalled* is a live run of which nothing is heard: it may recover by itself.
 
+`M` measures it beside its base on rows that it did not learn, `v` shows what that came to; where the project states
+targets, they stand under the head, met or missed. `E` exports it, `R` keeps its adapter under a name, with versions.
+
 The time left is what the steps and evaluations so far would make of it, ± one standard deviation. Beside the charts is
 what its devices do, and whose memory it is; of a run on another machine, what it last said of them.
 """
@@ -72,9 +77,12 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         Binding("K", "kill_run", "kill", id="run.kill", show=False, tooltip="End the run at once, without saving"),
         Binding("r", "resume_run", "resume", id="run.resume", tooltip="Resume the run from its last checkpoint"),
         Binding("t", "chat", "chat", id="run.chat", tooltip="Chat with its adapter beside the base model"),
-        Binding("E", "export_run", "export", id="run.export", tooltip="Merge it, write GGUF, or copy the adapter out"),
+        Binding("M", "evaluate", "evaluate", id="run.evaluate", tooltip="Measure it beside its base on rows held out"),
         Binding("n", "new_like", "new like this", id="run.new_like", tooltip="A new run that starts from this recipe"),
         Binding("right_square_bracket", "tab(1)", "next tab", id="run.next_tab", key_display="]"),
+        Binding("E", "export_run", "export", id="run.export", tooltip="Merge it, write GGUF, or copy the adapter out"),
+        Binding("R", "register_run", "register", id="run.register", tooltip="Keep its adapter under a name"),
+        Binding("v", "evaluations", "evaluations", id="run.evaluations", show=False, tooltip="What it was measured at"),
         Binding("left_square_bracket", "tab(-1)", "previous tab", id="run.previous_tab", show=False, key_display="["),
         Binding("tab", "tab(1)", "next tab", id="run.next_tab_too", show=False),
         Binding("shift+tab", "tab(-1)", "previous tab", id="run.previous_tab_too", show=False),
@@ -109,6 +117,7 @@ what its devices do, and whose memory it is; of a run on another machine, what i
     def compose_body(self) -> ComposeResult:
         yield RunHeadline()
         yield RunBanner()
+        yield TargetLine()
         yield TabLine(TABS)
         charts = ChartsPane(id="charts")
         with Vertical(id="panes"):
@@ -220,6 +229,7 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         before, self._detail = self._detail, detail
         self.query_one(RunHeadline).run = detail.run
         self.query_one(RunBanner).show(detail)
+        self.query_one(TargetLine).show(detail.targets, detail.target_problem)
         if pane.is_mounted:
             pane.show(content)
         self.query_one(TabLine).counts = {"events": detail.run.alerts + detail.run.warnings + len(detail.findings)}
@@ -270,7 +280,10 @@ what its devices do, and whose memory it is; of a run on another machine, what i
 def _read(services: "Services", run_id: str, pane: RunPane) -> tuple[Detail | None, Any]:
     """The run, and what the pane shows of it."""
     detail = read_detail(services.store, run_id)
-    return detail, None if detail is None else pane.read(services, detail.run)
+    if detail is None:
+        return None, None
+    targets, problem = read_run_targets(services.home, services.store, detail.run)
+    return replace(detail, targets=targets, target_problem=problem), pane.read(services, detail.run)
 
 
 def _keys_of(run: "Run") -> tuple[object, ...]:

@@ -43,7 +43,9 @@ class RunActions(Page):
             return run is not None and bool(run.finding)
         if action == "remove_run":
             return run is not None and not run.status.live
-        if action in ("chat", "export_run", "new_like", "rename_run", "tag_run", "note_run"):
+        if action in ("evaluate", "register_run"):
+            return run is not None and not run.status.live and not run.source
+        if action in ("chat", "evaluations", "export_run", "new_like", "rename_run", "tag_run", "note_run"):
             return run is not None
         return super().check_action(action, parameters)
 
@@ -57,6 +59,27 @@ class RunActions(Page):
 
         if (run := self.current_run) and not self._is_imported(run, "so its weights are not here"):
             export_run(self, run)
+
+    def action_evaluate(self) -> None:
+        """Choose what it is measured beside, and on which rows."""
+        from tui.screens.evaluation_start import evaluate
+
+        if run := self.current_run:
+            evaluate(self, [run.id])
+
+    def action_evaluations(self) -> None:
+        """What it was measured at."""
+        from tui.screens.evaluations import EvaluationsScreen
+
+        if run := self.current_run:
+            self.app.push_screen(EvaluationsScreen(run.id, run.name))
+
+    def action_register_run(self) -> None:
+        """Keep its adapter under a name."""
+        from tui.screens.registry_add import register_run
+
+        if run := self.current_run:
+            register_run(self, run.id)
 
     def action_new_like(self) -> None:
         if (run := self.current_run) and not self._is_imported(run, "and its settings are no recipe of finetui"):

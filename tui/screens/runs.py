@@ -82,6 +82,7 @@ cost.
         Binding("O", "reverse", "turn round", id="runs.reverse", show=False, tooltip="Turn the order round"),
         Binding("V", "views", "views", id="runs.views", show=False, tooltip="Filters kept under names"),
         Binding("d", "remove_run", "remove", id="run.remove", show=False, tooltip="Remove the run and its files"),
+        Binding("M", "evaluate", "evaluate", id="run.evaluate", show=False, tooltip="Measure the marked runs, or this"),
         Binding("e", "rename_run", "rename", id="run.rename", show=False, tooltip="Rename the run"),
         Binding("number_sign", "tag_run", "tags", id="run.tag", show=False, key_display="#", tooltip="Edit its tags"),
         Binding("i", "ignore_finding", "ignore", id="run.ignore", show=False, tooltip="Ignore what was found"),
@@ -282,6 +283,15 @@ cost.
         ids = list(table.marked) or ([table.highlighted_id] if table.highlighted_id else [])
         if ids:
             self.post_message(ChatWith(ids))
+
+    def action_evaluate(self) -> None:
+        """Measure the marked runs, or this one, beside the base."""
+        from tui.screens.evaluation_start import evaluate
+
+        table = self._table
+        ids = list(table.marked) or ([table.highlighted_id] if table.highlighted_id else [])
+        if ids:
+            evaluate(self, ids)
 
     def action_import_history(self) -> None:
         """Take in what other trackers and machines have recorded."""

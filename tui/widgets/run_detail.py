@@ -1,10 +1,12 @@
 """What stands over the tabs of a run's screen, read from the store and the run's folder in one go, in a thread."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from engine.evaluation.targets import TargetResult
     from engine.insight.diagnosis import Finding
     from engine.insight.failures import Failure
     from store import Store
@@ -24,6 +26,10 @@ class Detail:
     """What was found out from its figures and nobody dismissed, the worst first."""
     alert: "EventRow | None"
     """The newest one."""
+    targets: "Sequence[TargetResult]" = ()
+    """How the run stands to what the project states."""
+    target_problem: str = ""
+    """Why that is not understood."""
 
 
 def read_detail(store: "Store", run_id: str) -> Detail | None:
