@@ -15,6 +15,7 @@ from tui.cli import (
     demo,
     doctor,
     estimate,
+    evaluation,
     export,
     judge,
     knowledge,
@@ -66,7 +67,7 @@ def root(
 
 for group in (
     *(demo.app, open_run.app, doctor.app, train.app, estimate.app, sweeps.starting),
-    *(chat.app, serve.app, web.app, judge.app, costs.app, registry.registering, export.app),
+    *(chat.app, serve.app, web.app, evaluation.starting, judge.app, costs.app, registry.registering, export.app),
 ):
     app.add_typer(group)
 for name, module in {
@@ -81,6 +82,7 @@ for name, module in {
     "knowledge": knowledge,
     "arena": arena,
     "votes": votes,
+    "evals": evaluation,
     "registry": registry,
     "store": storage,
 }.items():
