@@ -67,9 +67,9 @@ def _markdown(results: Results, rows: Sequence[ComparedRow], sorted_by: str) -> 
     for note in results.notes:
         yield f"\nNote: {escaped(note)}\n"
     for place, found in results.targets.items():
-        for one in found:
-            yield f"\n* {escaped(results.labels[place])}: {escaped(one.target.name)} "
-            yield f"{escaped(one.target.words)}, {one.words}\n"
+        for target in found:
+            yield f"\n* {escaped(results.labels[place])}: {escaped(target.target.name)} "
+            yield f"{escaped(target.target.words)}, {target.words}\n"
     if rows:
         yield f"\n## Rows, the worst by {escaped(results.label(sorted_by))} first\n"
     for one in rows:

@@ -26,7 +26,8 @@ from engine.inference.panes import Pane
 from engine.models import resolve_model
 from engine.runs.launcher import clean_name, new_run_id
 from engine.suites.seating import BASE
-from engine.tokens.prepare import kept_tokenizer
+from engine.tokens.prepare import kept_tokenizer, model_tokenizer
+from engine.tokens.tokenizer import Tokenizer
 from store import Store
 from store.evaluation_records import Evaluation, Measured
 
@@ -248,7 +249,7 @@ def _figures(
     """
     by_model = answers_by_model(folder, len(evaluation.models))
     failed = {one.row for answers in by_model for one in answers if one.error}
-    counter = counter_of(home, folder)
+    counter = counter_of(home, folder, prepare=True)
     notes = [*evaluation.settings.get("notes", ()), *([counter.note] if counter.note else [])]
     if failed:
         first = next(one.error for answers in by_model for one in answers if one.error)
@@ -276,16 +277,24 @@ def _figures(
     return [*figures, *task_figures(folder, evaluation)], counter.name, notes
 
 
-def counter_of(home: Home, folder: EvaluationDir) -> TokenCounter:
-    """What tokens are counted by: the same for all models of an evaluation. May wait some seconds for a network."""
+def counter_of(home: Home, folder: EvaluationDir, *, prepare: bool = False) -> TokenCounter:
+    """What tokens are counted by: the same for all models of an evaluation. May wait some seconds for a network.
+
+    With `prepare`, the first model's tokenizer is made ready where it is needed and is not yet.
+    """
     first = (folder.read(folder.spec).get("models") or [{}])[0]
     model = str((folder.read(folder.about).get("models") or [""])[0])
     name = model.removeprefix(BASE) if model.startswith(BASE) else str(first.get("base") or "")
-    try:
-        kept = kept_tokenizer(home, resolve_model(name, home), first.get("revision"))
-    except FinetuiError:
-        kept = None
-    return token_counter(home, kept)
+
+    def tokenizer() -> Tokenizer | None:
+        try:
+            if prepare:
+                return model_tokenizer(home, name, revision=first.get("revision"))
+            return kept_tokenizer(home, resolve_model(name, home), first.get("revision"))
+        except FinetuiError:
+            return None
+
+    return token_counter(home, tokenizer)
 
 
 def answers_by_model(folder: EvaluationDir, models: int) -> list[list[Answered]]:

@@ -22,19 +22,20 @@ class TokenCounter:
     note: str = ""
 
 
-def token_counter(home: "Home", fallback: "Tokenizer | None" = None) -> TokenCounter:
-    """By tiktoken's `cl100k_base`; where its file is not to be had, by `fallback`, else by the bytes.
+def token_counter(home: "Home", fallback: "Callable[[], Tokenizer | None]" = lambda: None) -> TokenCounter:
+    """By tiktoken's `cl100k_base`; where its file is not to be had, by what `fallback` gives, else by the bytes.
 
     May wait some seconds for a network (see `find_encoding`): for a thread.
     """
     found = find_encoding(home, ENCODING)
     if found.folder is not None:
         return TokenCounter(ENCODING, encoding_count(ENCODING, str(found.folder)))
-    if fallback is not None:
-        backend = fallback.backend
-        note = f"{found.problem} Counted by the tokenizer of {fallback.name} instead."
+    tokenizer = fallback()
+    if tokenizer is not None:
+        backend = tokenizer.backend
+        note = f"{found.problem} Counted by the tokenizer of {tokenizer.name} instead."
         return TokenCounter(
-            fallback.name, lambda text: len(backend.encode(text, add_special_tokens=False).ids), note=note
+            tokenizer.name, lambda text: len(backend.encode(text, add_special_tokens=False).ids), note=note
         )
     note = f"{found.problem} Estimated from the bytes instead."
     return TokenCounter(BYTES, byte_count, note=note)

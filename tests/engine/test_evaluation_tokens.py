@@ -49,7 +49,7 @@ def no_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("encoding")
 def test_the_encoding_counts_where_it_is_there(home: Home, tmp_path: Path) -> None:
-    counter = token_counter(home, prepared(tmp_path / "tokenizer"))
+    counter = token_counter(home, lambda: prepared(tmp_path / "tokenizer"))
     assert (counter.name, counter.note) == ("cl100k_base", "")
     assert counter.count("abc é") == 6
     (found,) = measure([Answered(0, "four", "one"), Answered(1, "", "")], None, counter, names=["token_reduction"])
@@ -59,7 +59,7 @@ def test_the_encoding_counts_where_it_is_there(home: Home, tmp_path: Path) -> No
 @pytest.mark.usefixtures("no_encoding")
 def test_a_models_tokenizer_counts_where_it_is_not_and_the_note_says_why(home: Home, tmp_path: Path) -> None:
     tokenizer = prepared(tmp_path / "tokenizer")
-    counter = token_counter(home, tokenizer)
+    counter = token_counter(home, lambda: tokenizer)
     assert counter.name == tokenizer.name
     assert "cl100k_base is not on this machine" in counter.note and tokenizer.name in counter.note
     text = "the answer is on its way, it's 1234"
