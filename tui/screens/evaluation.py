@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 SIDE_WIDTH, SIDE_HEIGHT = 120, 32
 """From which size on a row is shown beside the list of rows."""
+TINY = 18
+"""Below that many lines there are the verdict's beginning, figures and rows alone."""
 LOW = 30
 """Below that many lines the list in focus has the room."""
 
@@ -111,9 +113,11 @@ The evaluation goes on without this screen.
         self.set_class(width >= SIDE_WIDTH and height >= SIDE_HEIGHT, "-side")
         low = height < LOW
         self.set_class(low, "-low")
+        self.set_class(height < TINY, "-tiny")
         self.set_class(low and self._rows.has_focus, "-rows")
-        room = max(3, height * 2 // 5) if not low else (4 if self._rows.has_focus else max(4, height - 14))
+        room = max(3, height * 2 // 5) if not low else (4 if self._rows.has_focus else max(3, height - 14))
         self._figures.styles.height = min(len(self._figures.lines) + 1, room)
+        self._row()
         self.refresh_bindings()
 
     @property

@@ -115,10 +115,10 @@ class FigureTable(RowList):
                 [0 if part in (others if place else first) else room for part, room in enumerate(one)]
                 for place, one in enumerate(widths)
             ]
-            needed = sum(_room(one) for one in found) + 1
+            needed = sum(_room(one) for one in found) + 2  # the scrollbar may take one
             for name in (whole, min(whole, SHORT)):
                 if name + needed <= width:
-                    return name, list(enumerate(found))
+                    return min(whole, width - needed), list(enumerate(found))
         room = width - name - 1 - (_room(found[0]) if found else 0)
         widest = max((_room(one) for one in found[1:]), default=1)
         places = shown_models(len(found), 1 + max(1, room // widest), self.start)
@@ -161,7 +161,8 @@ def interval_words(metric: str, low: float | None, high: float | None) -> str:
 
 def signed(metric: str, difference: float) -> str:
     """`+0.031`."""
-    return ("+" if difference > 0 else "") + digits(metric, difference)
+    shown = digits(metric, difference)
+    return shown.removeprefix("-") if not shown.strip("-0.,") else f"{'+' if difference > 0 else ''}{shown}"
 
 
 def _parts(line: FigureLine) -> list[list[tuple[str, str]]]:

@@ -67,17 +67,17 @@ def verdict_words(results: "Results") -> Content:
 
 
 def figure_words(line: "FigureLine", labels: Sequence[str]) -> Content:
-    """What a measure is, then each model's figure in full."""
+    """Each model's figure in full, then what the measure is."""
     metric = line.metric
     about = MEASURES[metric].about if metric in MEASURES else "Measured by lm-eval."
     sense = f"{sense_of(metric)} is better" if sense_of(metric) else "neither side is better"
-    parts: list[str | tuple[str, str]] = [(f"{clean_line(line.label)}: ", "bold"), (f"{about} ({sense})\n", MUTED)]
+    parts: list[str | tuple[str, str]] = [(f"{clean_line(line.label)}: ", "bold")]
     for place, one in enumerate(line.figures):
         if one is None:
             continue
         parts.append(" · " if place else "")
         value = f"{digits(metric, one.value)} {interval_words(metric, one.low, one.high)}".rstrip()
-        parts += [(f"{clean_line(labels[place])} ", MUTED), value]
+        parts += [(f"{clean_line(labels[place])} ", MUTED), value, (f" of {one.rows:,}" if one.rows else "", MUTED)]
         if one.difference is not None:
             between = interval_words(metric, one.difference_low, one.difference_high)
             p = f", {p_words(one.p_value)}" if one.p_value is not None else ""
@@ -85,8 +85,7 @@ def figure_words(line: "FigureLine", labels: Sequence[str]) -> Content:
             said = verdict(metric, one)
             tone = COLOURS["good"] if said == "better" else COLOURS["look"]
             parts.append((f" {said}", tone) if said else (" cannot be told apart" if sense_of(metric) else ""))
-        parts.append((f" of {one.rows:,}" if one.rows else "", MUTED))
-    return Content.assemble(*parts)
+    return Content.assemble(*parts, (f"\n{about} ({sense})", MUTED))
 
 
 def note_words(results: "Results") -> Content:
