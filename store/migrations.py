@@ -5,6 +5,7 @@ been applied, so that opening a current store needs neither a look at the tables
 takes half a second where pandas is installed.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -544,10 +545,11 @@ def prepare(database: Database, steps: Sequence[Step] = STEPS) -> None:
 
 
 def copy(connection: sqlite3.Connection, target: Path) -> None:
-    """A whole copy of the store at `target`, which appears at once or not at all."""
+    """A whole copy of the store at `target`, for its owner alone, which appears at once or not at all."""
     temporary = target.with_name(f".{target.name}.part")
     temporary.unlink(missing_ok=True)
     try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         with_copy = sqlite3.connect(temporary, isolation_level=None)
         try:
             connection.backup(with_copy)

@@ -101,9 +101,11 @@ class Api:
             work.cancel()
 
         async def answer() -> list[RowResult]:
+            results: dict[int, RowResult] = {}
             async with aclosing(self._answers(rows)) as pieces:
-                ends = [event async for events in pieces for event in events if isinstance(event[1], RowResult)]
-            return [end for _, end in sorted(ends, key=lambda event: event[0])]
+                async for events in pieces:
+                    results |= {place: item for place, item in events if isinstance(item, RowResult)}
+            return [results[place] for place in range(len(rows))]
 
         work = asyncio.ensure_future(answer())
         watching = asyncio.ensure_future(watch())

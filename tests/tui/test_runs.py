@@ -7,6 +7,7 @@ import pytest
 from store import Store
 from tests.tui.conftest import Driver, MakeApp
 from tests.tui.sample_runs import SampleRuns
+from tui.format import fmt_when
 from tui.messages import ChatWith, CompareRuns, NewRunLike
 from tui.widgets.line_chart import LineChart
 from tui.widgets.run_table import RunTable
@@ -73,7 +74,9 @@ async def test_eighty_columns_show_the_answers(make_app: MakeApp, filled: Sample
         assert "70%" in line
         assert "27s" in line
         assert f"{run.metrics['eval/loss'].last:.3f}" in line
-        assert "yesterday" in driver.line("emoji-r8-lr1e4")
+        older = filled.store.runs.get("r1done00000")
+        assert older is not None and older.started is not None
+        assert fmt_when(older.started) in driver.line("emoji-r8-lr1e4"), "yesterday, or the weekday"
         assert all(len(text) <= 80 for text in driver.text().splitlines())
 
 
