@@ -26,7 +26,7 @@ check: venv
 
 # In the order of the folders: the acceptance file, which takes longest, begins first.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 format: venv
 	$(BIN)/ruff format .

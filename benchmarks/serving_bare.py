@@ -1,9 +1,8 @@
-"""A bare `generate` with nothing around it: `python -m benchmarks.serving_bare BASE ROUNDS QUESTION…`.
+"""A bare `generate` with nothing around it: `python -m benchmarks.serving_bare BASE`, questions line by line.
 
-Prints a JSON list: seconds from the question, already rendered and tokenised by the call, to its first token.
+Answers each line with one: seconds from the question, already rendered and tokenised by the call, to its first token.
 """
 
-import json
 import sys
 import time
 from typing import Any
@@ -30,21 +29,19 @@ class FirstToken(BaseStreamer):
 
 
 def main() -> None:
-    folder, rounds, questions = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+    folder = sys.argv[1]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder).to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    took = []
-    for question in [questions[0], *questions * rounds]:
+    for question in sys.stdin:
         streamer = FirstToken()
         began = time.perf_counter()
-        messages = [{"role": "user", "content": question}]
+        messages = [{"role": "user", "content": question.strip()}]
         ids = tokenizer.apply_chat_template(
             messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
         ).to(model.device)
         with torch.no_grad():
             model.generate(**ids, max_new_tokens=8, do_sample=False, streamer=streamer)
-        took.append(streamer.at - began)
-    print(json.dumps(took[1:]))
+        print(streamer.at - began, flush=True)
 
 
 if __name__ == "__main__":
