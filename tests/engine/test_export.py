@@ -31,15 +31,16 @@ def make_run(home: Home, *, method: str = "qlora", model: str = "mine", **values
     write_json(folder.inputs, {"model": {"name": model, "path": str(home.models / model), "revision": None}})
     write_json(folder.adapter / "adapter_config.json", {"peft_type": "LORA", "r": 12})
     (folder.adapter / "adapter_model.safetensors").write_bytes(b"weights")
-    given = {"recipe": {"method": method}, "source": ""} | values
-    return Run(
-        **{"id": "r1", "name": "My run, v2", "status": Status.SUCCEEDED, "reason": "", "model": model}
+    given: dict[str, Any] = {"recipe": {"method": method}, "source": ""} | values
+    known: dict[str, Any] = (
+        {"id": "r1", "name": "My run, v2", "status": Status.SUCCEEDED, "reason": "", "model": model}
         | {"method": method, "dataset": "d", "dataset_id": "d1", "created": 0.0, "started": None, "ended": None}
         | {"attempt": 1, "step": 1, "total_steps": 1, "eta_s": None, "tokens_per_s": None, "peak_vram_bytes": None}
         | {"cost": None, "phase": "", "phase_progress": None, "heartbeat": None, "best_step": None, "tags": ()}
         | {"notes": "", "dir": str(folder.path)}
         | given
     )
+    return Run(**known)
 
 
 @pytest.fixture

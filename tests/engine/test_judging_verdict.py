@@ -75,7 +75,7 @@ HOSTILE = (
 
 def test_no_quoted_text_gets_out_of_its_quotation() -> None:
     asked = ({"role": "system", "content": HOSTILE}, {"role": "user", "content": HOSTILE})
-    pair = AnswerPair("base:m", "r1", asked, HOSTILE, "plain", reference=HOSTILE)
+    pair = AnswerPair("base:m", "r1", asked, HOSTILE, "plain", references=(HOSTILE,))
     messages = question_for(pair, criteria_of(["overall"]), swapped=False)
     lines = messages[-1]["content"].splitlines()
     own = [line for line in lines if not line.startswith("| ")]

@@ -117,8 +117,10 @@ def test_a_colleague_chats_with_one_model_and_compares_two(tmp_path: Path, monke
 
     asked = [(panes[0].label, conversations[0]) for panes, conversations, _ in api.pool.asked]
     assert [label for label, _ in asked] == ["base", "base", "support", "base", "support"]
-    assert [turn["role"] for turn in asked[-1][1] if turn["role"] != "system"][-3:] == ["user", "assistant", "user"]
-    assert asked[-1][1][-1]["content"].endswith("again")
+    last = asked[-1][1]
+    assert not isinstance(last, str)
+    assert [turn["role"] for turn in last if turn["role"] != "system"][-3:] == ["user", "assistant", "user"]
+    assert last[-1]["content"].endswith("again")
     shown = html.unescape(page)
     assert shown.count("base: hello <img") == 1 and "support: " in shown and "They come on Tuesday." in shown
     without_script = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)

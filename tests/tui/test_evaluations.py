@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,11 +52,17 @@ def tuned(runs: SampleRuns) -> SampleRuns:
     return runs
 
 
-def _made(home: Home, store: Store, **more: object) -> tuple[Evaluation, EvaluationDir]:
+def _made(home: Home, store: Store, **more: Any) -> tuple[Evaluation, EvaluationDir]:
     """Twelve rows of two categories for the base and a run, of which nothing is measured."""
     settings = {"data_name": "colours v1", "measures": [*names_of("split")], "seed": 0}
     models = ("base:starter", "r1emoji0000")
-    known = {"id": "e1colours", "created": time.time(), "name": "colours-test", "kind": "split", "data": "d1"}
+    known: dict[str, Any] = {
+        "id": "e1colours",
+        "created": time.time(),
+        "name": "colours-test",
+        "kind": "split",
+        "data": "d1",
+    }
     made = Evaluation(**(known | {"split": "test", "models": models, "settings": settings, "rows": 12} | more))
     rows = [
         EvaluationRow(

@@ -109,10 +109,8 @@ def test_dora_rows_are_written_beside_the_others(tiny_model: TinyModel) -> None:
     shelf, tokenizer = _shelf(tiny_model)
     shelf.load("dora", tiny_model.dora)
     asked = [request(shelf, tokenizer, name, max_new_tokens=10) for name in (None, "dora", "formal", "dora", None)]
-    rows, _ = live(asked, tokenizer)
     order: list[int] = []
-    for place, row in enumerate(rows):
-        row._on_text = lambda text, place=place: order.append(place)
+    rows, _ = live(asked, tokenizer, lambda place, text: order.append(place))
     together = write(Writer(lambda: shelf.model, tokenizer), rows)
     assert together == [ask(shelf, tokenizer, [one])[0].text for one in asked]
     assert len(set(order[: len(order) // 2])) > 2  # nobody waits for the end of another

@@ -13,7 +13,7 @@ from tests.worker.conftest import TinyModel
 pytestmark = pytest.mark.train
 
 IDS = torch.arange(10, 34).reshape(4, 6)
-NAMES = ["narrow", None, "wide", "narrow"]
+NAMES: list[str | None] = ["narrow", None, "wide", "narrow"]
 
 
 def config(rank: int, modules: Any, **fields: Any) -> LoraConfig:
@@ -46,7 +46,8 @@ def at_once(model: PeftModel, names: list[str | None]) -> torch.Tensor:
 @pytest.mark.parametrize("method", ["lora", "qlora"])
 def test_rows_get_what_peft_gives_them(tiny_model: TinyModel, method: str) -> None:
     model = model_of(tiny_model, method)
-    for names in (NAMES, [None] * 4, ["wide"] * 4, [None, None, "wide", "wide"]):
+    kinds: list[list[str | None]] = [NAMES, [None] * 4, ["wide"] * 4, [None, None, "wide", "wide"]]
+    for names in kinds:
         expected = by_peft(model, names)
         assert torch.allclose(at_once(model, names), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     assert not torch.allclose(by_peft(model, NAMES), by_peft(model, [None] * 4), atol=0.1)
