@@ -92,6 +92,12 @@ def fmt_cost(cost: float | None) -> str:
     return f"{cost:,.2f}" if cost >= 0.1 or cost == 0 else f"{cost:.2g}"
 
 
+def fmt_pair(part: float, whole: float | None, between: str = " / ") -> str:
+    """A size of a larger one, `9.1 / 80 GB`: without the unit twice where it is the same."""
+    first, second = fmt_bytes(part), fmt_bytes(whole)
+    return f"{first[:-3] if first[-3:] == second[-3:] else first}{between}{second}"
+
+
 def fmt_when(timestamp: float | None, now: float | None = None) -> str:
     """A moment as one says it: `10:42`, `yesterday`, `Tue 09:15`, `3 Mar`, `3 Mar 2025`. Local time."""
     if timestamp is None:

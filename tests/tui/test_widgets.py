@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tui.app import FinetuiApp
-from tui.format import fmt_bytes, fmt_delta, fmt_duration, fmt_number, fmt_percent, fmt_rate, fmt_when
+from tui.format import fmt_bytes, fmt_delta, fmt_duration, fmt_number, fmt_pair, fmt_percent, fmt_rate, fmt_when
 from tui.text import clean, clean_line, shorten
 from tui.themes import default_theme, load_themes, series_colors
 from tui.widgets.gauge import bar
@@ -60,6 +60,8 @@ class TestFormat:
     def test_bytes_percent_rate(self) -> None:
         assert fmt_bytes(9.1 * 2**30) == "9.1 GB"
         assert fmt_bytes(512) == "512 B"
+        assert fmt_pair(2.2 * 2**30, 23.5 * 2**30, "/") == "2.2/23.5 GB"
+        assert fmt_pair(977 * 2**20, 23.5 * 2**30) == "977 MB / 23.5 GB"
         assert fmt_percent(0.999) == "99%"
         assert fmt_percent(1.0) == "100%"
         assert fmt_rate(8412.3) == "8,412"

@@ -23,7 +23,6 @@ from textual.widgets import Static
 from engine.errors import Cancelled
 from tui.format import fmt_duration
 from tui.screens.dialogs import Dialog, key_words
-from tui.text import clean_line
 from tui.widgets.gauge import styled_bar
 
 Found = TypeVar("Found")
@@ -142,7 +141,7 @@ class WorkingDialog(Dialog[Outcome[Found] | None]):
             words += f"   {fmt_duration(gone)}"
         if self._given_up:
             words = "  giving up …"
-        room = max(10, self.query_one("#bar").size.width - len(clean_line(words)) - 3)
+        room = max(10, self.query_one("#bar").size.width - len(words))
         self.query_one("#bar", Static).update(Content.assemble(styled_bar(share, min(40, room)), words))
 
     def action_cancel(self) -> None:

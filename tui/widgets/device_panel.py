@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
-from tui.format import NONE, fmt_bytes, fmt_duration
+from tui.format import NONE, fmt_bytes, fmt_duration, fmt_pair
 from tui.text import shorten
 from tui.widgets.gauge import gauge_bar
 from tui.widgets.heat_strip import heat_strip
@@ -154,13 +154,13 @@ def device_lines(device: Device, width: int, *, short: bool = False) -> list[Con
 
 def host_lines(host: "HostNow", width: int) -> list[Content]:
     """Memory, processor, swap and disk of the machine."""
-    used = f"{_pair(host.used_bytes, host.total_bytes)}"
+    used = f"{fmt_pair(host.used_bytes, host.total_bytes)}"
     lines = [
         _gauge("memory", host.used_bytes / max(1, host.total_bytes), used, width),
         _gauge("CPU", host.busy, f"{host.busy:.0%} of {host.cores} cores", width, warm=False),
     ]
     if host.swap_used_bytes:
-        words = _pair(host.swap_used_bytes, host.swap_total_bytes)
+        words = fmt_pair(host.swap_used_bytes, host.swap_total_bytes)
         lines.append(_gauge("swap", host.swap_used_bytes / max(1, host.swap_total_bytes), words, width))
     if host.disk_free_bytes is not None and host.disk_total_bytes:
         share = 1 - host.disk_free_bytes / host.disk_total_bytes
@@ -172,7 +172,7 @@ def _memory(device: Device, width: int, beside: Sequence[str] = ()) -> Content:
     if device.used is None:
         return _labelled("memory", " · ".join(beside) or f"peak {fmt_bytes(device.peak)}")
     share = device.used / device.total if device.total else None
-    words = _pair(device.used, device.total) if device.total else fmt_bytes(device.used)
+    words = fmt_pair(device.used, device.total) if device.total else fmt_bytes(device.used)
     return _gauge("memory", share, words, width, beside=beside)
 
 
@@ -259,9 +259,3 @@ def _gauge(
 
 def _labelled(label: str, words: str) -> Content:
     return Content.assemble((label.ljust(LABEL), MUTED), words)
-
-
-def _pair(used: float, total: float | None) -> str:
-    """`9.1 / 80 GB`, without the unit twice where it is the same."""
-    whole, part = fmt_bytes(total), fmt_bytes(used)
-    return f"{part[:-3]} / {whole}" if part[-3:] == whole[-3:] else f"{part} / {whole}"

@@ -7,7 +7,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.figures import Figures
-from tui.format import fmt_bytes
+from tui.format import fmt_pair
 from tui.widgets.gauge import bar
 
 MODE_TITLES = {
@@ -74,7 +74,7 @@ class HeaderStrip(Widget):
             return Content("")
         used = figures.used_bytes / max(1, figures.total_bytes)
         percent = f"{figures.busy:.0%}"
-        memory = f"{fmt_bytes(figures.used_bytes)[:-3]}/{fmt_bytes(figures.total_bytes)}"
+        memory = fmt_pair(figures.used_bytes, figures.total_bytes, "/")
         for text in (
             f"{figures.device} {bar(used, 6)} {memory} {percent}",
             f"{figures.device} {memory} {percent}",
