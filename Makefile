@@ -40,6 +40,8 @@ bench: venv
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.responsiveness
 	$(BIN)/python -m benchmarks.viewing
+	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.evaluation
 
 pictures: venv
 	$(BIN)/python docs/make_pictures.py

@@ -66,6 +66,8 @@ else
     python -m benchmarks.training --base /tmp/bases/qwen-1.5b || status=1
     python -m benchmarks.memory --bases /tmp/bases || status=1
     python -m benchmarks.telemetry || status=1
+    python -m benchmarks.serving || status=1
+    python -m benchmarks.evaluation || status=1
 fi
 if [ -n "${OUT:-}" ]; then cp benchmarks/results/*-gpu.json "$OUT"/; fi
 exit $status
