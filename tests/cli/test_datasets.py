@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.home import Home
 from tests.cli.conftest import Cli, MakeRun
 
+REBUILT = {"runs": 1, "datasets": 1, "sweeps": 0, "evaluations": 0, "registered": 0}
 DATASET_KEYS = "id, name, shape, rows, splits, tokens, parent, source, problems, warnings, grade"
 
 
@@ -158,7 +159,7 @@ def test_store(cli: Cli, home: Home, make_run: MakeRun, tmp_path: Path) -> None:
     make_run()
     assert cli("store", "path").stdout == f"{home.db}\n"
     assert cli("store", "check", "--json").json == {"ok": True, "problems": []}
-    assert cli("store", "rebuild", "--json").json == {"runs": 1, "datasets": 0, "sweeps": 0}
+    assert cli("store", "rebuild", "--json").json == REBUILT | {"datasets": 0}
     copy = tmp_path / "copy.db"
     assert cli("store", "backup", str(copy), "--json").json["size_bytes"] == copy.stat().st_size > 0
     [[count]] = sqlite3.connect(copy).execute("select count(*) from runs").fetchall()
@@ -173,7 +174,7 @@ def test_a_lost_store_comes_back_from_the_folders(cli: Cli, home: Home, make_run
     before = [cli("runs", "ls", "--json").json, cli("datasets", "ls", "--json").json]
     home.db.unlink()
     assert cli("runs", "ls", "--json").json == []
-    assert cli("store", "rebuild", "--json").json == {"runs": 1, "datasets": 1, "sweeps": 0}
+    assert cli("store", "rebuild", "--json").json == REBUILT
     assert [cli("runs", "ls", "--json").json, cli("datasets", "ls", "--json").json] == before
 
 

@@ -228,7 +228,7 @@ async def test_words_and_categories_narrow_the_prompts(open_suites: OpenSuites, 
 
 
 async def test_figures_are_shown_by_category(open_suites: OpenSuites, asked: SuiteRun) -> None:
-    async with open_suites() as driver:
+    async with open_suites(size=(160, 36)) as driver:
         await driver.sees("first look")
         await driver.press("tab", "enter")
         await driver.sees("2 emoji-r8")

@@ -70,7 +70,7 @@ class LiveList(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor = 0
         self._fitted_to = 1
         """So many cards are to be seen at once."""
-        self._cards: dict[int, list[list[Piece]]] = {}
+        self._cards: dict[tuple[int, int, int], list[list[Piece]]] = {}
 
     @property
     def highlighted(self) -> LiveRun | None:
@@ -112,7 +112,7 @@ class LiveList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _redraw_changes(self, place: int) -> None:
         """Draw the figures of a card that are others than before."""
-        before, after = self._cards.pop(place, None), self._card(place)
+        before, after = self._cards.pop(self._key(place), None), self._card(place)
         top = place * self.card_height - int(self.scroll_offset.y)
         for line, (old, new) in enumerate(zip(before or [], after, strict=False)):
             if 0 <= top + line < self.size.height:
@@ -191,10 +191,15 @@ class LiveList(ScrollView, can_focus=True, inherit_bindings=False):
 
     # Drawing
 
+    def _key(self, place: int) -> tuple[int, int, int]:
+        """What a drawn card is kept by: lines may be asked for before a new size is heard of."""
+        return place, self.size.width, self.card_height
+
     def _card(self, place: int) -> list[list[Piece]]:
-        if place not in self._cards:
-            self._cards[place] = card(self.runs[place], max(1, self.size.width - MARK), self.card_height)
-        return self._cards[place]
+        key = self._key(place)
+        if key not in self._cards:
+            self._cards[key] = card(self.runs[place], max(1, self.size.width - MARK), self.card_height)
+        return self._cards[key]
 
     def render_line(self, y: int) -> Strip:
         width, height = self.size.width, self.card_height
