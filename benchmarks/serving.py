@@ -207,12 +207,12 @@ def _openai_load(url: str, key: str, model: str, prefix: str) -> dict[str, Any]:
     }
 
 
-def _ask(client: ModelClient, models: Sequence[str], question: str, tokens: int = TOKENS) -> Spoken:
+def _ask(client: ModelClient, models: Sequence[str], question: str, most: int = TOKENS) -> Spoken:
     async def collect() -> Spoken:
         conversations = [[{"role": "user", "content": question}] for _ in models]
         texts, tokens, first = [""] * len(models), 0, 0.0
         began = time.perf_counter()
-        async with aclosing(client.answers(models, conversations, Sampling(max_new_tokens=tokens))) as chunks:
+        async with aclosing(client.answers(models, conversations, Sampling(max_new_tokens=most))) as chunks:
             async for chunk in chunks:
                 first = first or time.perf_counter() - began
                 texts[chunk.row] += chunk.text
