@@ -12,7 +12,6 @@ from pathlib import Path
 from engine.errors import FinetuiError
 from engine.evaluation.folder import EvaluationDir
 from engine.home import Home
-from engine.runs.backends.local import own_environment
 
 
 def start_driver(home: Home, evaluation: str) -> "subprocess.Popen[bytes]":
@@ -22,23 +21,7 @@ def start_driver(home: Home, evaluation: str) -> "subprocess.Popen[bytes]":
     """
     folder = EvaluationDir.of(home, evaluation)
     folder.begin()
-    try:
-        with folder.log.open("ab") as log:
-            return subprocess.Popen(
-                # -P: what lies in the working directory cannot stand in for a module.
-                [sys.executable, "-P", "-m", "engine.evaluation.driver", str(home.root), evaluation],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                close_fds=True,
-                start_new_session=True,
-                cwd=folder.path,
-                env=own_environment(),
-            )
-    except OSError as error:
-        raise FinetuiError(
-            "The process that evaluates could not be started.", why=f"The system says: {error.strerror or error}."
-        ) from error
+    return folder.start(home)
 
 
 def main(root: str, evaluation: str) -> int:

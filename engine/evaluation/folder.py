@@ -6,26 +6,25 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from engine.errors import BadInput, FinetuiError
+from engine.errors import FinetuiError
 from engine.evaluation.answered import Answered
 from engine.evaluation.rows import EvaluationRow, answered, row_document, row_of
 from engine.home import Home
-from engine.runs.leases import try_lock
-from engine.runs.rundir import read_json, write_json
+from engine.runs.driver_folder import DriverDir, words_of
+from engine.runs.rundir import write_json
 from store.evaluation_records import Evaluation, Measured
 
-SETTLE_S = 3.0
-"""Who only looks whether somebody is at work holds the lock for a moment."""
 _RECORD = ("id", "created", "name", "kind", "data", "split", "models", "settings", "rows")
 
 
 @dataclass(frozen=True)
-class EvaluationDir:
+class EvaluationDir(DriverDir):
     """`evaluations/<id>` of a home."""
 
-    path: Path
+    taken: ClassVar[str] = "The evaluation {} is being made already."
+    driver: ClassVar[str] = "engine.evaluation.driver"
 
     @classmethod
     def of(cls, home: Home, evaluation: str) -> "EvaluationDir":
@@ -70,50 +69,7 @@ class EvaluationDir:
         """JSON: what was measured. Its being there says that the evaluation is done."""
         return self.path / "figures.json"
 
-    @property
-    def exit(self) -> Path:
-        """JSON: when the last driver ended, and the `error` it ended with."""
-        return self.path / "exit.json"
-
-    @property
-    def doing(self) -> Path:
-        """JSON: what the driver is doing while no worker is at work."""
-        return self.path / "doing.json"
-
-    @property
-    def lock(self) -> Path:
-        """Locked for as long as the driver or the worker lives."""
-        return self.path / "lock"
-
-    @property
-    def stop(self) -> Path:
-        """There where the driver is to end."""
-        return self.path / "stop"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.txt"
-
     # the driver
-
-    def busy(self) -> bool:
-        """Whether a driver or a worker is at work now."""
-        if not self.lock.exists():
-            return False
-        held = try_lock(self.lock)
-        if held is None:
-            return True
-        os.close(held)
-        return False
-
-    def take(self) -> int:
-        """The lock, to be closed by who drives. Raises `BadInput` while another process holds it."""
-        give_up = time.monotonic() + SETTLE_S
-        while (held := try_lock(self.lock)) is None:
-            if time.monotonic() > give_up:
-                raise self._taken()
-            time.sleep(0.05)
-        return held
 
     def begin(self) -> None:
         """A driver is about to start: what an earlier one left is over. Raises `BadInput` while one is at work."""
@@ -122,29 +78,9 @@ class EvaluationDir:
             old.unlink(missing_ok=True)
         self.say("starting")
 
-    def require_idle(self) -> None:
-        """Raises `BadInput` while a driver or a worker is at work."""
-        if self.busy():
-            raise self._taken()
-
     def say(self, doing: str, **more: Any) -> None:
         """Record what is being done."""
         write_json(self.doing, {"doing": doing, "t": time.time()} | more)
-
-    def finish(self, error: FinetuiError | None) -> None:
-        """Record how the driver ended."""
-        told = {"what": error.what, "why": error.why, "fix": error.fix} if error is not None else None
-        write_json(self.exit, {"ended": time.time(), "error": told})
-
-    def read(self, path: Path) -> dict[str, Any]:
-        """The JSON object in `path`; empty where there is none."""
-        found = read_json(path)
-        return found if isinstance(found, dict) else {}
-
-    def _taken(self) -> BadInput:
-        return BadInput(
-            f"The evaluation {self.path.name} is being made already.", fix="Wait for it to end, or stop it first."
-        )
 
     # what is asked and answered
 
@@ -160,7 +96,7 @@ class EvaluationDir:
     def read_rows(self) -> list[EvaluationRow]:
         """Raises `FinetuiError` where they cannot be read."""
         try:
-            lines = self.rows.read_text(encoding="utf-8").splitlines()
+            lines = self.rows.read_bytes().split(b"\n")  # texts may hold other ends of lines
             return [row_of(json.loads(line)) for line in lines if line]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FinetuiError(
@@ -242,4 +178,4 @@ class EvaluationDir:
 
 def reason_of(error: Mapping[str, Any]) -> str:
     """Why an evaluation ended before its rows did, in words."""
-    return " ".join(str(error[part]) for part in ("what", "why", "fix") if error.get(part)) or "It was stopped."
+    return words_of(error) or "It was stopped."

@@ -75,7 +75,7 @@ def probe_set(text: str = GENERAL) -> ProbeSet:
 
 def _read(path: Path) -> tuple[Probe, ...]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"The probes in {path.name} cannot be read.", why=str(error), fix=_FIX) from error
     probes = []

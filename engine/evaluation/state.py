@@ -5,27 +5,15 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from engine.evaluation.folder import EvaluationDir, reason_of
 from engine.home import Home
+from engine.runs.driver_folder import GRACE_S, Stage
 from engine.runs.identity import read_process, send_signal
 from engine.runs.rundir import read_json
 from store import Store
 from store.evaluation_records import Evaluation
-
-GRACE_S = 20.0
-"""How long a driver that was just started may take until it is at work."""
-
-
-class Stage(StrEnum):
-    """The closed set of how an evaluation can stand."""
-
-    RUNNING = "running"
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True)

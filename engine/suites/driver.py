@@ -7,7 +7,6 @@ from pathlib import Path
 
 from engine.errors import FinetuiError
 from engine.home import Home
-from engine.runs.backends.local import own_environment
 from engine.suites.folder import SuiteDir
 
 
@@ -19,23 +18,7 @@ def start_driver(home: Home, suite_run: str) -> "subprocess.Popen[bytes]":
     folder = SuiteDir.of(home, suite_run)
     folder.begin()
     folder.say(doing="starting", began=time.time())
-    try:
-        with folder.log.open("ab") as log:
-            return subprocess.Popen(
-                # -P: what lies in the working directory cannot stand in for a module.
-                [sys.executable, "-P", "-m", "engine.suites.driver", str(home.root), suite_run],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                close_fds=True,
-                start_new_session=True,
-                cwd=folder.path,
-                env=own_environment(),
-            )
-    except OSError as error:
-        raise FinetuiError(
-            "The process that asks the suite could not be started.", why=f"The system says: {error.strerror or error}."
-        ) from error
+    return folder.start(home)
 
 
 def main(root: str, suite_run: str) -> int:

@@ -166,7 +166,7 @@ def drive(
         failed = error if isinstance(error, FinetuiError) else FinetuiError(str(error) or type(error).__name__)
         raise
     finally:
-        folder.end(failed)
+        folder.finish(failed)
         os.close(lock)
 
 

@@ -3,24 +3,12 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from engine.home import Home
+from engine.runs.driver_folder import GRACE_S, Stage, words_of
 from engine.suites.folder import SuiteDir
 from store import Store
 from store.talk_records import SuiteRun
-
-GRACE_S = 20.0
-"""How long a process that was just started may take until it is at work."""
-
-
-class Stage(StrEnum):
-    """The closed set of how a suite run can stand."""
-
-    RUNNING = "running"
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -62,8 +50,7 @@ def _state(home: Home, run: SuiteRun, done: int, errors: int) -> SuiteState:
         return SuiteState(run, Stage.RUNNING, done, total, errors, str(told.get("doing") or ""), told.get("eta_s"))
     error = ending.get("error")
     if isinstance(error, dict):
-        problem = " ".join(str(error[part]) for part in ("what", "why", "fix") if error.get(part))
-        return SuiteState(run, Stage.FAILED, done, total, errors, problem=problem)
+        return SuiteState(run, Stage.FAILED, done, total, errors, problem=words_of(error))
     return SuiteState(run, Stage.STOPPED, done, total, errors)
 
 
@@ -81,6 +68,6 @@ def remove_suite_run(store: Store, home: Home, run: SuiteRun) -> None:
 
     folder = SuiteDir.of(home, run.id)
     if folder.path.is_dir():
-        folder.begin()  # nobody may be at work
+        folder.require_idle()
     store.suites.delete(run.id)
     shutil.rmtree(folder.path, ignore_errors=True)

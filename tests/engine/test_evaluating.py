@@ -26,11 +26,13 @@ from engine.evaluation.reading import (
     split_row,
     trained_on,
 )
+from engine.evaluation.rows import EvaluationRow, row_document
 from engine.evaluation.running import Options, drive, find_evaluation, new_evaluation
-from engine.evaluation.state import Stage, rebuild, remove_evaluation, state_of, stop_evaluation
+from engine.evaluation.state import rebuild, remove_evaluation, state_of, stop_evaluation
 from engine.evaluation.subjects import base_for, labels, named, seated, with_first
 from engine.evaluation.worker_process import needed_bytes
 from engine.home import Home
+from engine.runs.driver_folder import Stage
 from engine.runs.leases import read_holders
 from engine.runs.rundir import RunDir, write_json
 from engine.suites.reading import Suite, SuitePrompt
@@ -164,6 +166,14 @@ def test_the_turns_of_a_suite_follow_their_references() -> None:
     assert [message["content"] for message in chosen.rows[1].messages] == ["be kind", "one", "first", "two"]
     assert chosen.rows[1].about == {"prompt": 0, "turn": 1, "category": "a"} and chosen.name == "asked v2"
     assert chosen.notes == ("1 later turns were left out: the turns before them have no reference.",)
+
+
+def test_texts_may_hold_every_kind_of_line_end(tmp_path: Path) -> None:
+    folder = EvaluationDir(tmp_path / "e1")
+    folder.path.mkdir()
+    row = EvaluationRow(0, ({"role": "user", "content": "one\u2028two\x85three\nfour"},), "five\u2029six", about={})
+    folder.rows.write_text(json.dumps(row_document(row), ensure_ascii=False) + "\n", encoding="utf-8")
+    assert folder.read_rows() == [row]
 
 
 def test_rows_are_drawn_by_the_seed(chosen: Chosen) -> None:

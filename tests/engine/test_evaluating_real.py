@@ -13,8 +13,9 @@ from engine.evaluation.folder import EvaluationDir
 from engine.evaluation.reading import Chosen
 from engine.evaluation.rows import EvaluationRow
 from engine.evaluation.running import Options, new_evaluation
-from engine.evaluation.state import Stage, state_of
+from engine.evaluation.state import state_of
 from engine.home import Home
+from engine.runs.driver_folder import Stage
 from engine.runs.identity import kill_group, read_process, send_signal
 from engine.runs.rundir import RunDir, write_json
 from store import open_store

@@ -15,6 +15,7 @@ from engine.datasets.library import DatasetLibrary
 from engine.errors import BadInput, FinetuiError, NotFound
 from engine.home import Home
 from engine.inference.pool import Pane, Sampling
+from engine.runs.driver_folder import Stage
 from engine.runs.rundir import RunDir, write_json
 from engine.suites.asking import SuiteProgress
 from engine.suites.driver import start_driver
@@ -23,7 +24,7 @@ from engine.suites.folder import SuiteDir
 from engine.suites.reading import SHIPPED, Suite, find_suite, read_suite, suite_datasets
 from engine.suites.running import find_suite_run, go_on, new_suite_run, run_suite, sampling_of
 from engine.suites.seating import labels_of, models_of, panes_of
-from engine.suites.state import Stage, remove_suite_run, states_of, stop_suite_run
+from engine.suites.state import remove_suite_run, states_of, stop_suite_run
 from store import Store, open_store
 from store.talk_records import SuiteRun
 from tests.engine.suite_stand_in import StandInPool, too_long

@@ -120,7 +120,8 @@ def evaluate(
 
 def _wait(session: Session, made: "Evaluation", ended: "Callable[[], int | None]") -> None:
     """Follow the evaluation to its end. Exit status 0 where it is done, else 1."""
-    from engine.evaluation.state import Stage, state_of
+    from engine.evaluation.state import state_of
+    from engine.runs.driver_folder import Stage
     from tui.cli.evaluation_words import answer_evaluation
 
     try:

@@ -11,9 +11,10 @@ from engine.evaluation.measures import MEASURES
 from engine.evaluation.results import ComparedRow, Results, results_of, rows_of, worst_rows
 from engine.evaluation.running import find_evaluation
 from engine.evaluation.safety import Flag, flags, word_lists
-from engine.evaluation.state import Stage, states_of
+from engine.evaluation.state import states_of
 from engine.evaluation.subjects import labels
 from engine.evaluation.targets import read_targets
+from engine.runs.driver_folder import Stage
 from tui.text import clean, clean_line
 
 if TYPE_CHECKING:

@@ -1,0 +1,132 @@
+"""The folder of work that a driver does: a process of its own, which outlives the terminal, and what it leaves there.
+
+A lock for as long as somebody is at work, a file that asks for an end, what is being done, how it ended, the log.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar
+
+from engine.errors import BadInput, FinetuiError
+from engine.home import Home
+from engine.runs.backends.local import own_environment
+from engine.runs.leases import try_lock
+from engine.runs.rundir import read_json, write_json
+
+SETTLE_S = 3.0
+"""Who only looks whether somebody is at work holds the lock for a moment."""
+GRACE_S = 20.0
+"""How long a driver that was just started may take until it is at work."""
+
+
+class Stage(StrEnum):
+    """The closed set of how such work can stand."""
+
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class DriverDir:
+    """A folder that a driver works in."""
+
+    path: Path
+
+    taken: ClassVar[str]
+    """What is said while another is at work, with `{}` for the folder's name."""
+    driver: ClassVar[str]
+    """The driver's module. It is given the home and the folder's name."""
+
+    @property
+    def lock(self) -> Path:
+        """Locked for as long as the driver, or a process that it has left behind, lives."""
+        return self.path / "lock"
+
+    @property
+    def stop(self) -> Path:
+        """There where the driver is to end."""
+        return self.path / "stop"
+
+    @property
+    def doing(self) -> Path:
+        """JSON: what is being done, in words, and how far it is."""
+        return self.path / "doing.json"
+
+    @property
+    def exit(self) -> Path:
+        """JSON: when the last driver ended, and the `error` it ended with."""
+        return self.path / "exit.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    def busy(self) -> bool:
+        """Whether somebody is at work now."""
+        if not self.lock.exists():
+            return False
+        held = try_lock(self.lock)
+        if held is None:
+            return True
+        os.close(held)
+        return False
+
+    def take(self) -> int:
+        """The lock, to be closed by who drives. Raises `BadInput` while another process holds it."""
+        give_up = time.monotonic() + SETTLE_S
+        while (held := try_lock(self.lock)) is None:
+            if time.monotonic() > give_up:
+                raise self._is_taken()
+            time.sleep(0.05)
+        return held
+
+    def require_idle(self) -> None:
+        """Raises `BadInput` while somebody is at work."""
+        if self.busy():
+            raise self._is_taken()
+
+    def start(self, home: Home) -> "subprocess.Popen[bytes]":
+        """The driver, in a session of its own, its output in the log. Raises `FinetuiError` where it cannot be."""
+        try:
+            with self.log.open("ab") as log:
+                return subprocess.Popen(
+                    # -P: what lies in the working directory cannot stand in for a module.
+                    [sys.executable, "-P", "-m", self.driver, str(home.root), self.path.name],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    close_fds=True,
+                    start_new_session=True,
+                    cwd=self.path,
+                    env=own_environment(),
+                )
+        except OSError as error:
+            raise FinetuiError(
+                "The process that does it could not be started.", why=f"The system says: {error.strerror or error}."
+            ) from error
+
+    def finish(self, error: FinetuiError | None) -> None:
+        """Record how the driver ended."""
+        told = {"what": error.what, "why": error.why, "fix": error.fix} if error is not None else None
+        write_json(self.exit, {"ended": time.time(), "error": told})
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """The JSON object in `path`; empty where there is none."""
+        found = read_json(path)
+        return found if isinstance(found, dict) else {}
+
+    def _is_taken(self) -> BadInput:
+        return BadInput(self.taken.format(self.path.name), fix="Wait for it to end, or stop it first.")
+
+
+def words_of(error: Mapping[str, Any]) -> str:
+    """An error that was recorded, in words; empty where there is none."""
+    return " ".join(str(error[part]) for part in ("what", "why", "fix") if error.get(part))
