@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+KILLS ?= 1000
+SEED ?= 1
+MINUTES ?= 60
 
-.PHONY: venv demo test check format bench pictures clean
+.PHONY: venv demo test soak check format bench pictures clean
 
 venv: $(STAMP)
 
@@ -27,6 +30,11 @@ check: venv
 # In the order of the folders: the acceptance file, which takes longest, begins first.
 test: check
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+# What takes longer: a thousand kills at random moments, then the tests of faults that last for minutes.
+soak: venv
+	$(BIN)/python -m tests.faults.soak --kills $(KILLS) --seed $(SEED) --minutes $(MINUTES)
+	$(BIN)/python -m pytest -m long tests/faults
 
 format: venv
 	$(BIN)/ruff format .
