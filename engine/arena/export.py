@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.arena.turns import LEFT, RIGHT, answers, said_by, same, shared
 from engine.errors import BadInput, FinetuiError
+from engine.private import share
 from store.talk_records import Vote, Winner
 
 
@@ -55,6 +56,7 @@ def export_votes(votes: Sequence[Vote], file: Path, *, overwrite: bool = False) 
         with temporary.open("w", encoding="utf-8") as out:
             for pair in pairs:
                 out.write(json.dumps(pair, ensure_ascii=False) + "\n")
+        share(temporary)
         temporary.replace(file)
     except OSError as error:
         raise FinetuiError(f"{file} cannot be written.", why=f"The system says: {error.strerror or error}.") from error

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from engine.datasets.rows import Row, Turn, all_turns
 from engine.errors import BadInput, Cancelled, FinetuiError
+from engine.private import share
 from store.records import Dataset
 
 if TYPE_CHECKING:
@@ -268,6 +269,7 @@ def _appearing(target: Path) -> Iterator[Path]:
     path = target.with_name(f".export-{secrets.token_hex(6)}.part")
     try:
         yield path
+        share(path)
         path.replace(target)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import BadInput, Cancelled
+from engine.private import users_umask
 
 PREFIX = "hub:"
 RESULT = ".hub-result.json"
@@ -135,6 +136,7 @@ def _start(wanted: HubName, target: Path) -> subprocess.Popen[bytes]:
             stdout=descriptor,
             stderr=subprocess.STDOUT,
             env=environment,
+            umask=users_umask(),  # others may share the cache that it fills; the target is a private folder
             start_new_session=True,  # Ctrl-C in the terminal is for the app, which ends the process itself
         )
     finally:

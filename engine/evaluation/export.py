@@ -9,6 +9,7 @@ from engine.evaluation.measures import MEASURES
 from engine.evaluation.results import ComparedRow, Results
 from engine.evaluation.verdicts import digits, p_words, sentence, verdict
 from engine.figures import NONE
+from engine.private import share
 from engine.suites.export import csv_line, escaped, fenced, quoted
 from store.evaluation_records import Measured
 
@@ -34,6 +35,7 @@ def export_evaluation(results: Results, rows: Sequence[ComparedRow], sorted_by: 
     try:
         with part.open("w", encoding="utf-8", newline="") as file:
             file.writelines(write(results, rows, sorted_by))
+        share(part)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

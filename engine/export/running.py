@@ -16,6 +16,7 @@ from engine.errors import Cancelled, FinetuiError
 from engine.export.plan import ExportPlan
 from engine.export.spec import END, LOG, PROCESS, PROGRESS, SPEC, Result, Spec
 from engine.home import Home
+from engine.private import make_shared_folder
 from engine.runs.backends.local import own_environment
 from engine.runs.identity import Identity, identity_of, is_alive
 from engine.runs.rundir import read_json, write_json
@@ -88,7 +89,7 @@ def start_export(home: Home, plan: ExportPlan) -> Export:
     clear_up(home)
     folder, place = exports_of(home) / plan.spec.id, Path(plan.spec.dest)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_shared_folder(place.parent)
         if place.is_dir() and not any(place.iterdir()):
             place.rmdir()
         folder.mkdir(mode=0o700, parents=True)

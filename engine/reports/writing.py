@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import BadInput, FinetuiError
+from engine.private import share
 from store import Store
 
 Kind = Literal["html", "csv", "curves", "png", "md"]
@@ -82,6 +83,7 @@ def _replace(path: Path, parts: Iterable[bytes]) -> None:
     try:
         with partial.open("wb") as file:
             file.writelines(parts)
+        share(partial)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

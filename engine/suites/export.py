@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.errors import BadInput, FinetuiError
 from engine.figures import NONE
+from engine.private import share
 from engine.suites.figures import ModelFigures, figures_by_category, figures_of
 from engine.suites.reading import Suite, SuitePrompt
 from engine.text import clean, clean_line
@@ -48,6 +49,7 @@ def export_suite_run(
     try:
         with part.open("w", encoding="utf-8", newline="") as file:
             file.writelines(write(suite, run, labels, answers))
+        share(part)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

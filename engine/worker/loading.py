@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from engine.errors import FinetuiError
+from engine.private import as_the_user
 from engine.runs.failure_codes import FailureCode
 from engine.runs.rundir import read_json
 from engine.worker.distributed import local_rank
@@ -59,7 +60,8 @@ def load_tokenizer(path: str | Path, revision: str | None = None, trust_remote_c
     """The tokenizer of a model folder or hub name, with a padding token. Raises `LoadError`."""
     _check_source(str(path), trust_remote_code)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=trust_remote_code)
+        with as_the_user():  # others may share the cache that this fills
+            tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _explained(error, "tokenizer", str(path), trust_remote_code) from error
     if tokenizer.pad_token_id is None:
@@ -112,12 +114,13 @@ def load_base(
         **options,
     )
     try:
-        try:
-            model = load(attn_implementation=attention)
-        except ValueError as error:
-            if attention != "sdpa" or "scaled_dot_product_attention" not in str(error):
-                raise
-            model = load(attn_implementation="eager")
+        with as_the_user():
+            try:
+                model = load(attn_implementation=attention)
+            except ValueError as error:
+                if attention != "sdpa" or "scaled_dot_product_attention" not in str(error):
+                    raise
+                model = load(attn_implementation="eager")
     except torch.cuda.OutOfMemoryError as error:
         raise LoadError(
             f"{path} does not fit into the memory of {device}.",

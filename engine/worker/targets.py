@@ -7,6 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
+from engine.private import as_the_user
 from engine.recipe import Recipe
 from engine.runs.failure_codes import FailureCode
 from engine.worker.refusal import Refusal
@@ -28,7 +29,8 @@ class LinearLayers:
 
 def linear_layers(model: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> LinearLayers:
     """The linear layers of a model folder or hub name."""
-    config = AutoConfig.from_pretrained(str(model), revision=revision, trust_remote_code=trust_remote_code)
+    with as_the_user():  # others may share the cache that this fills
+        config = AutoConfig.from_pretrained(str(model), revision=revision, trust_remote_code=trust_remote_code)
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
     head = empty.get_output_embeddings()

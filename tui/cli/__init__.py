@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from engine.private import keep_private
+
 COMPLETING = "_FINETUI_COMPLETE"
 """Set by shells that ask what could come next; then nothing is opened."""
 
@@ -15,6 +17,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status: 0 done, 1 failed, 2 bad input."""
+    keep_private()
     words = list(sys.argv[1:] if arguments is None else arguments)
     opening = None if COMPLETING in os.environ else _opening(words)
     if opening is not None:

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 from engine.home import find_home
+from engine.private import keep_private
 
 LOG = "finetui.log"
 
 
 def main(folder: str) -> int:
     """Run the app on the home `folder` until the tab is closed; its exit status."""
+    keep_private()
     home = find_home(folder).ensure()
     log_errors(home.root / LOG)
     from tui.cli.opening import run_app

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.export.commands import commands_for, context_of
 from engine.export.spec import GGUF_KINDS, MERGED_KINDS, Result, Spec, Uploaded, listing
+from engine.private import share
 from engine.runs.rundir import read_json, write_json
 from engine.worker.export.card import write_card
 from engine.worker.export.push import upload
@@ -43,6 +44,7 @@ def export(spec: Spec, step: Callable[[str, float], None]) -> Result:
         write_card(spec, staging, None)
         if spec.kind == "hub":
             _name_base(spec, staging / "adapter_config.json")
+    share(staging)
     _flush(staging)
     step("putting it in its place", 0.98)
     place = put(staging, Path(spec.dest), overwrite=spec.overwrite)

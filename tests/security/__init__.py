@@ -1,0 +1,1 @@
+"""Who can do what, and what keeps them from more: the tests behind docs/security.md."""
