@@ -270,6 +270,12 @@ class FinetuiApp(App[None]):
         if not self.screen.is_modal:
             self.push_screen(HelpScreen(self.screen))
 
+    def action_command_palette(self) -> None:
+        from tui.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
+
     async def action_quit(self) -> None:
         """Leave the app. Runs go on; the last line in the terminal says so."""
         live = len(await asyncio.to_thread(self.services.store.runs.live)) if self.is_ready else 0

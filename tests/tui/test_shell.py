@@ -1,5 +1,6 @@
 """What every screen shares: the start, modes, help, the palette, themes, settings, dialogs, errors, the end."""
 
+import asyncio
 import subprocess
 import sys
 import tomllib
@@ -7,12 +8,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from textual.command import Hits
 
 from engine.errors import BadInput
 from engine.home import Home
 from tests.tui.conftest import Driver, MakeApp
 from tests.tui.sample_runs import SampleRuns
 from tui.app import FinetuiApp
+from tui.commands import ScreenCommands
 from tui.errors import explain, show_error
 from tui.screens.dialogs import ConfirmDialog, Option, PickDialog, TextDialog
 from tui.settings import load_settings, save_theme
@@ -92,6 +95,28 @@ async def test_the_palette_runs_an_action_of_the_screen(make_app: MakeApp, fille
         await driver.sees("Order by a column, a metric or a setting")
         await driver.press("enter")
         await driver.sees("Order the runs by")
+
+
+async def test_enter_waits_for_what_was_typed(
+    make_app: MakeApp, filled: SampleRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the search takes: what an earlier text had found is never run."""
+    search = ScreenCommands.search
+
+    async def slow_search(self: ScreenCommands, query: str) -> Hits:
+        await asyncio.sleep(0.5)
+        async for hit in search(self, query):
+            yield hit
+
+    async with make_app() as driver:
+        await driver.press("ctrl+p")
+        await driver.wait(lambda: driver.app.screen.is_modal)
+        await driver.type("go to")
+        await driver.sees("Go to Runs", "Go to Datasets")
+        monkeypatch.setattr(ScreenCommands, "search", slow_search)
+        await driver.type(" sweeps")
+        await driver.press("enter")
+        await driver.sees("No sweeps yet.")
 
 
 async def test_the_palette_opens_a_run_by_its_name(make_app: MakeApp, filled: SampleRuns) -> None:
