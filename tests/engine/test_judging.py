@@ -163,9 +163,11 @@ def test_a_judge_that_goes_away_is_an_error_and_what_it_said_is_kept(home: Home,
 
 
 def test_it_can_be_stopped(home: Home, store: Store) -> None:
+    seen: list[JudgeProgress] = []
     with serving(prefers("short")) as there:
-        done = judge(home, store, there, pairs(40), stop=lambda: len(there.requests) > 6)
-    assert done.stopped and 3 <= done.asked < 12
+        done = judge(home, store, there, pairs(400), on_progress=seen.append, stop=lambda: seen[-1].done >= 3)
+    assert done.stopped and 3 <= done.asked < 400
+    assert len(store.votes.list("overall", voter=VOTER)) == done.asked
 
 
 def test_an_answer_that_tells_the_judge_what_to_say_is_caught_when_it_names_a_place(home: Home, store: Store) -> None:
