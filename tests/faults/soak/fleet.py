@@ -22,6 +22,7 @@ class Actor:
     """One `actor.py`."""
 
     def __init__(self, home: Home, worker: list[str], complaints: Path) -> None:
+        self._complaints = complaints
         with complaints.open("ab") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.soak.actor", str(home.root), "--", *worker],
@@ -51,7 +52,8 @@ class Actor:
             return {}
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"an actor ended by itself, with code {self._process.wait()}")
+            last_words = self._complaints.read_text(encoding="utf-8")[-2000:]
+            raise RuntimeError(f"an actor ended by itself, with code {self._process.wait()}: {last_words}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
