@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from store.errors import StoreError, explain, unwritable
+from store.errors import StoreError, busy, explain, unwritable
+from store.turns import WriterTurn
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -19,13 +20,17 @@ class Database:
     """A SQLite file shared by the threads of this process.
 
     Each thread has its own connection. Writers of one process take turns on a lock, so that they neither poll each
-    other's database lock nor checkpoint the write-ahead log at the same time.
+    other's database lock nor checkpoint the write-ahead log at the same time; processes do so on a file beside the
+    store.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
         self._writing = threading.RLock()
+        self._turn = WriterTurn(path)
+        self._turns = 0
+        """How many of `alone` the writing thread is in."""
         self._watching = threading.Lock()
         self._watcher: sqlite3.Connection | None = None
         self._closed = False
@@ -40,7 +45,7 @@ class Database:
             if connection.in_transaction:
                 yield connection
                 return
-            with self._writing:
+            with self.alone():
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
@@ -48,6 +53,30 @@ class Database:
                 finally:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
+
+    @contextmanager
+    def alone(self, patience_s: float | None = None) -> Iterator[None]:
+        """Keep all other threads and processes from writing. May be nested.
+
+        Raises `StoreError` when another process has been writing for `patience_s`, else for `BUSY_TIMEOUT_S`.
+        """
+        with self._writing:
+            if not self._turns and not self._turn.take(BUSY_TIMEOUT_S if patience_s is None else patience_s):
+                raise busy(self.path)
+            self._turns += 1
+            try:
+                yield
+            finally:
+                self._turns -= 1
+                if not self._turns:
+                    self._turn.give_back()
+                    if self._closed:
+                        self._turn.close()
+
+    @property
+    def turns_missing(self) -> str:
+        """Why processes that write cannot be kept apart here, in the system's words; empty where they are."""
+        return self._turn.missing
 
     # reading
 
@@ -83,19 +112,37 @@ class Database:
             connection = self._local.connection = self._open()
         return connection
 
+    def another(self) -> sqlite3.Connection:
+        """A further connection, for the caller to close."""
+        if self._closed:
+            raise StoreError(f"The store {self.path} is closed.")
+        return self._open()
+
     def close(self) -> None:
         """End the calling thread's connection; each other thread's ends with its thread or at its next call."""
         if self._closed:
             return
         self._closed = True
-        with self._watching:
-            if self._watcher is not None:
-                self._watcher.close()
-                self._watcher = None
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            del self._local.connection
+        # The last connection writes the log's pages back, so it is to be alone. Where it cannot be, somebody else is at
+        # work, who has a connection: this one is not the last. A thread of ours that still writes closes the lock.
+        mine = self._writing.acquire(blocking=False)
+        turn = mine and not self._turns and self._turn.path.exists() and self._turn.take(0.0)
+        try:
+            with self._watching:
+                if self._watcher is not None:
+                    self._watcher.close()
+                    self._watcher = None
+            connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+            if connection is not None:
+                connection.close()
+                del self._local.connection
+        finally:
+            if turn:
+                self._turn.give_back()
+            if mine:
+                if not self._turns:
+                    self._turn.close()
+                self._writing.release()
 
     @contextmanager
     def explained(self) -> Iterator[None]:

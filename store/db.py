@@ -1,7 +1,7 @@
 """The store: one file, opened once by each process that needs it."""
 
 import sqlite3
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from store.chats import ChatStore
@@ -59,6 +59,12 @@ class Store:
             problems += [f"{table} has rows of run number {run}, which is not there" for (run,) in strays]
         return problems
 
+    def turns_missing(self) -> str:
+        """Why processes that write to the store cannot be kept apart, in the system's words; empty where they are."""
+        with suppress(StoreError), self._database.alone(0.0):
+            pass  # where another process has its turn, there are turns
+        return self._database.turns_missing
+
     def backup(self, target: Path) -> None:
         """A whole copy at `target`, in one file that appears at once; other processes may go on writing meanwhile."""
         if target.is_dir() or (target.exists() and target.samefile(self.path)):
@@ -67,7 +73,7 @@ class Store:
             )
         try:
             with self._database.explained():
-                copy(self._database.connection(), target)
+                copy(self._database, target)
         except (OSError, StoreError) as error:
             raise StoreError(
                 f"The backup {target} cannot be written.", f"The system says: {error}.", "Choose another place."

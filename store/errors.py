@@ -3,6 +3,9 @@
 import sqlite3
 from pathlib import Path
 
+MOVE = '`store = "/a/local/disk/finetui.db"` in settings.toml, above all tables; the runs may stay where they are'
+"""How the store alone gets another place."""
+
 
 class StoreError(Exception):
     """The store cannot be used. `what` is one sentence, `why` the cause as far as known, `fix` what to do next."""
@@ -27,11 +30,7 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError | None:
     why = f"SQLite says: {error}."
     match code & 0xFF if isinstance(code, int) else None:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StoreError(
-                f"The store {path} is busy.",
-                "Another process has been writing to it for more than ten seconds.",
-                "Try again; if it stays so, look for a hanging finetui and end it. Runs go on meanwhile.",
-            )
+            return busy(path)
         case sqlite3.SQLITE_NOTADB:
             return StoreError(
                 f"{path} is not a finetui store.",
@@ -53,13 +52,21 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError | None:
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return unwritable(path, why)
-        case sqlite3.SQLITE_IOERR:
+        case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_PROTOCOL:
             return StoreError(
                 f"The disk that holds the store {path} fails or does not support what a database needs.",
                 why,
-                "Move the home to a local disk with --home DIR or $FINETUI_HOME.",
+                f"Move the store to a local disk: {MOVE}. Or choose another home with --home DIR or $FINETUI_HOME.",
             )
     return None
+
+
+def busy(path: Path) -> StoreError:
+    return StoreError(
+        f"The store {path} is busy.",
+        "Another process has been writing to it for more than ten seconds.",
+        "Try again; if it stays so, look for a hanging finetui and end it. Runs go on meanwhile.",
+    )
 
 
 def unwritable(path: Path, why: str) -> StoreError:

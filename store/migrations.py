@@ -9,6 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 Step = Callable[["sqlite_utils.Database"], None]
+
+PATIENCE_S = 600.0
+"""So long a process waits while another one migrates: a store of gigabytes is copied first."""
 
 APPLICATION_ID = 0x66746931
 """Marks a SQLite file as ours (`fti1`)."""
@@ -518,41 +522,49 @@ def prepare(database: Database, steps: Sequence[Step] = STEPS) -> None:
     """
     with database.explained():
         connection = database.connection()
-        version = _pragma(connection, "user_version")
-        marked = _pragma(connection, "application_id") == APPLICATION_ID
-        if marked and version == len(steps):
+        if _version(database, connection, steps) == len(steps):
             _use_write_ahead_log(connection)
             return
-        if marked and version > len(steps):
-            raise StoreError(
-                f"The store {database.path} was written by a newer finetui.",
-                f"Its schema is version {version}; this finetui knows up to {len(steps)}.",
-                "Upgrade finetui, or choose another home with --home DIR or $FINETUI_HOME.",
-            )
-        empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-        if not marked and not empty:
-            raise StoreError(
-                f"{database.path} is not a finetui store.",
-                "It is a database of another program.",
-                "Choose another home with --home DIR or $FINETUI_HOME.",
-            )
-        if empty:
-            connection.execute("PRAGMA page_size = 8192")
-        else:
-            copy(connection, database.path.with_name(f"{database.path.stem}-v{version}-backup.db"))
-        _use_write_ahead_log(connection)
-        _apply(database, steps)
+        with database.alone(PATIENCE_S):
+            if _version(database, connection, steps) == 0:
+                connection.execute("PRAGMA page_size = 8192")
+            _use_write_ahead_log(connection)
+            _apply(database, steps)
 
 
-def copy(connection: sqlite3.Connection, target: Path) -> None:
-    """A whole copy of the store at `target`, for its owner alone, which appears at once or not at all."""
+def _version(database: Database, connection: sqlite3.Connection, steps: Sequence[Step]) -> int:
+    """The version of the file's schema, 0 for an empty one. Raises `StoreError` where it is not for this finetui."""
+    version = _pragma(connection, "user_version")
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+            return 0
+        raise StoreError(
+            f"{database.path} is not a finetui store.",
+            "It is a database of another program.",
+            "Choose another home with --home DIR or $FINETUI_HOME.",
+        )
+    if version > len(steps):
+        raise StoreError(
+            f"The store {database.path} was written by a newer finetui.",
+            f"Its schema is version {version}; this finetui knows up to {len(steps)}.",
+            "Upgrade finetui, or choose another home with --home DIR or $FINETUI_HOME.",
+        )
+    return version
+
+
+def copy(database: Database, target: Path) -> None:
+    """A whole copy of the store at `target`, for its owner alone, which appears at once or not at all.
+
+    Read by a connection of its own: one that is in a transaction would wait for itself, for ever.
+    """
     temporary = target.with_name(f".{target.name}.part")
     temporary.unlink(missing_ok=True)
     try:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         with_copy = sqlite3.connect(temporary, isolation_level=None)
         try:
-            connection.backup(with_copy)
+            with closing(database.another()) as connection:
+                connection.backup(with_copy)
             # One file, without a log beside it: the copy is made to be moved.
             with_copy.execute("PRAGMA journal_mode = DELETE")
         finally:
@@ -566,8 +578,11 @@ def _apply(database: Database, steps: Sequence[Step]) -> None:
     import sqlite_utils
 
     with database.transaction() as connection:
-        if _pragma(connection, "user_version") >= len(steps):
+        version = _version(database, connection, steps)
+        if version == len(steps):
             return  # another process was faster
+        if version:  # copied here, where nobody can be migrating it meanwhile
+            copy(database, database.path.with_name(f"{database.path.stem}-v{version}-backup.db"))
         migrations = sqlite_utils.Migrations("finetui")
         for step in steps:
             migrations()(step)
