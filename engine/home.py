@@ -16,7 +16,15 @@ class Home:
 
     @property
     def db(self) -> Path:
-        return self.root / "finetui.db"
+        """The store: where `store` in `settings.toml` says, else in the home. Raises `BadInput` for no such place."""
+        return _chosen_store(self.root / "settings.toml") or self.root / "finetui.db"
+
+    @property
+    def ingest_lock(self) -> Path:
+        """Locked by the process that takes events into the store. Beside the store: machines that share a home over a
+        network each have their own."""
+        db = self.db
+        return self.root / "ingest.lock" if db.parent == self.root else db.with_name(f"{db.name}-ingest")
 
     @property
     def datasets(self) -> Path:
@@ -65,6 +73,31 @@ class Home:
                 fix="Free or unlock that folder, or choose another with --home DIR or $FINETUI_HOME.",
             ) from error
         return self
+
+
+def _chosen_store(settings: Path) -> Path | None:
+    try:
+        words = settings.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    if "store" not in words:
+        return None
+    import tomllib
+
+    try:
+        chosen = tomllib.loads(words).get("store")
+    except ValueError:
+        return None  # the app says what is wrong with the file
+    if chosen is None:
+        return None
+    place = Path(chosen).expanduser() if isinstance(chosen, str) and chosen and "\0" not in chosen else None
+    if place is None or not place.is_absolute():
+        raise BadInput(
+            f"{settings} says something else than a place for the store.",
+            why=f"store is {str(chosen)[:200]!r}; it has to be the whole path of a file.",
+            fix='Write store = "/a/local/disk/finetui.db" there, or remove it.',
+        )
+    return place
 
 
 def find_home(override: str | Path | None = None) -> Home:

@@ -137,9 +137,20 @@ class FinetuiApp(App[None]):
         self.tracker.changed.subscribe(self, teller.look)
         self.run_worker(self.tracker.run(self._services), group="tracker")
         self.run_worker(self._watch_figures(), group="figures")
+        self._look_at_store()
         if self.open_run:
             self.post_message(messages.OpenRun(self.open_run))
         self.set_timer(garbage.SETTLED_S, garbage.settle)
+
+    @work(thread=True, group="cautions", exit_on_error=False)
+    def _look_at_store(self) -> None:
+        """Say what about the store's place asks for care."""
+        from engine.insight.checks.storing import cautions
+        from tui.text import clean
+        from tui.tracker import TOAST_S
+
+        for check in cautions(self.home, self.services.store):
+            self.notify(clean(check.fix), title=clean(check.found), severity="warning", timeout=TOAST_S, markup=False)
 
     @property
     def is_ready(self) -> bool:

@@ -17,14 +17,16 @@ from engine.insight.stalled import stalled_since
 from engine.recipe import Recipe
 from engine.runs.backends import Process, slurm
 from engine.runs.backends.local import start_supervisor
+from engine.runs.entry import new_run
+from engine.runs.fields import text
 from engine.runs.identity import Identity, ProcessRecord, host, kill_group, read_process, send_signal
 from engine.runs.ingest import ingest_run
-from engine.runs.launcher import launch_run, new_run, start_again
+from engine.runs.launcher import launch_run, start_again
 from engine.runs.leases import try_lock
 from engine.runs.processes import process_count
 from engine.runs.queue import RunQueue
 from engine.runs.reconcile import judge, waits_in_cluster, was_waiting
-from engine.runs.rundir import RunDir, read_json, write_json
+from engine.runs.rundir import RunDir, read_table, write_json
 from engine.runs.supervisor import WORKER, Ending
 from store import Store, StoreError
 from store.records import Run, Status
@@ -289,7 +291,7 @@ class RunManager:
     def _may_ingest(self) -> bool:
         if self._ingest_lock is None:
             try:
-                self._ingest_lock = try_lock(self._home.root / "ingest.lock")
+                self._ingest_lock = try_lock(self._home.ingest_lock)
             except OSError:  # a home that can only be read
                 return False
         return self._ingest_lock is not None
@@ -300,18 +302,18 @@ class RunManager:
                 self._children.pop(run_id, None)
 
     def _rebuild_run(self, rundir: RunDir) -> int:
-        inputs = read_json(rundir.inputs)
-        if inputs is None:
+        inputs = read_table(rundir.inputs)
+        if not inputs:
             return 0
         try:
             new = new_run(rundir, inputs)
-        except (KeyError, OSError, TypeError, ValueError) as error:
+        except (OSError, ValueError) as error:
             _log.warning("%s is left out: %s", rundir.path, error)
             return 0
         if self._store.runs.get(new.id) is None:
             self._store.runs.add(new)
             if note := inputs.get("notes"):  # of an imported run: nobody has written another yet
-                self._store.runs.set_note(new.id, note)
+                self._store.runs.set_note(new.id, text(note))
         self._store.runs.reset(new.id)
         ingest_run(self._store, new.id, rundir)
         self._settle(new.id, rundir)
@@ -325,7 +327,7 @@ class RunManager:
             send_signal(process, signal.SIGQUIT if now else signal.SIGTERM)
         # Else the supervisor was killed and its worker goes on: we stand in for it.
         elif not now:
-            if process_count(read_json(self._dir(run.id).inputs) or {}) > 1:
+            if process_count(read_table(self._dir(run.id).inputs)) > 1:
                 self._dir(run.id).stop.touch()  # a signal would reach its processes at different steps
             else:
                 send_signal(process, signal.SIGTERM)

@@ -7,6 +7,7 @@ import typer
 
 from engine.errors import BadInput, FinetuiError
 from tui.cli.command import Session, command
+from tui.cli.documents import check_document
 from tui.text import clean
 
 app = typer.Typer(help="The store: the index over all runs.", no_args_is_help=True)
@@ -21,14 +22,21 @@ def path(session: Session) -> None:
 @command(app, "check", example="store check")
 def check(session: Session) -> None:
     """Check that the store is sound."""
+    from engine.insight.checks.storing import cautions, check_sqlite
+
     problems = session.store.check()
+    sqlite = check_sqlite()
+    care = [*cautions(session.home, session.store), *([] if sqlite.ok else [sqlite])]
     if not session.as_json and problems:
         raise FinetuiError(
             "The store is damaged:",
             why="\n".join(f"  {problem}" for problem in problems),
             fix="`finetui store rebuild` makes it again from the run folders.",
         )
-    session.answer({"ok": not problems, "problems": problems}, "The store is sound.")
+    session.answer(
+        {"ok": not problems, "problems": problems, "cautions": [check_document(check) for check in care]},
+        "\n".join(["The store is sound.", *(f"But: {clean(check.found)}.\n{clean(check.fix)}" for check in care)]),
+    )
     if problems:
         raise typer.Exit(1)
 

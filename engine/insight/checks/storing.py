@@ -1,20 +1,37 @@
 """The home and the store in it: whether they can be written, who else can read them, whether they are sound."""
 
+import glob
 import os
 import sqlite3
 import stat
 import tempfile
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from engine.errors import FinetuiError
 from engine.home import Home
 from engine.insight.checks.check import Check
+from store.errors import MOVE
+from store.turns import has_wal_reset_fault
+
+if TYPE_CHECKING:
+    from store import Store
 
 PRIVATE = ("finetui*.db*", "*token*")
 """Files of the home that hold conversations or open doors: for their owner alone, wherever they are copied to."""
 
-_ELSEWHERE = "Choose a home on a local disk with --home DIR: network file systems often cannot hold a write-ahead log."
+_ELSEWHERE = (
+    "Runs may stay there, the store should not: network file systems often cannot hold a write-ahead log. Copy it with "
+    f"`finetui store backup FILE` and say where it is: {MOVE}. Or choose a home on a local disk with --home DIR."
+)
+
+NETWORKED = frozenset(
+    ["nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"]
+    + ["orangefs", "pvfs2", "panfs", "wekafs", "ncpfs", "coda", "davfs", "sshfs", "gcsfuse", "s3fs", "juicefs"]
+    + ["goofys", "mount-s3", "rclone", "blobfuse", "blobfuse2"]
+)
+"""File systems that several machines share, as the system calls them, without `fuse.`."""
 
 
 def check_home(home: Home) -> Check:
@@ -30,6 +47,8 @@ def check_permissions(home: Home) -> Check:
     try:
         mode = home.root.stat()
         files = [path for pattern in PRIVATE for path in sorted(home.root.glob(pattern)) if path.is_file()]
+        if home.db.parent != home.root:
+            files += sorted(home.db.parent.glob(f"{glob.escape(home.db.name)}*"))
         open_files = [path.name for path in files if path.stat().st_mode & 0o077]
         strangers = [path.name for path in (home.root, *files) if path.stat().st_uid != os.geteuid()]
     except OSError as error:
@@ -53,15 +72,35 @@ def check_sqlite(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Chec
     Source: https://www.sqlite.org/wal.html#walresetbug
     """
     said = f"SQLite {'.'.join(map(str, version))}"
-    if version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45):
+    if not has_wal_reset_fault(version):
         return Check("sqlite", True, said)
     return Check(
         "sqlite",
         False,
-        f"{said} has the WAL-reset fault: very rarely, two processes that write at once damage the store",
+        f"{said} has the WAL-reset fault: very rarely, two processes that write at once damage the store. finetui's "
+        "own take turns; other programs that write it do not",
         "Use a Python with SQLite 3.51.3 or newer (conda install 'sqlite>=3.51.3', or a newer Python). Until then, "
         "`finetui store backup FILE` keeps chats and notes; `finetui store rebuild` makes the rest anew from the runs.",
     )
+
+
+def check_turns(store: "Store") -> Check:
+    """Whether processes that write to the store can be kept apart: the file system has locks that work."""
+    missing = store.turns_missing()
+    if not missing:
+        return Check("turns", True, "one process at a time writes to the store")
+    danger = "; this SQLite can then damage it" if has_wal_reset_fault() else ""
+    return Check(
+        "turns",
+        False,
+        f"processes that write to the store cannot be kept apart: {missing}{danger}",
+        f"Let one finetui at a time work on this home, or move the store to a local disk: {MOVE}.",
+    )
+
+
+def cautions(home: Home, store: "Store") -> list[Check]:
+    """What about the store's place asks for care, though it works now. Quick."""
+    return [check for check in (check_file_system(home), check_turns(store)) if not check.ok]
 
 
 def check_store(home: Home) -> Check:
@@ -93,19 +132,30 @@ def check_store(home: Home) -> Check:
 
 
 def check_file_system(home: Home, mounts: Path = Path("/proc/self/mounts")) -> Check:
-    """What file system the home is on: over a network, locks and the write-ahead log are not to be relied on."""
+    """What file system the store is on: over a network, locks and the write-ahead log are not to be relied on."""
     try:
         lines = [line.split(" ") for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
     except OSError:
         return Check("file system", True, "unknown")
-    place = str(home.root.resolve())
+    kind, point = _file_system(home.root, lines)
+    found = f"{kind or 'unknown'}{f' at {point}' if point else ''}"
+    if home.db.parent != home.root:
+        kind, point = _file_system(home.db.parent, lines)
+        found += f"; the store is on {kind or 'unknown'}{f' at {point}' if point else ''}"
+    if kind.removeprefix("fuse.") in NETWORKED:
+        return Check("file system", False, f"{kind} at {point}, a network file system", _ELSEWHERE)
+    return Check("file system", True, found)
+
+
+def _file_system(place: Path, lines: list[list[str]]) -> tuple[str, str]:
+    """The kind of file system that `place` is on, and where that is mounted."""
+    path = str(place.resolve())
     best = ("", "")
     for fields in lines:
+        if len(fields) < 3:
+            continue
         point = fields[1].replace("\\040", " ")
-        inside = place == point or place.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best[0]):
-            best = (point, fields[2])
-    kind = best[1]
-    if kind in ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "afs", "fuse.gcsfuse", "fuse.s3fs"):
-        return Check("file system", False, f"{kind} at {best[0]}, a network file system", _ELSEWHERE)
-    return Check("file system", True, f"{kind or 'unknown'}{f' at {best[0]}' if best[0] else ''}")
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best[1]):
+            best = (fields[2], point)
+    return best
