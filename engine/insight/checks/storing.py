@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import sqlite3
 import stat
 import tempfile
@@ -26,12 +27,11 @@ _ELSEWHERE = (
     f"`finetui store backup FILE` and say where it is: {MOVE}. Or choose a home on a local disk with --home DIR."
 )
 
-NETWORKED = frozenset(
-    ["nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"]
-    + ["orangefs", "pvfs2", "panfs", "wekafs", "ncpfs", "coda", "davfs", "sshfs", "gcsfuse", "s3fs", "juicefs"]
-    + ["goofys", "mount-s3", "rclone", "blobfuse", "blobfuse2"]
+NETWORKED = re.compile(
+    r"(fuse\.)?(nfs4?|cifs|smb[23]|smbfs|9p|afs|ceph|lustre|gpfs|beegfs|glusterfs|orangefs|pvfs2|panfs|wekafs|ncpfs|coda"
+    r"|davfs|sshfs|gcsfuse|s3fs|juicefs|goofys|mount-s3|rclone|blobfuse2?)"
 )
-"""File systems that several machines share, as the system calls them, without `fuse.`."""
+"""File systems that several machines share, as the system calls them."""
 
 
 def check_home(home: Home) -> Check:
@@ -142,7 +142,7 @@ def check_file_system(home: Home, mounts: Path = Path("/proc/self/mounts")) -> C
     if home.db.parent != home.root:
         kind, point = _file_system(home.db.parent, lines)
         found += f"; the store is on {kind or 'unknown'}{f' at {point}' if point else ''}"
-    if kind.removeprefix("fuse.") in NETWORKED:
+    if NETWORKED.fullmatch(kind):
         return Check("file system", False, f"{kind} at {point}, a network file system", _ELSEWHERE)
     return Check("file system", True, found)
 
