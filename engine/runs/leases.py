@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.runs.allot import Holder, Request, allot
+from engine.runs.allot import CPU, Holder, Request, allot
 from engine.runs.device_memory import measure, rooms
 from engine.runs.rundir import read_json, write_json
 
@@ -93,19 +93,28 @@ class Ticket:
         self._seen_order = _stamp(self._folder)
         self._seen_entry = read_order(self._folder).get(self._request.run)
         # Before the lock is taken, because it may last; promises stand for what has happened since.
-        memory = measure(self._folder, [self._request])
+        memory = None if self._has_no_chance() else measure(self._folder, [self._request])
         ahead = 0
         with suppress(TimeoutError), mutex(self._folder):
             line = read_line(self._folder)
             held = read_holders(self._folder)
             ahead = next((place for place, one in enumerate(line) if one.run == self._request.run), 0)
-            got = allot(line[: ahead + 1], held, rooms(memory, held)).get(self._request.run)
+            got = None
+            if memory is not None:
+                got = allot(line[: ahead + 1], held, rooms(memory, held)).get(self._request.run)
             if got is not None and got.devices:
                 lease = self._hold(got.devices)
                 self._leave()
                 return lease
         self._look_again = time.monotonic() + min(LONGEST_LOOK_S, LOOK_S * (ahead + 1))
         return None
+
+    def _has_no_chance(self) -> bool:
+        """Whether all places on the processor are taken: to measure its memory is to look at every process there is."""
+        asked = self._request
+        if asked.devices != (CPU,) or asked.now or (self._seen_entry or {}).get("now"):
+            return False
+        return len(read_holders(self._folder).get(CPU, ())) >= asked.slots
 
     def drop(self) -> None:
         """Leave the line, if the run is in it still."""

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from engine.runs import device_memory
+from engine.runs import device_memory, leases
 from engine.runs.allot import Request
+from engine.runs.device_memory import Memory
 from engine.runs.leases import Lease, Ticket, mutex, read_holders, read_line, read_order, try_lock, write_order
 from engine.runs.rundir import write_json
 from tests.engine.runs_at_work import PROJECT, wait_for
@@ -302,6 +303,29 @@ def test_the_memory_of_the_machine_counts_where_the_processor_is_shared(line: Li
     line.end("a")
     assert line.take("b") == ("cpu",)
     assert line.start("c", ["cpu"], slots=3, bytes=1 << 20) == ("cpu",)
+
+
+def test_while_all_places_are_taken_nobody_looks_at_every_process(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+
+    def looks(folder: Path, requests: Sequence[Request]) -> dict[str, Memory]:
+        looked.append(folder)
+        return device_memory.measure(folder, requests)
+
+    monkeypatch.setattr(leases, "measure", looks)
+    assert line.start("a", ["cpu"], slots=2, bytes=1 << 20) == ("cpu",)
+    assert line.start("b", ["cpu"], slots=2, bytes=1 << 20) == ("cpu",)
+    looked.clear()
+    assert line.start("c", ["cpu"], slots=2, bytes=1 << 20) == ()
+    assert not looked
+    line.end("b")
+    assert line.start("large", ["cpu"], slots=2, bytes=1 << 50, priority=1) == (), "its memory counts as before"
+    write_order(line.folder, {"c": {"now": True}})
+    assert line.take("c") == ("cpu",)
+    assert line.start("d", ["cpu"], slots=2, bytes=1 << 50, now=True) == ("cpu",), "it is not to wait"
+    assert len(looked) == 3
 
 
 # several devices for one run
