@@ -3,7 +3,7 @@
 Supervisors take devices by it, and the queue is explained by it, so that what is shown is what happens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 CPU = "cpu"
@@ -90,10 +90,23 @@ def allot(
     starve it. All others stay open to those behind it, and so do those on which strangers leave too little for it.
     `rooms` lacks the devices whose memory cannot be seen.
     """
+    return {request.run: got for request, got in _in_turn(line, holders, rooms)}
+
+
+def _in_turn(
+    line: Sequence[Request],
+    holders: Mapping[str, Sequence[Holder]],
+    rooms: Mapping[str, Room],
+    *,
+    starting: bool = False,
+) -> Iterator[tuple[Request, Allotment]]:
+    """The runs of `line` with what they get now; with `starting`, no further than somebody may get something."""
     held = {device: list(ones) for device, ones in holders.items()}
     promised: dict[str, str] = {}
-    found: dict[str, Allotment] = {}
+    devices = {device for request in line for device in request.devices} if starting else set()
     for asked in line:
+        if starting and promised.keys() >= devices:
+            return  # whoever takes what is promised comes before those to whom it is
         request = _possible(asked, rooms)
         obstacles = {
             device: _obstacle(request, device, held.get(device, ()), rooms.get(device), promised.get(device, ""))
@@ -116,8 +129,7 @@ def allot(
         for device in chosen:
             held.setdefault(device, []).append(Holder(request.run, asked.bytes))
         ways = () if chosen else tuple(one for one in obstacles.values() if one is not None)
-        found[request.run] = Allotment(tuple(chosen), ways)
-    return found
+        yield asked, Allotment(tuple(chosen), ways)
 
 
 def starts(
@@ -137,7 +149,7 @@ def starts(
     found: dict[str, float] = {}
     now = 0.0
     while waiting:
-        for request, got in zip(waiting, allot(waiting, held, rooms).values(), strict=True):
+        for request, got in _in_turn(waiting, held, rooms, starting=True):
             if got.devices:
                 found[request.run] = now
                 ends[request.run] = now + _seconds(lasts.get(request.run))

@@ -1,5 +1,6 @@
 """The queue: real supervisors that wait for a device, and what one can do to their order."""
 
+import random
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,7 +12,7 @@ from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.runs import manager as managing
 from engine.runs import queue
-from engine.runs.allot import Holder, Request, Room, starts
+from engine.runs.allot import CPU, Holder, Request, Room, allot, starts
 from engine.runs.leases import Ticket, mutex, read_holders, read_line, read_order
 from engine.runs.manager import RunManager
 from engine.runs.queue import cpu_runs, planned_s
@@ -252,6 +253,56 @@ def test_when_those_that_wait_start() -> None:
     ]
     lasts = {"a": 100.0, "b": None, "large": 30.0, "small": 500.0, "last": 10.0}
     assert starts(line, held, rooms, lasts) == {"large": 100.0, "small": 100.0, "last": 130.0}
+
+
+def test_a_long_line_is_told_its_times_without_going_through_all_of_it() -> None:
+    chance = random.Random(7)
+    gpus = [f"gpu{number}" for number in range(3)]
+    for _ in range(60):
+        rooms = {gpu: Room(80, chance.choice((0, 30))) for gpu in gpus if chance.random() < 0.9}
+        held = {gpu: [Holder(f"at {gpu}", chance.choice((0, 20, 50)))] for gpu in gpus if chance.random() < 0.7}
+        line = sorted(
+            (
+                Request(
+                    f"r{number}",
+                    tuple(chance.sample(gpus, chance.randint(1, 3))) if number % 4 else (CPU,),
+                    wanted=chance.choice((1, 1, 2)),
+                    bytes=chance.choice((0, 10, 40, 90)),
+                    slots=2,
+                    priority=chance.choice((0, 0, 1)),
+                    place=float(number),
+                    now=chance.random() < 0.1,
+                )
+                for number in range(12)
+            ),
+            key=lambda request: request.rank,
+        )
+        lasts = {
+            name: chance.choice((10.0, 20.0, 70.0)) for name in [*(f"at {g}" for g in gpus), *(r.run for r in line)]
+        }
+        assert starts(line, held, rooms, lasts) == started_one_by_one(line, held, rooms, lasts)
+
+
+def started_one_by_one(
+    line: list[Request], held: dict[str, list[Holder]], rooms: dict[str, Room], lasts: dict[str, float]
+) -> dict[str, float]:
+    """When runs start, if at each moment everybody in the line asks."""
+    found: dict[str, float] = {}
+    ends = {one.run: lasts[one.run] for ones in held.values() for one in ones}
+    now = 0.0
+    while True:
+        at_work = {device: [one for one in ones if ends[one.run] > now] for device, ones in held.items()}
+        waiting = [request for request in line if request.run not in found]
+        for request, got in zip(waiting, allot(waiting, at_work, rooms).values(), strict=True):
+            if got.devices:
+                found[request.run] = now
+                ends[request.run] = now + lasts[request.run]
+            for device in got.devices:
+                held = {**held, device: [*held.get(device, ()), Holder(request.run, request.bytes)]}
+        later = [end for end in ends.values() if end > now]
+        if not later:
+            return found
+        now = min(later)
 
 
 def test_the_planned_time_of_a_run() -> None:
