@@ -15,6 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+LAST_BYTES = 8000
+"""Of the output that is told where a program ended by itself: a traceback with its frame takes that much."""
+
 FINETUI = str(Path(sys.executable).with_name("finetui"))
 
 
@@ -25,6 +28,9 @@ class Terminal:
         environment = os.environ | {"FINETUI_HOME": str(home), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._last = b""
+        self.received = 0
+        """Bytes that the program has written and that were read here."""
         self.began = time.perf_counter()
         self._process = subprocess.Popen(
             argv, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True, close_fds=True
@@ -57,9 +63,9 @@ class Terminal:
             ready, _, _ = select.select([self._master], [], [], 0.05)
             if ready:
                 try:
-                    seen += os.read(self._master, 1 << 16)
-                except OSError as error:
-                    raise TimeoutError(f"the program ended: {seen[-500:]!r}") from error
+                    seen += self._read()
+                except EOFError as error:
+                    raise TimeoutError(str(error)) from error
                 if done(seen):
                     return time.perf_counter() - began
         raise TimeoutError(f"not within {waited:.0f} s: {seen[-500:]!r}")
@@ -68,7 +74,7 @@ class Terminal:
         """Read until nothing has come for `quiet_s`; returns the bytes read."""
         count = 0
         while select.select([self._master], [], [], quiet_s)[0]:
-            count += len(os.read(self._master, 1 << 16))
+            count += len(self._read())
         return count
 
     def settle(self, seconds: float) -> int:
@@ -77,13 +83,23 @@ class Terminal:
         count = 0
         while (left := until - time.perf_counter()) > 0:
             if select.select([self._master], [], [], left)[0]:
-                count += len(os.read(self._master, 1 << 16))
+                count += len(self._read())
         return count
 
     def read_now(self) -> None:
         """Read what is there already."""
         while select.select([self._master], [], [], 0)[0]:
-            os.read(self._master, 1 << 16)
+            self._read()
 
     def press(self, keys: bytes) -> None:
         os.write(self._master, keys)
+
+    def _read(self) -> bytes:
+        """Raises `EOFError`, with the last that came, where the program has ended."""
+        try:
+            read = os.read(self._master, 1 << 16)
+        except OSError as error:
+            raise EOFError(f"the program ended: {self._last[-LAST_BYTES:].decode(errors='replace')!r}") from error
+        self.received += len(read)
+        self._last = self._last[-LAST_BYTES:] + read
+        return read
