@@ -94,6 +94,6 @@ class App:
             self._terminal.__exit__(None, None, None)
 
     def _read(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError, EOFError):
             while True:
                 self._terminal.settle(1.0)
