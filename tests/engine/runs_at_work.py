@@ -19,7 +19,7 @@ from store.records import Dataset
 
 PROJECT = Path(__file__).resolve().parents[2]
 STAND_IN = PROJECT / "tests" / "engine" / "stand_in.py"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def stand_in(*options: str) -> list[str]:

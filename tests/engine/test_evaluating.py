@@ -43,7 +43,7 @@ from tests.engine.models_made import make_model, make_starter
 from tests.store.builders import new_run, the
 
 STAND_IN = Path(__file__).with_name("evaluation_stand_in.py")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

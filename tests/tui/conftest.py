@@ -18,7 +18,7 @@ from tui.app import FinetuiApp
 if TYPE_CHECKING:
     from tests.tui.chats import OpenChat
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Driver:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.engine.reported import CHROMIUM
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 HEARD = """
 (() => {
   const Plain = window.WebSocket;
