@@ -1,6 +1,5 @@
 """What a device and a kilowatt hour cost here: `[prices]` of the settings."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from engine.errors import BadInput
 from engine.home import Home
 from engine.recipe import Recipe
+from engine.toml import read_toml
 
 EXAMPLE = 'Write for example:  [prices]  kwh = 0.30  and  [prices.hour]  "H200" = 3.99'
 
@@ -43,7 +43,7 @@ def read_prices(home: Home) -> Prices:
     """
     path = home.root / "settings.toml"
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("prices", {})
+        table = read_toml(path).get("prices", {})
     except (OSError, ValueError):
         return Prices()
     if not isinstance(table, dict) or not isinstance(table.get("hour", {}), dict):

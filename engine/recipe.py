@@ -4,7 +4,6 @@ It is TOML on disk, a form on the screen, flags on the command line and columns 
 TRL, PEFT and Transformers, so that what people know from there holds here.
 """
 
-import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from engine.errors import BadInput
+from engine.toml import parse_toml, read_toml
 
 Auto = Literal["auto"]
 Length = Annotated[int, Field(ge=8, le=1 << 20)]
@@ -261,12 +261,12 @@ def _nearest(name: str) -> str:
 def load_recipe_values(path: Path) -> dict[str, Any]:
     """The fields a TOML file sets, not validated yet. Raises `BadInput` for a file that is not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except FileNotFoundError as error:
         raise BadInput(
             f"There is no recipe at {path}.", fix="`finetui presets show conservative` prints one to start from."
         ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read as a recipe.", why=str(error), fix="A recipe is a TOML file.") from error
 
 
@@ -285,8 +285,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
 def parse_value(raw: str) -> Any:
     """`raw` as a TOML value (`2e-4`, `true`, `["a"]`), else the text itself."""
     try:
-        return tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {raw}")["value"]
+    except ValueError:
         return raw
 
 

@@ -1,9 +1,10 @@
 """What the user chose: `<home>/settings.toml` with `theme` and `[keys]`."""
 
 import os
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from engine.toml import read_toml
 
 
 @dataclass
@@ -20,7 +21,7 @@ class Settings:
 def load_settings(path: Path) -> Settings:
     """The settings at `path`; the defaults where there is no file. Never raises."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except FileNotFoundError:
         return Settings()
     except (OSError, ValueError) as error:
@@ -35,7 +36,7 @@ def save_theme(path: Path, theme: str) -> None:
     """Write the theme's name and leave the rest of the file's values as they are. Raises `OSError`, `ValueError`."""
     import tomli_w
 
-    values = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    values = read_toml(path) if path.exists() else {}
     if values.get("theme") == theme:
         return
     values["theme"] = theme

@@ -11,7 +11,6 @@ A name is a metric of the training, as in filters (`eval/loss` is the last value
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from engine.errors import BadInput
 from engine.figures import fmt_number
 from engine.home import Home
+from engine.toml import read_toml
 from store.records import Run
 
 PROJECT = "finetui.toml"
@@ -134,7 +134,7 @@ def _value(run: Run | None, figures: Mapping[str, float], name: str) -> float | 
 
 def _table(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("targets", {})
+        table = read_toml(path).get("targets", {})
     except (OSError, ValueError):
         return {}
     if not isinstance(table, dict):

@@ -6,7 +6,6 @@ must not be able to run anything here.
 
 import re
 import shutil
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from engine.history.items import FoundRun
 from engine.runs.protocol import EventWriter, read_events
 from engine.runs.reconcile import judge
 from engine.runs.rundir import RunDir, read_json
+from engine.toml import parse_toml
 from store.records import TERMINAL, Status
 
 ID = re.compile(r"r[0-9a-z]{11}")
@@ -104,7 +104,7 @@ def _recipe(path: Path) -> dict[str, Any]:
     try:
         if path.is_symlink() or path.stat().st_size > _LONGEST_RECIPE:
             return {}
-        return tomllib.loads(path.read_text(encoding="utf-8", errors="replace"))
+        return parse_toml(path.read_text(encoding="utf-8", errors="replace"))
     except (OSError, ValueError):
         return {}
 

@@ -24,9 +24,10 @@ from engine.history.wandb import read_wandb
 from engine.history.writing import HistoryWriter
 from engine.home import Home
 from engine.insight.diagnosis import FindingKeeper
+from engine.runs.entry import new_run
 from engine.runs.fields import text
 from engine.runs.ingest import ingest_run
-from engine.runs.launcher import LONGEST_NAME, clean_name, new_run, unique_name
+from engine.runs.launcher import LONGEST_NAME, clean_name, unique_name
 from engine.runs.rundir import RunDir, read_json, write_json
 from store import Store
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, fields
+from math import isfinite
 from typing import Any
 
 from engine.errors import BadInput
@@ -40,7 +41,7 @@ def own_presets(home: Home) -> dict[str, dict[str, Any]]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read.", why=str(error), fix="Mend the file or delete it.") from error
     if not isinstance(found, dict):
         raise BadInput(f"{path} holds no presets.", fix="Mend the file or delete it.")
@@ -72,7 +73,14 @@ def sampling_of(values: dict[str, Any], sampling: Sampling | None = None) -> Sam
 
 def _known(values: dict[str, Any]) -> dict[str, Any]:
     names = [one.name for one in fields(Sampling)]
-    return {name: value for name, value in values.items() if name in names and isinstance(value, _TYPES[name])}
+    return {name: value for name, value in values.items() if name in names and _fits(name, value)}
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a field may have that value: no truth for a number, and no number that JSON does not have."""
+    if isinstance(value, bool) or (isinstance(value, float) and not isfinite(value)):
+        return False
+    return isinstance(value, _TYPES[name])
 
 
 def _write(home: Home, own: dict[str, dict[str, Any]]) -> None:

@@ -17,7 +17,8 @@ from engine.insight.failure_words import EDIT, RESUME, TITLES, change_words
 from engine.recipe import Recipe, load_recipe_values, make_recipe, recipe_problems
 from engine.runs.failure_codes import MEMORY, FailureCode, remedy
 from engine.runs.recognise import code_in, last_words
-from engine.runs.rundir import RunDir, checkpoint_step, read_json
+from engine.runs.reconcile import offset_of
+from engine.runs.rundir import RunDir, checkpoint_step, read_json, read_table
 from store import Store
 from store.records import EventRow, Run, Status
 
@@ -185,9 +186,7 @@ def _evidence(run: Run, code: FailureCode, events: Sequence[EventRow], log: Path
     if code is FailureCode.KILLED and (used := _last(run, "system/host_memory_percent")) >= _NEARLY_FULL:
         lines.append(f"The machine's memory was {used:.0f} % full: it may have been killed for that.")
     if log is not None and run.status is Status.FAILED:
-        ending = read_json(rundir.exit)
-        offset = ending.get("log_offset") if isinstance(ending, dict) else 0
-        said = last_words(log, offset if isinstance(offset, int) else 0).line
+        said = last_words(log, offset_of(read_table(rundir.exit))).line
         if said and said not in run.reason:
             lines.append(f"The log ends with: {said}")
     alerts = [_text(event.body.get("message")) for event in events if event.kind == "alert"]

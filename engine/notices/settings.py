@@ -1,6 +1,5 @@
 """Who is told of what, and how: `[alerts]` of the home's `settings.toml`."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 
 from engine.errors import BadInput
 from engine.notices.kinds import Kind
+from engine.toml import read_toml
 
 TERMINALS = ("auto", "osc9", "osc777", "off")
 FORMATS = ("json", "text")
@@ -52,7 +52,7 @@ def read_notice_settings(path: Path) -> NoticeSettings:
     Raises `BadInput` for what is not understood.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("alerts", {})
+        table = read_toml(path).get("alerts", {})
     except (OSError, ValueError):
         return NoticeSettings()  # the app says what is wrong with the file
     if not isinstance(table, dict):

@@ -8,7 +8,6 @@ from the supervisor, because a slow web address must not keep that from its work
 import argparse
 import sys
 import time
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from engine.runs.identity import read_process
 from engine.runs.protocol import read_events
 from engine.runs.reconcile import judge
 from engine.runs.rundir import RunDir, read_json
+from engine.toml import read_toml
 from store.records import Status
 
 POLL_S = 2.0
@@ -141,7 +141,7 @@ class Watch:
 
 def _recipe(rundir: RunDir) -> dict[str, Any]:
     try:
-        return tomllib.loads(rundir.recipe.read_text(encoding="utf-8"))
+        return read_toml(rundir.recipe)
     except (OSError, ValueError):
         return {}
 

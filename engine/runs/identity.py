@@ -14,6 +14,8 @@ from typing import Any
 
 from engine.runs.rundir import read_json
 
+_LARGEST_PID = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -57,7 +59,7 @@ def read_process(path: Path) -> ProcessRecord | None:
             worker=_identity(value.get("worker")),
             job=str(value.get("job_id") or ""),
         )
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -125,7 +127,12 @@ def host() -> str:
 
 
 def _identity(value: Mapping[str, Any] | None) -> Identity | None:
-    return None if value is None else Identity(int(value["pid"]), int(value["create_time"]))
+    if value is None:
+        return None
+    pid = int(value["pid"])
+    if not 0 < pid <= _LARGEST_PID:
+        raise ValueError(f"no process has the number {pid}")
+    return Identity(pid, int(value["create_time"]))
 
 
 def _identity_by_psutil(pid: int) -> Identity | None:

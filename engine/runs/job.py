@@ -4,7 +4,7 @@ from pathlib import Path
 
 from engine.runs.backends.slurm import requeue
 from engine.runs.protocol import read_events
-from engine.runs.rundir import RunDir, checkpoint_step, read_json
+from engine.runs.rundir import RunDir, checkpoint_step, read_table
 
 _TAIL_BYTES = 1 << 16
 
@@ -12,7 +12,7 @@ _TAIL_BYTES = 1 << 16
 def keep_records(rundir: RunDir, attempt: int) -> None:
     """Put the records of the attempt before away as `process-K.json` and `exit-K.json`."""
     for record in (rundir.process, rundir.exit):
-        earlier = (read_json(record) or {}).get("attempt")
+        earlier = read_table(record).get("attempt")
         if isinstance(earlier, int) and earlier < attempt:
             record.replace(_numbered(record, earlier))
 

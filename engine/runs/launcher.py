@@ -4,7 +4,6 @@ import secrets
 import shutil
 import sys
 import time
-import tomllib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,16 +19,17 @@ from engine.recipe import Recipe
 from engine.runs import backends
 from engine.runs.backends import Process
 from engine.runs.backends.local import SAMPLES, candidate_devices
+from engine.runs.entry import new_run
 from engine.runs.identity import read_process
 from engine.runs.parents import Parent
 from engine.runs.preflight import Preflight, preflight, require
 from engine.runs.protocol import EventWriter
 from engine.runs.queue import cpu_runs
 from engine.runs.requirements import require_torch_side
-from engine.runs.rundir import RunDir, checkpoint_step, read_json, write_json
+from engine.runs.rundir import RunDir, checkpoint_step, read_table, write_json
 from engine.runs.supervisor import WORKER
 from store import Store
-from store.records import NewRun, Run
+from store.records import Run
 
 LONGEST_NAME = 80
 
@@ -180,30 +180,6 @@ def _start(rundir: RunDir, attempt: int, worker: Sequence[str]) -> Process | Non
         raise _cannot_start(error) from error
 
 
-def new_run(rundir: RunDir, inputs: dict[str, Any]) -> NewRun:
-    """What the store is told of the run in `rundir`. Raises `KeyError`, `OSError` or `ValueError` for a damaged one.
-
-    An imported run has the settings of others in its inputs where finetui's own have a recipe beside them.
-    """
-    imported = bool(inputs.get("source"))
-    recipe = inputs["config"] if imported else tomllib.loads(rundir.recipe.read_text(encoding="utf-8"))
-    return NewRun(
-        id=inputs["id"],
-        name=inputs["name"],
-        model=inputs["model"]["name"],
-        method=inputs["method"] if imported else recipe["method"],
-        dataset=inputs["dataset"]["name"],
-        dataset_id=inputs["dataset"]["id"],
-        created=inputs["created"],
-        recipe=recipe,
-        dir=str(rundir.path),
-        tags=tuple(inputs["tags"]),
-        parent=(inputs.get("parent") or {}).get("id", ""),
-        sweep=(inputs.get("sweep") or {}).get("id", ""),
-        source=inputs.get("source", ""),
-    )
-
-
 def new_run_id() -> str:
     """`r` and eleven letters and digits that sort by time: eight of milliseconds since 2025, three of chance."""
     value = (time.time_ns() // 1_000_000 - 1_735_689_600_000) << 15 | secrets.randbits(15)
@@ -282,8 +258,8 @@ def _announce(rundir: RunDir, attempt: int, from_step: int, reason: str) -> None
 
 def _last_attempt(rundir: RunDir, run: Run) -> int:
     process = read_process(rundir.process)
-    ending = read_json(rundir.exit) or {}
-    return max(1, run.attempt, process.attempt if process else 0, int(ending.get("attempt", 0)))
+    ended = read_table(rundir.exit).get("attempt")
+    return max(1, run.attempt, process.attempt if process else 0, ended if isinstance(ended, int) else 0)
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.runs.rundir import RunDir, read_json
+from engine.runs.rundir import RunDir, read_table
 from store import Store
 from store.records import Dataset, Run, Sweep
 
@@ -54,7 +54,7 @@ def _parents(store: Store, run: Run) -> list[Kin]:
     while child.parent and child.parent not in seen and len(found) < MOST_GENERATIONS:
         seen.add(child.parent)
         parent = store.runs.get(child.parent)
-        told = (read_json(RunDir(Path(child.dir)).inputs) or {}).get("parent")
+        told = read_table(RunDir(Path(child.dir)).inputs).get("parent")
         name = parent.name if parent else str(told.get("name", "")) if isinstance(told, dict) else ""
         found.append(Kin(child.parent, name, parent, start_step(child, parent), len(found) + 1))
         if parent is None:
@@ -92,6 +92,6 @@ def start_step(child: Run, parent: Run | None) -> int | None:
     """The step of the parent's checkpoint that `child` began with, as `continue_from = "RUN@STEP"` says."""
     name, sign, step = str(child.recipe.get("continue_from") or "").rpartition("@")
     whole = {child.parent, *((parent.name,) if parent else ())}
-    if not sign or not step.isdecimal() or f"{name}@{step}" in whole:
+    if not sign or not (step.isdecimal() and len(step) < 19) or f"{name}@{step}" in whole:
         return None
     return int(step)

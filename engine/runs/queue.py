@@ -1,7 +1,6 @@
 """The queue of a home: which run waits for which device and why, and how the order is changed."""
 
 import time
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.runs.allot import Obstacle, allot, starts
 from engine.runs.device_memory import measure, rooms
+from engine.runs.fields import finite
 from engine.runs.identity import read_process
 from engine.runs.leases import forget, mutex, read_holders, read_line, read_order, write_order
-from engine.runs.rundir import RunDir, read_json
+from engine.runs.rundir import RunDir, read_table
+from engine.toml import read_toml
 from store import Store
 from store.records import Run, Status
 
@@ -172,7 +173,7 @@ class RunQueue:
 
     def _lasts_s(self, run: Run) -> float | None:
         """How long a live run goes on, in seconds: a waiting one from its start, another from now; not when overdue."""
-        planned = planned_s(read_json(self._dir(run.id).inputs))
+        planned = planned_s(read_table(self._dir(run.id).inputs))
         if run.status is Status.QUEUED:
             return planned
         if run.eta_s is not None and run.heartbeat is not None:
@@ -190,8 +191,7 @@ class RunQueue:
 def planned_s(inputs: Mapping[str, Any] | None) -> float | None:
     """How long a run is planned to take, in seconds, by its `inputs.json`; `None` where that is not known."""
     plan = (inputs or {}).get("plan")
-    time_s = plan.get("time_s") if isinstance(plan, dict) else None
-    return float(time_s) if isinstance(time_s, (int, float)) else None
+    return finite(plan.get("time_s")) if isinstance(plan, dict) else None
 
 
 def cpu_runs(home: Home) -> int:
@@ -201,7 +201,7 @@ def cpu_runs(home: Home) -> int:
     """
     path = home.root / "settings.toml"
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except (OSError, ValueError):
         return 1  # the app says what is wrong with the file
     queue = values.get("queue", {})

@@ -2,17 +2,19 @@
 
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from engine.runs.backends.slurm_end import LAG_S, verdict_of
 from engine.runs.backends.slurm_jobs import WATCH
 from engine.runs.failure_codes import FailureCode
+from engine.runs.fields import finite, text
 from engine.runs.identity import ProcessRecord, boot_id, host, read_process
 from engine.runs.processes import TAKEN_AWAY
 from engine.runs.recognise import CAUSES, code_of_signal, last_words
-from engine.runs.rundir import RunDir, checkpoint_step, read_json
-from store.records import Status
+from engine.runs.rundir import RunDir, checkpoint_step, read_table
+from store.records import LAST_STEP, Status
 
 GRACE_S = 10.0
 """Time a supervisor is given to say that it is there."""
@@ -43,10 +45,10 @@ def judge(rundir: RunDir, now: float | None = None) -> Verdict | None:
         return _judge_job(rundir, record, now)
     if not rundir.exit.exists() and _may_be_at_work(rundir, record, now):
         return None
-    ending = read_json(rundir.exit)  # read after the processes were found dead: nothing can change it now
-    if isinstance(ending, dict):
+    ending = read_table(rundir.exit)  # read after the processes were found dead: nothing can change it now
+    if ending:
         status, reason, code = _ended(rundir, ending)
-        return Verdict(status, reason, float(ending.get("ended") or now), code)
+        return Verdict(status, reason, finite(ending.get("ended")) or now, code)
     if record is None:
         reason, code = "its process never started", FailureCode.NEVER_STARTED
     elif record.host != host():
@@ -85,13 +87,13 @@ def was_waiting(rundir: RunDir) -> bool:
 
 def _judge_job(rundir: RunDir, record: ProcessRecord, now: float) -> Verdict | None:
     """The same for a run that is a job of Slurm: its own word counts, then Slurm's."""
-    ending = read_json(rundir.exit)
+    ending = read_table(rundir.exit)
     told = False
-    if isinstance(ending, dict) and ending.get("attempt") == record.attempt:
+    if ending.get("attempt") == record.attempt:
         told = ending.get("requested") == TAKEN_AWAY
         if not told:
             status, reason, code = _ended(rundir, ending)
-            return Verdict(status, reason, float(ending.get("ended") or now), code)
+            return Verdict(status, reason, finite(ending.get("ended")) or now, code)
     job = WATCH.find(record.job)
     if job is None or job.live:
         return None
@@ -123,13 +125,15 @@ def _last_sign(rundir: RunDir) -> float:
 
 def _ended(rundir: RunDir, ending: dict[str, Any]) -> tuple[Status, str, FailureCode | None]:
     requested, phase, number, code = (ending.get(key) for key in ("requested", "phase", "signal", "code"))
+    phase = text(phase) if isinstance(phase, str) else None
+    number = number if isinstance(number, int) else None
     if requested == "kill":
         return Status.STOPPED, f"killed; {_kept(rundir)}", None
     if requested == "stop" and (phase or (not code and number in (None, signal.SIGTERM))):
         return Status.STOPPED, f"stopped while {phase}" if phase else f"stopped; {_kept(rundir)}", None
     if ending.get("oom_killed"):
         return Status.FAILED, _in(phase, "killed by the system: out of memory"), FailureCode.HOST_OUT_OF_MEMORY
-    words = last_words(rundir.log, int(ending.get("log_offset") or 0))
+    words = last_words(rundir.log, offset_of(ending))
     if number is not None:
         reason = f"killed by signal {number}{_signal_name(number)}"
         if words.code in CAUSES:  # who kills may have said why: a cluster its limit, a library what it lacked
@@ -139,6 +143,12 @@ def _ended(rundir: RunDir, ending: dict[str, Any]) -> tuple[Status, str, Failure
         reason = words.line or f"ended with exit code {code}"
         return Status.FAILED, _in(phase, reason), words.code or FailureCode.UNKNOWN
     return Status.FAILED, "the worker ended without saying how", FailureCode.SILENT
+
+
+def offset_of(ending: Mapping[str, Any]) -> int:
+    """Where the attempt's lines begin in the log, in bytes, as its exit record says; 0 where it says nothing."""
+    offset = ending.get("log_offset")
+    return offset if isinstance(offset, int) and 0 <= offset <= LAST_STEP else 0
 
 
 def _in(phase: str | None, reason: str) -> str:

@@ -61,7 +61,11 @@ class RunDir:
     def committed_checkpoints(self) -> list[Path]:
         """Checkpoints that were saved to the end, oldest step first."""
         return sorted(
-            (marker.parent for marker in self.checkpoints.glob(f"step-*/{COMMITTED}")),
+            (
+                marker.parent
+                for marker in self.checkpoints.glob(f"step-*/{COMMITTED}")
+                if marker.parent.name.removeprefix("step-").isdecimal()
+            ),
             key=lambda folder: checkpoint_step(folder),
         )
 
@@ -89,5 +93,11 @@ def read_json(path: Path) -> Any | None:
     """The file's value, or `None` where there is no such file or it is no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The file's object; an empty one where there is no such file, or it holds something else."""
+    value = read_json(path)
+    return value if isinstance(value, dict) else {}

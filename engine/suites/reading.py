@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -13,6 +12,7 @@ from typing import Any
 from engine.datasets.library import DatasetLibrary
 from engine.datasets.rows import Row
 from engine.errors import BadInput, NotFound
+from engine.toml import read_toml
 from store.records import Dataset
 
 SHIPPED = "everyday"
@@ -165,8 +165,8 @@ def _references(metadata: dict[str, Any]) -> tuple[str, ...]:
 
 def _toml_prompts(path: Path) -> list[dict[str, Any]]:
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        found = read_toml(path)
+    except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read as TOML.", why=str(error)) from error
     rows = found.get("prompts")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):

@@ -27,7 +27,7 @@ from engine.runs.ingest import ingest_run
 from engine.runs.leases import try_lock
 from engine.runs.manager import RunManager
 from engine.runs.protocol import EventWriter
-from engine.runs.rundir import RunDir, read_json, write_json
+from engine.runs.rundir import RunDir, read_table, write_json
 from engine.runs.supervisor import WORKER
 from engine.sweeps.folder import Ending, SweepDir, TrialState
 from engine.sweeps.study import Evaluation, Study
@@ -127,8 +127,8 @@ class Driver:
         """Runs of this sweep by the number of their trial, as their own folders say it: launched, maybe not noted."""
         found = {}
         for run_id in self._store.sweeps.run_ids(self.id):
-            about = (read_json(RunDir(self._home.runs / run_id).inputs) or {}).get("sweep") or {}
-            if about.get("id") == self.id and type(about.get("trial")) is int:
+            about = read_table(RunDir(self._home.runs / run_id).inputs).get("sweep")
+            if isinstance(about, dict) and about.get("id") == self.id and type(about.get("trial")) is int:
                 found[about["trial"]] = run_id
         return found
 

@@ -1,6 +1,5 @@
 """A sweep's folder: its paths, and what its driver reports of the trials."""
 
-import tomllib
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from engine.errors import BadInput
 from engine.runs.rundir import read_json, write_json
 from engine.sweeps.spec import SweepSpec
+from engine.toml import read_toml
 
 
 class TrialState(StrEnum):
@@ -88,7 +88,7 @@ class SweepDir:
     def read_spec(self) -> SweepSpec:
         """Raises `BadInput` where it cannot be read."""
         try:
-            return SweepSpec.model_validate(tomllib.loads(self.spec.read_text(encoding="utf-8")))
+            return SweepSpec.model_validate(read_toml(self.spec))
         except (OSError, ValueError) as error:  # of another version, or damaged: it was whole when it was written
             raise BadInput(f"The sweep's spec {self.spec} cannot be read.", why=str(error)) from error
 

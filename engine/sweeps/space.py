@@ -77,7 +77,7 @@ def encoded(value: Any) -> str | int | float | bool | None:
     """A value as a study can hold it: lists become JSON."""
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
-    return json.dumps(value)
+    return json.dumps(value, default=str)  # TOML has dates; that no field takes one, the recipe says
 
 
 def decoded(axis: Axis, value: Any) -> Any:

@@ -1,7 +1,6 @@
 """The spec of a sweep: a recipe, what is varied in it, and how the next trial is chosen. TOML on disk."""
 
 import random
-import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from engine.errors import BadInput
 from engine.home import Home
 from engine.recipe import SHORT_NAMES, Recipe, load_recipe_values, make_recipe, recipe_problems
 from engine.sweeps.space import Axis, axis_problem, grid_cells, grid_problem, grid_size
+from engine.toml import read_toml
 
 MOST_TRIALS = 1000
 USUAL_TRIALS = 20
@@ -105,12 +105,12 @@ def load_spec(path: Path, home: Home | None = None) -> SweepSpec:
     Raises `BadInput`.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except FileNotFoundError as error:
         raise BadInput(
             f"There is no sweep at {path}.", fix="A sweep is a TOML file; see `finetui sweep --help`."
         ) from (error)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read as a sweep.", why=str(error), fix="A sweep is a TOML file.") from error
     return make_spec(_with_base({"name": path.stem} | values, path.parent, home))
 

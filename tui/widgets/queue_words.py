@@ -60,9 +60,9 @@ def read_queue(home: "Home", store: "Store", queue: "RunQueue") -> list[Entry]:
 
 def _entry(home: "Home", store: "Store", run: "Run", device: str, waits: "QueueEntry | None") -> Entry:
     from engine.runs.queue import planned_s
-    from engine.runs.rundir import RunDir, read_json
+    from engine.runs.rundir import RunDir, read_table
 
-    inputs = read_json(RunDir(home.runs / run.id).inputs) or {}
+    inputs = read_table(RunDir(home.runs / run.id).inputs)
     states = store.runs.events(run.id, ["state"], 1)
     needs = inputs.get("needs_bytes")
     return Entry(

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 
 from engine.runs.backends import local, slurm
-from engine.runs.rundir import RunDir, read_json
+from engine.runs.rundir import RunDir, read_table
 
 Process = subprocess.Popen[bytes]
 
@@ -19,7 +19,7 @@ def start(rundir: RunDir, attempt: int, worker: Sequence[str]) -> Process | None
 
     Raises `BadInput` with the backend's own words where it does not take the run, and `OSError`.
     """
-    if (read_json(rundir.inputs) or {}).get("backend") == SLURM:
+    if read_table(rundir.inputs).get("backend") == SLURM:
         slurm.submit(rundir, attempt, worker)
         return None
     return local.start_supervisor(rundir, attempt, worker)

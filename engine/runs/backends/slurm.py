@@ -19,7 +19,7 @@ from engine.errors import BadInput, FinetuiError
 from engine.runs.backends.local import own_environment
 from engine.runs.backends.slurm_jobs import COMMAND_S, WATCH, Job, look_at_one, run_slurm
 from engine.runs.backends.slurm_script import script_text, time_limit_s
-from engine.runs.rundir import RunDir, read_json, write_json
+from engine.runs.rundir import RunDir, read_table, write_json
 
 _HINTS = (
     ("partition", "Set slurm_partition to one of: {partitions}."),
@@ -44,7 +44,7 @@ def submit(rundir: RunDir, attempt: int, worker: Sequence[str]) -> str:
             fix='Launch it on the cluster\'s login node, or set backend = "local".',
         )
     recipe = tomllib.loads(rundir.recipe.read_text(encoding="utf-8"))
-    inputs = read_json(rundir.inputs) or {}
+    inputs = read_table(rundir.inputs)
     text = script_text(
         rundir.path,
         recipe,
