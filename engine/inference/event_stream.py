@@ -12,6 +12,8 @@ from typing import Any
 
 LONGEST_LINE = 4_000_000
 """Characters of one line; a server that sends more without an end would fill the memory."""
+LONGEST_EVENT = 100_000
+"""Characters of an event that is spread over several lines and not whole yet."""
 DONE = "[DONE]"
 
 
@@ -29,7 +31,7 @@ class EventStream:
         self.finished = False
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
-        """The JSON objects of the stream. Raises `BadStream` for a line that has no end."""
+        """The JSON objects of the stream. Raises `BadStream` for a line, or an event, that has no end."""
         async for line in self._lines():
             event = self._event(line)
             if self.finished:
@@ -69,7 +71,7 @@ class EventStream:
         for candidate in (text, f"{self._held}\n{text}") if self._held else (text,):
             try:
                 value = json.loads(candidate)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             self._held = ""
             if isinstance(value, list) and value:
@@ -79,6 +81,8 @@ class EventStream:
             self.malformed += 1
             return None
         self._held = f"{self._held}\n{text}" if self._held else text
+        if len(self._held) > max(LONGEST_EVENT, len(text)):
+            raise BadStream(f"an event of more than {LONGEST_EVENT:,} characters without an end")
         return None
 
     def _drop(self) -> None:

@@ -14,6 +14,7 @@ from engine.inference.endpoint import endpoint, without_key
 from engine.inference.event_stream import BadStream, EventStream
 from engine.inference.remote_errors import broken_off, no_answer, refusal, unreachable
 from engine.inference.replies import Usage, error_in, finish_of, text_of, usage_of
+from engine.runs.fields import text as storable
 
 if TYPE_CHECKING:
     import ssl
@@ -53,7 +54,7 @@ class RemoteClient:
         entries = body.get("data")
         if not isinstance(entries, list):
             raise no_answer(self.endpoint, "The list of its models has no `data`.")
-        return sorted({str(entry["id"]) for entry in entries if isinstance(entry, dict) and entry.get("id")})
+        return sorted({storable(entry["id"]) for entry in entries if isinstance(entry, dict) and entry.get("id")})
 
     async def answers(
         self, model: str, prompt: Prompt, sampling: Sampling, *, pieces: bool = True
@@ -113,7 +114,7 @@ class RemoteClient:
             content = await _whole(response)
         try:
             value = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = {} if verb == "POST" else None
         if not isinstance(value, dict):
             raise no_answer(self.endpoint, "It is not JSON.")
@@ -182,7 +183,7 @@ class _Reading:
             return
         try:
             value = json.loads(await _whole(self._response))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BadStream("what should be JSON is none") from None
         self._read = True
         if not isinstance(value, dict) or ("choices" not in value and error_in(value) is None):
@@ -224,7 +225,7 @@ def _pause(response: "httpx.Response", otherwise_s: float) -> float:
         asked = float(response.headers.get("retry-after", ""))
     except ValueError:
         asked = otherwise_s
-    return min(max(asked, 0.0), LONGEST_PAUSE_S)
+    return min(max(asked if asked == asked else otherwise_s, 0.0), LONGEST_PAUSE_S)
 
 
 def _speed(tokens: int | None, first: float | None, last: float) -> float | None:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from engine.runs.fields import text as storable
+from store.records import LAST_STEP
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -24,7 +27,7 @@ def text_of(event: dict[str, Any]) -> str:
 def finish_of(event: dict[str, Any]) -> str | None:
     """Why the answer ended, where the event says so."""
     reason = _choice(event).get("finish_reason")
-    return reason if isinstance(reason, str) and reason else None
+    return storable(reason) if isinstance(reason, str) and reason else None
 
 
 def usage_of(event: dict[str, Any]) -> Usage | None:
@@ -38,15 +41,15 @@ def usage_of(event: dict[str, Any]) -> Usage | None:
 def error_in(body: Any) -> str | None:
     """The words of an error, in whichever of its forms; `None` where there is none."""
     if isinstance(body, list):
-        return error_in(body[0]) if body else None
+        body = body[0] if body else None
     if not isinstance(body, dict):
         return None
     error = body.get("error")
     if isinstance(error, dict):
         words = error.get("message") or error.get("what") or error.get("detail") or error.get("code")
-        return str(words) if words else "an error without words"
+        return _words(words) if words else "an error without words"
     if error:
-        return str(error)
+        return _words(error)
     if body.get("object") == "error" or ("choices" not in body and "data" not in body):
         for name in ("message", "detail", "msg"):
             if body.get(name):
@@ -58,10 +61,22 @@ def _detail(value: Any) -> str:
     """FastAPI lists what is wrong with a request, field by field."""
     if isinstance(value, list):
         return "; ".join(
-            f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg', '')}" if isinstance(item, dict) else str(item)
+            f"{_place(item.get('loc'))}: {_words(item.get('msg', ''))}" if isinstance(item, dict) else _words(item)
             for item in value[:5]
         )
-    return str(value)
+    return _words(value)
+
+
+def _place(loc: Any) -> str:
+    return ".".join(map(_words, loc)) if isinstance(loc, list) else _words(loc or "")
+
+
+def _words(value: Any) -> str:
+    """`value` as text, be it nested as deeply as JSON can be."""
+    try:
+        return str(value)
+    except RecursionError:
+        return "…"
 
 
 def _choice(event: dict[str, Any]) -> dict[str, Any]:
@@ -73,12 +88,12 @@ def _choice(event: dict[str, Any]) -> dict[str, Any]:
 def _content(content: Any) -> str:
     """Text, or the text of a list of parts."""
     if isinstance(content, str):
-        return content
+        return storable(content)
     if isinstance(content, list):
         parts = [part.get("text") for part in content if isinstance(part, dict)]
-        return "".join(part for part in parts if isinstance(part, str))
+        return storable("".join(part for part in parts if isinstance(part, str)))
     return ""
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= LAST_STEP else None

@@ -15,6 +15,9 @@ from transformers import (
 from engine.worker.live_row import LiveRow
 from engine.worker.rows import Sampling
 
+COLDEST = 1e-5
+"""A lower temperature is none: scores divided by it would be infinite, and all of the best ones alike."""
+
 
 class Chooser(LogitsProcessor):
     """Changes the scores so that the largest of a row is the token to take.
@@ -30,7 +33,7 @@ class Chooser(LogitsProcessor):
         kinds: dict[tuple[float, int, float], list[int]] = {}
         for place, row in enumerate(rows):
             sampling = row.request.sampling
-            if sampling.temperature > 0:
+            if sampling.temperature >= COLDEST:
                 kinds.setdefault((sampling.temperature, sampling.top_k, sampling.top_p), []).append(place)
         self._kinds = [
             (_warpers(Sampling(temperature, top_p, top_k)), places)

@@ -4,11 +4,12 @@ Extension: `models` in place of `model` asks several at once; `messages` (or `pr
 list of one each, and choice `i` of the answer is model `i`.
 """
 
-import json
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from engine.worker.rows import Sampling
 
@@ -98,8 +99,8 @@ def _request(
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        data = orjson.loads(body)  # refuses halves of characters, NaN, and what is nested too deeply
+    except orjson.JSONDecodeError as error:
         raise RequestError(400, f"The body is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise RequestError(400, "The body is not a JSON object.")
@@ -157,9 +158,10 @@ def _conversation(messages: Any) -> Conversation:
             raise RequestError(400, f"Message {number} has no role.", param=f"messages[{number}]")
         content = message.get("content")
         if isinstance(content, list):
-            content = "".join(
-                part.get("text", "") for part in content if isinstance(part, dict) and part.get("type") == "text"
-            )
+            texts: list[Any] = [
+                part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"
+            ]
+            content = "".join(texts) if all(isinstance(text, str) for text in texts) else None
         if not isinstance(content, str):
             raise RequestError(400, f"Message {number} has no text in `content`.", param=f"messages[{number}]")
         checked.append({"role": message["role"], "content": content})

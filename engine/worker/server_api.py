@@ -6,6 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -59,8 +60,8 @@ class Api:
     async def add_adapter(self, request: Request) -> Response:
         host = self._ready()
         try:
-            body = await request.json()
-            name, folder = str(body["name"]), Path(str(body["path"])).absolute()
+            body = orjson.loads(await request.body())
+            name, folder = str(body["name"]), Path(str(body["path"]).replace("\0", "")).absolute()
         except (ValueError, KeyError, TypeError) as error:
             raise RequestError(400, "The body must be a JSON object with `name` and `path`.") from error
         trust = await host.add_adapter(name, folder)
