@@ -70,7 +70,9 @@ async def test_completes_and_says_what_is_wrong(make_app: MakeApp, work: Path) -
         path = driver.app.screen.query_one("#path")
         path.focus()
         path.value = str(work / "bad[red].wandb")  # type: ignore[attr-defined]
-        await driver.sees("red].wandb", "holds nothing to import.", "What can be imported is")  # the path may be broken
+        await driver.sees("What can be imported is")
+        said = "".join(driver.text().replace("│", "").split())  # the path is broken wherever it happens to end
+        assert "bad[red].wandbholdsnothingtoimport." in said
         await driver.press("escape")
         await driver.sees_no("Import past runs")
 

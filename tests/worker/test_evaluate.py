@@ -227,7 +227,7 @@ def test_a_process_that_was_killed_is_gone_on_from(chat_model: Path, tmp_path: P
     process = subprocess.Popen([sys.executable, "-m", "engine.worker.evaluate", str(folder)])
     try:
         path = folder / "answers.jsonl"
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while not (path.exists() and path.stat().st_size) and process.poll() is None:
             assert time.monotonic() < until
             time.sleep(0.005)
