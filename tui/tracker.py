@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from textual.signal import Signal
 
+from tui.errors import explain
+from tui.text import clean, clean_line
+
 if TYPE_CHECKING:
     from textual.app import App
 
@@ -20,6 +23,8 @@ FIRST_POLL_S = 0.2
 """The list of runs is read first: what the manager imports takes longer, and threads share the processor."""
 KEY_S = 0.12
 """So long after a key no poll begins: what the key asked for is drawn first."""
+TOAST_S = 20.0
+"""So long what the store's disk needs stays on the screen."""
 PATIENCE_S = 0.5
 """A poll waits no longer than this for keys to pause."""
 
@@ -34,7 +39,8 @@ class RunTracker:
         self.changed: Signal[set[str]] = Signal(app, "runs-changed")
         """Ids of runs with new events, another state or another name. Published on the loop."""
         self.problem = ""
-        """Why the last poll failed, in one line; empty when it did not."""
+        """What made the last poll fail, in one line; empty when it did not. A toast says what to do about it."""
+        self._app = app
         self._now = asyncio.Event()
         self._key_at = -KEY_S
 
@@ -50,7 +56,7 @@ class RunTracker:
                 try:
                     changed = await loop.run_in_executor(executor, _poll, services)
                 except Exception as error:  # whatever it was, the next poll may work: say it and go on
-                    changed, problem = set(), f"{type(error).__name__}: {error}"
+                    changed, problem = set(), self._tell(error)
                 else:
                     problem = ""
                 if changed or problem != self.problem:
@@ -64,6 +70,15 @@ class RunTracker:
                 self._now.clear()
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
+
+    def _tell(self, error: Exception) -> str:
+        """What went wrong, in one line. Why, and what to do, is said once, and again when it comes back."""
+        parts = explain(error)
+        problem = clean_line(parts.what if hasattr(error, "what") else f"{type(error).__name__}: {error}")
+        if problem != self.problem:
+            advice = clean("\n".join(filter(None, (parts.why, parts.fix))))
+            self._app.notify(advice or " ", title=problem, severity="error", timeout=TOAST_S, markup=False)
+        return problem
 
     async def _after_keys(self) -> None:
         until = time.monotonic() + PATIENCE_S

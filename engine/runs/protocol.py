@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,49 +36,81 @@ KINDS = frozenset(
 
 Event = dict[str, Any]
 
+TELL_EVERY_S = 60.0
+"""Time between two alerts for events that could not be written."""
+
+END_FOR_S = 600.0
+"""How long a worker gives a full disk to take the last word of an attempt: training is over by then."""
+
 
 class EventWriter:
     """Appends events to a run's log. The file has one writer at a time; its threads may share it.
 
     A write that fails (disk full) is dropped, counted in `dropped` and said once on stderr: telemetry never stops
-    training. A torn last line left by a killed writer is closed with a newline first, so that it cannot swallow the
-    next event.
+    training. Once the log can be written again, an alert says how many events it lacks. The `end` alone is tried again
+    for `end_for_s` seconds: without it a run that succeeded cannot be told from one that failed. A torn last line, left
+    by a killed writer or a full disk, is closed with a newline first, so that it cannot swallow the next event.
     """
 
-    def __init__(self, path: Path, attempt: int, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, attempt: int, *, clock: Callable[[], float] = time.time, end_for_s: float = 0.0
+    ) -> None:
         self.dropped = 0
         self.attempt = attempt
         self._clock = clock
         self._lock = threading.Lock()
         self._seq = _last_seq(path) + 1
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        if not _ends_with_newline(path):
-            os.write(self._fd, b"\n")
+        self._torn = not _ends_with_newline(path)
+        self._untold = 0
+        self._told = -TELL_EVERY_S
+        self._end_for_s = end_for_s
 
     def write(self, kind: str, **fields: Any) -> None:
         """Append one event of `kind`. Never raises for what the disk does; `ValueError` for an unknown kind."""
         if kind not in KINDS:
             raise ValueError(f"unknown event kind {kind!r}")
+        give_up = time.monotonic() + (self._end_for_s if kind == "end" else 0.0)
         with self._lock:
-            try:
-                self._append(self._line(kind, fields))
-            except OSError as error:
-                if not self.dropped:
-                    sys.stderr.write(f"finetui: the event log cannot be written ({error}); training goes on\n")
-                self.dropped += 1
-            else:
-                self._seq += 1
+            while not self._try(kind, fields) and time.monotonic() < give_up:
+                time.sleep(1.0)
 
-    def _line(self, kind: str, fields: dict[str, Any]) -> bytes:
+    def _try(self, kind: str, fields: dict[str, Any]) -> bool:
+        try:
+            self._tell_dropped(at_once=kind == "end")
+            self._append(kind, fields)
+        except OSError as error:
+            if not self.dropped:
+                with suppress(OSError):  # what is printed goes to a file, too
+                    sys.stderr.write(f"finetui: the event log cannot be written ({error}); training goes on\n")
+            self.dropped += 1
+            self._untold += kind != "end"
+            return False
+        return True
+
+    def _tell_dropped(self, *, at_once: bool) -> None:
+        """An alert for the events that the log lacks: every minute at most, for a disk that is full again and again."""
+        if not self._untold or (time.monotonic() - self._told < TELL_EVERY_S and not at_once):
+            return
+        events = "1 event" if self._untold == 1 else f"{self._untold:,} events"
+        alert = {
+            "level": "warning",
+            "code": "events_dropped",
+            "message": f"{events} of the run could not be written: the disk was full, or failed. Training went on.",
+            "fix": "Free some space: old checkpoints are the largest. Points that are missing stay so.",
+        }
+        self._append("alert", alert)
+        self._untold, self._told = 0, time.monotonic()
+
+    def _append(self, kind: str, fields: dict[str, Any]) -> None:
         head = {"v": VERSION, "seq": self._seq, "t": round(self._clock(), 3), "attempt": self.attempt, "kind": kind}
         text = json.dumps(head | _finite(fields), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return text.encode("utf-8", "replace") + b"\n"
-
-    def _append(self, line: bytes) -> None:
+        line = b"\n" * self._torn + text.encode("utf-8", "replace") + b"\n"
         written = os.write(self._fd, line)
-        if written < len(line):
-            os.write(self._fd, b"\n")
+        self._torn = written < len(line)
+        if self._torn:
             raise OSError(f"only {written} of {len(line)} bytes written")
+        self._seq += 1
 
     def close(self) -> None:
         os.close(self._fd)

@@ -24,6 +24,7 @@ from engine.runs.identity import Identity, boot_id, host, identity_of
 from engine.runs.job import go_on_later, keep_records, latest_step
 from engine.runs.leases import Lease, Ticket, try_lock
 from engine.runs.oom import OomWatch
+from engine.runs.printing import print_regardless
 from engine.runs.processes import TAKEN_AWAY, process_count, worker_command
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir, read_json, write_json
@@ -76,6 +77,7 @@ class Supervisor:
         self._processes = 1
         self._held: list[int] = []  # locks that the commands inherit, so that they outlive this process with them
         self._touched = time.monotonic()
+        self._unrecorded: dict[str, Any] | None = None
         self._first_step = latest_step(rundir)
         log_offset = rundir.log.stat().st_size if rundir.log.exists() else 0
         self._ending = Ending(attempt=attempt, started=time.time(), log_offset=log_offset)
@@ -236,8 +238,9 @@ class Supervisor:
     def _give_sign_of_life(self) -> None:
         if time.monotonic() - self._touched >= SIGN_OF_LIFE_S:
             self._touched = time.monotonic()
+            self._write_record()
             with suppress(OSError):
-                self._dir.process.touch()
+                os.utime(self._dir.process)
 
     def _environment(self, devices: Sequence[str], visible: Mapping[str, str]) -> dict[str, str]:
         """The commands' environment. `visible` maps a device to its value of `CUDA_VISIBLE_DEVICES`."""
@@ -277,8 +280,16 @@ class Supervisor:
         }
         if self._job:
             record["job_id"] = self._job
+        self._unrecorded = record
+        self._write_record()
+
+    def _write_record(self) -> None:
+        """Write what `process.json` lacks; where the disk is full, the next sign of life tries again."""
+        if self._unrecorded is None:
+            return
         try:
-            write_json(self._dir.process, record)
+            write_json(self._dir.process, self._unrecorded)
+            self._unrecorded = None
         except OSError as error:
             sys.stderr.write(f"finetui: {self._dir.process} cannot be written ({error})\n")
 
@@ -340,4 +351,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    print_regardless()
     sys.exit(main())

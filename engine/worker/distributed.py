@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from engine.runs.protocol import EventWriter
+from engine.runs.protocol import END_FOR_S, EventWriter
 from engine.runs.rundir import RunDir, write_json
 
 FAILURES = ".failure-*.json"
@@ -57,7 +57,7 @@ class SilentWriter(EventWriter):
 
 def event_writer(run: RunDir, attempt: int) -> EventWriter:
     """The run's event log for process 0, silence for the others: the log has one writer."""
-    return EventWriter(run.events, attempt) if is_main() else SilentWriter(attempt)
+    return EventWriter(run.events, attempt, end_for_s=END_FOR_S) if is_main() else SilentWriter(attempt)
 
 
 def join() -> None:

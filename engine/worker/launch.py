@@ -16,7 +16,8 @@ from typing import Any
 
 from engine.runs.failure_codes import FailureCode, remedy
 from engine.runs.oom import OomWatch
-from engine.runs.protocol import EventWriter
+from engine.runs.printing import print_regardless
+from engine.runs.protocol import END_FOR_S, EventWriter
 from engine.runs.recognise import code_of_signal
 from engine.runs.rundir import RunDir
 from engine.worker.distributed import first_failure, forget_failures
@@ -47,7 +48,7 @@ def _tell(run: RunDir, number: int, code: int, *, oom_killed: bool) -> None:
     """The end of a run of which process `number` failed: `code` is its exit code, or a signal's number below zero."""
     told = first_failure(run)
     reason, fields = told if told else _of_exit(number, code, oom_killed)
-    writer = EventWriter(run.events, int(os.environ.get("FINETUI_ATTEMPT", "1")))
+    writer = EventWriter(run.events, int(os.environ.get("FINETUI_ATTEMPT", "1")), end_for_s=END_FOR_S)
     writer.write("alert", level="error", message=reason, **fields)
     writer.write("end", status="failed", reason=reason, **fields)
     writer.close()
@@ -65,4 +66,5 @@ def _of_exit(number: int, code: int, oom_killed: bool) -> tuple[str, dict[str, A
 
 
 if __name__ == "__main__":
+    print_regardless()
     sys.exit(main(sys.argv[1:]))

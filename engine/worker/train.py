@@ -8,12 +8,14 @@ import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from engine.insight.steps import planned_interval, planned_steps
 from engine.recipe import Recipe, load_recipe_values, make_recipe, without_auto
 from engine.runs.failure_codes import FailureCode
+from engine.runs.printing import print_regardless
 from engine.runs.processes import is_taken_away
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir, checkpoint_step, read_json
@@ -47,6 +49,8 @@ def main(folder: str) -> int:
         failure = explain(error, recipe)
         if not isinstance(error, Refusal):
             traceback.print_exc()
+        if failure.code is FailureCode.DISK_FULL:
+            _make_room(run)
         if distributed.world_size() > 1:  # the launcher tells which was the first
             distributed.leave_failure(run, time.time(), failure.reason, failure.fields())
         else:
@@ -55,6 +59,14 @@ def main(folder: str) -> int:
         sys.stderr.write(f"{failure.reason}\n{failure.fix}\n")
         return 1
     return 0
+
+
+def _make_room(run: RunDir) -> None:
+    """Delete what was being saved when the disk became full: it is of no use, and the end must be written."""
+    from engine.worker import checkpoints
+
+    with suppress(OSError):
+        checkpoints.drop_unfinished(run)
 
 
 def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWriter, stop: StopRequest) -> None:
@@ -209,4 +221,5 @@ def _end_if_asked(stop: StopRequest) -> None:
 
 
 if __name__ == "__main__":
+    print_regardless()
     sys.exit(main(sys.argv[1]))
