@@ -574,6 +574,17 @@ def copy(database: Database, target: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _keep(database: Database, target: Path) -> None:
+    try:
+        copy(database, target)
+    except OSError as error:
+        raise StoreError(
+            f"The store {database.path} cannot be copied to {target}, and is not brought up to date without a copy.",
+            f"The system says: {error.strerror or error}.",
+            "Free some space there, or make the folder writable, and start again. The store is as it was.",
+        ) from error
+
+
 def _apply(database: Database, steps: Sequence[Step]) -> None:
     import sqlite_utils
 
@@ -582,7 +593,7 @@ def _apply(database: Database, steps: Sequence[Step]) -> None:
         if version == len(steps):
             return  # another process was faster
         if version:  # copied here, where nobody can be migrating it meanwhile
-            copy(database, database.path.with_name(f"{database.path.stem}-v{version}-backup.db"))
+            _keep(database, database.path.with_name(f"{database.path.stem}-v{version}-backup.db"))
         migrations = sqlite_utils.Migrations("finetui")
         for step in steps:
             migrations()(step)
