@@ -102,7 +102,7 @@ class VersionDir:
             path = self.path / name
             if not path.is_file() or path.is_symlink():
                 found.append(f"{name} is missing")
-            elif digest_of(path) != expected.get("sha256"):
+            elif not isinstance(expected, dict) or digest_of(path) != expected.get("sha256"):
                 found.append(f"{name} is not what was registered")
         there = {str(path.relative_to(self.path)) for path in self.adapter.rglob("*") if path.is_file()}
         found += [f"{name} was added" for name in sorted(there - set(files))]

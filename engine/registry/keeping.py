@@ -12,9 +12,11 @@ from engine.errors import BadInput, FinetuiError, NotFound
 from engine.home import Home
 from engine.registry.evaluated import evaluations_info
 from engine.registry.folder import NameDir
+from engine.registry.form import in_form
 from engine.registry.naming import checked_description, checked_tags
 from engine.registry.registering import find_version, write_words
 from engine.reports.withheld import without_secrets
+from engine.runs.fields import finite, text
 from engine.runs.rundir import RunDir, read_json, write_json
 from store import Store
 from store.evaluation_records import RegistryVersion
@@ -190,16 +192,20 @@ def _changed(home: Home, store: Store, version: RegistryVersion) -> RegistryVers
 def _read(folder: NameDir, number: int) -> RegistryVersion | None:
     """A version as its folder tells it; `None` where that is not whole."""
     place = folder.version(number)
-    info, inputs = read_json(place.info), read_json(RunDir(place.path).inputs)
-    if not isinstance(info, dict) or not isinstance(inputs, dict) or not place.digests.is_file():
+    told, inputs = read_json(place.info), read_json(RunDir(place.path).inputs)
+    if not isinstance(told, dict) or not isinstance(inputs, dict) or not place.digests.is_file():
+        return None
+    try:
+        info = in_form(told)
+    except ValueError:
         return None
     model = inputs.get("model")
-    named = model.get("name") if isinstance(model, dict) else ""
+    named = text(model.get("name") or "") if isinstance(model, dict) else ""
     return RegistryVersion(
         folder.path.name,
         number,
         _seconds(info.get("created")) or place.info.stat().st_mtime,
-        str(info.get("run", {}).get("id") or inputs.get("id") or ""),
+        text(info.get("run", {}).get("id") or inputs.get("id") or ""),
         str(named or info.get("base", {}).get("name") or ""),
         str(info.get("base", {}).get("revision") or ""),
         str(info.get("dataset", {}).get("id") or ""),
@@ -210,14 +216,15 @@ def _read(folder: NameDir, number: int) -> RegistryVersion | None:
 
 
 def _promotions(folder: NameDir) -> list[Promotion]:
-    return [
-        Promotion(float(one["t"]), int(one["version"]), str(one.get("note", ""))) for one in _entries(folder.read())
-    ]
+    return [Promotion(one["t"], one["version"], text(one.get("note", ""))) for one in _entries(folder.read())]
 
 
 def _entries(told: dict[str, Any]) -> list[dict[str, Any]]:
     found = told.get("promotions")
-    return [one for one in found if isinstance(one, dict) and "t" in one] if isinstance(found, list) else []
+    if not isinstance(found, list):
+        return []
+    tables = [one for one in found if isinstance(one, dict)]
+    return [one for one in tables if finite(one.get("t")) is not None and type(one.get("version")) is int]
 
 
 def _seconds(text: object) -> float | None:
