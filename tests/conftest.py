@@ -13,11 +13,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A fresh, empty `$FINETUI_HOME`; nothing reaches the network or the user's model cache."""
-    root = tmp_path / "home"
-    monkeypatch.setenv("FINETUI_HOME", str(root))
+def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing reaches the user's home, the network or the user's model cache, whatever a test calls `home` itself."""
+    monkeypatch.setenv("FINETUI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return Home(root)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A fresh, empty `$FINETUI_HOME`."""
+    return Home(tmp_path / "home")

@@ -186,8 +186,12 @@ class DatasetLibrary:
         shutil.rmtree(dataset.dir, ignore_errors=True)
 
     def rebuild(self) -> int:
-        """Enter datasets that are on disk but not in the store, oldest first; returns how many."""
-        cards = [card for path in self.home.datasets.glob("d*/card.json") if (card := read_json(path))]
+        """Enter datasets that are on disk but not in the store, oldest first; returns how many.
+
+        A card that is not its folder's own is left out: by its id a folder is read, and removed one day.
+        """
+        found = [(path.parent.name, read_json(path)) for path in self.home.datasets.glob("d*/card.json")]
+        cards = [card for name, card in found if isinstance(card, dict) and card.get("id") == name]
         new = [card for card in cards if self._store.datasets.get(card["id"]) is None]
         for card in sorted(new, key=lambda card: float(card["created"])):
             self._store.datasets.add(record(card, self.home.datasets / card["id"]))

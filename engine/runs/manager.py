@@ -168,6 +168,8 @@ class RunManager:
                 f"The folder of {run.name} cannot be deleted.", why=f"The system says: {error.strerror or error}."
             ) from error
         self._store.runs.delete(run_id)
+        if doomed.is_symlink():  # a run that lives elsewhere: what the link leads to is not ours to delete
+            doomed.unlink()
         shutil.rmtree(doomed, ignore_errors=True)
         self.queue.forget(run_id)
 
@@ -315,8 +317,12 @@ class RunManager:
             if note := inputs.get("notes"):  # of an imported run: nobody has written another yet
                 self._store.runs.set_note(new.id, text(note))
         self._store.runs.reset(new.id)
-        ingest_run(self._store, new.id, rundir)
-        self._settle(new.id, rundir)
+        try:
+            ingest_run(self._store, new.id, rundir)
+            self._settle(new.id, rundir)
+        except OSError as error:  # a folder in the place of its event log, for one
+            reason = f"its folder cannot be read: {error.strerror or error}"
+            self._store.runs.finish(new.id, Status.LOST, reason, time.time(), "")
         self._diagnose(new.id)
         return 1
 
