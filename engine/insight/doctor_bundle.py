@@ -79,7 +79,7 @@ def write_bundle(target: Path, home: Home, checks: Sequence[Check], version: str
         "environment.json": _json(variables(redactor)),
         "packages.txt": "".join(f"{line}\n" for line in packages()),
         "log.txt": redactor.text(_tail(home.root / "finetui.log")),
-        "settings.json": _json(redactor.value(_toml(home.root / "settings.toml"))),
+        "settings.json": _json(redactor.value(own_settings(home.root / "settings.toml"))),
     }
     for run in failed_runs(home):
         files |= {f"runs/{run.path.name}/{name}": text for name, text in _run_files(run, redactor).items()}
@@ -107,6 +107,22 @@ def variables(redactor: Redactor, environment: Mapping[str, str] = os.environ) -
         for name, value in sorted(environment.items())
         if VARIABLES.fullmatch(name)
     }
+
+
+def own_settings(path: Path) -> dict[str, Any]:
+    """The user's settings; of who is told of what, only the program and the host: the rest may be a secret."""
+    found = _toml(path)
+    alerts = found.get("alerts")
+    if isinstance(alerts, dict):
+        alerts = dict(alerts)
+        if command := alerts.get("command"):
+            words = command.split() if isinstance(command, str) else list(command) if isinstance(command, list) else []
+            alerts["command"] = f"{words[0]} …" if words else WITHHELD
+        if webhook := alerts.get("webhook"):
+            parts = re.match(r"(https?://)(?:[^/@\s]*@)?([^/?#\s]+)", str(webhook))
+            alerts["webhook"] = f"{parts[1]}{parts[2]}/…" if parts else WITHHELD
+        found |= {"alerts": alerts}
+    return found
 
 
 def packages() -> list[str]:
@@ -145,10 +161,10 @@ def _events(text: str, redactor: Redactor) -> Iterable[str]:
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    import tomllib
+    from engine.toml import read_toml
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -156,7 +172,9 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _tail(path: Path, size: int = LAST_BYTES) -> str:
-    """The end of a file, from the beginning of a line on; empty where there is none."""
+    """The end of a file, from the beginning of a line on; empty where there is none, and for a link or a pipe."""
+    if path.is_symlink() or not path.is_file():
+        return ""
     try:
         with path.open("rb") as file:
             start = max(0, file.seek(0, os.SEEK_END) - size)
