@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.security.secret_values import SECRETS
+
 FINETUI = str(Path(sys.executable).with_name("finetui"))
 
 
@@ -20,8 +22,11 @@ class Installed:
     home: Path
 
     def run(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"FINETUI_HOME": str(self.home), "HF_HUB_OFFLINE": "1"}
-        return subprocess.run([FINETUI, *arguments], env=environment, capture_output=True, text=True, timeout=timeout_s)
+        """Call it in an environment full of secrets, as a user who lets everybody read what they write."""
+        environment = os.environ | SECRETS | {"FINETUI_HOME": str(self.home), "HF_HUB_OFFLINE": "1"}
+        return subprocess.run(
+            [FINETUI, *arguments], env=environment, umask=0, capture_output=True, text=True, timeout=timeout_s
+        )
 
     def json(self, *arguments: str, timeout_s: float = 120) -> Any:
         """The document that a command prints with `--json`. Fails where the command does."""

@@ -17,6 +17,8 @@ import pytest
 from engine.home import Home
 from store import open_store
 from tests.acceptance.conftest import Demo, Installed
+from tests.security.modes import open_to_others
+from tests.security.secret_values import leaks
 from tests.tui.conftest import Driver
 from tui.app import FinetuiApp
 
@@ -194,3 +196,22 @@ def test_a_registered_adapter_answers_as_its_run(demo: Demo) -> None:
     [again] = json.loads(done.stdout)
     assert [one["run"] for one in again["answers"]] == [None, "desk@1"]
     assert [one["text"] for one in again["answers"]] == [one["text"] for one in said["answers"]]
+
+
+def test_row_25_no_secret_is_in_anything_that_was_kept_or_passed_on(demo: Demo, tmp_path: Path) -> None:
+    finetui, run = demo.finetui, demo.document["run"]["id"]
+    for kind in ("html", "csv", "markdown", "curves", "png"):
+        assert finetui.run("runs", "compare", run, f"--{kind}", str(tmp_path / f"report.{kind}")).returncode == 0
+    finetui.json("register", run, "guarded")
+    (tmp_path / "card.md").write_text(finetui.run("registry", "show", "guarded", "--card").stdout)
+    finetui.json("export", run, str(tmp_path / "adapter"), "--to", "adapter")
+    finetui.run("doctor", "--bundle", str(tmp_path / "report.zip"))
+    (tmp_path / "log.txt").write_text(finetui.run("runs", "log", run).stdout)
+    assert (tmp_path / "report.zip").is_file() and (tmp_path / "card.md").stat().st_size
+    assert leaks([finetui.home, tmp_path]) == []
+
+
+def test_nothing_in_the_home_is_open_to_others(demo: Demo) -> None:
+    assert open_to_others(demo.finetui.home) == []
+    names = {path.name for path in demo.finetui.home.rglob("*")}
+    assert {"adapter_model.safetensors", "optimizer.pt", "finetui.db", "log.txt", "tokenizer.json"} <= names
