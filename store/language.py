@@ -124,6 +124,8 @@ class _Parser:
         if not self._take("NOT"):
             return self._atom()
         term = self._not()
+        if isinstance(term, Not):
+            return term.term
         return term if term == EVERYTHING else Not(term)
 
     def _atom(self) -> Term:
@@ -152,7 +154,8 @@ def _all(terms: list[Term]) -> Term:
 def _tokens(query: str) -> list[str | Word | Compare]:
     """Terms, and the names of what joins them: parentheses, AND, OR, NOT."""
     tokens: list[str | Word | Compare] = []
-    for match in TOKEN.finditer(query.replace("\0", "")):
+    # no NUL, and no halves of characters, such as the shell makes of bytes that are no text
+    for match in TOKEN.finditer(query.replace("\0", "").encode("utf-8", "replace").decode()):
         if match["paren"]:
             tokens.append(match["paren"])
         elif match["minus"]:

@@ -1,5 +1,6 @@
 """The filter language over the store's tables, as SQL. User text only ever reaches SQLite as a parameter."""
 
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ class Language:
     """What other keys there are, in words."""
 
 
+MOST_NESTING = 20
+"""Parentheses in one another that SQLite reads, whatever is in them: its parser gives up at some thirty."""
+
+_PARENTHESES = re.compile(r"[()]")
+
+
 def compile(
     query: str | Term, language: Language, *, names: Callable[[], Names] = Names, now: float | None = None
 ) -> Clause:
@@ -68,7 +75,19 @@ def compile(
     """
     term = parse(query) if isinstance(query, str) else query
     moment = time.time() if now is None else now
-    return _clause(term, language, cache(names), moment)
+    sql, parameters = _clause(term, language, cache(names), moment)
+    if _nesting(sql) > MOST_NESTING:
+        raise QueryError("The filter has too many parentheses in one another.", "", "Ask for less at once.")
+    return sql, parameters
+
+
+def _nesting(sql: str) -> int:
+    """How many parentheses are open at once."""
+    deepest = depth = 0
+    for sign in _PARENTHESES.findall(sql):
+        depth += 1 if sign == "(" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _clause(term: Term, language: Language, names: Callable[[], Names], now: float) -> Clause:

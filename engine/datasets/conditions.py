@@ -6,6 +6,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from engine.datasets.emoji import count_emoji
@@ -252,7 +253,10 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, (int, float)):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # hundreds of digits
+            return inf if value > 0 else -inf
     if isinstance(value, str) and len(value) < 40 and _NUMERIC.fullmatch(value.strip()):
         return float(value)
     return None
