@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -70,6 +70,8 @@ class Ticket:
         self._look_again = 0.0
         self._seen_order: tuple[int, int] | None = None
         self._seen_entry: Mapping[str, Any] | None = None
+        self._read: dict[str, dict[str, Any]] = {}
+        """What the tickets say, by the names of their files."""
         self._fd: int | None = None
         self.path, self._fd = _locked_file(folder / "waiting", request.run, asdict(request))
         with suppress(OSError), mutex(folder):  # where that fails, the place is that of the ticket
@@ -92,29 +94,46 @@ class Ticket:
         """The lease of what it is this run's turn to have, else `None`."""
         self._seen_order = _stamp(self._folder)
         self._seen_entry = read_order(self._folder).get(self._request.run)
+        if self._has_no_chance():
+            self._look_again_after(self._count_ahead())
+            return None
         # Before the lock is taken, because it may last; promises stand for what has happened since.
-        memory = None if self._has_no_chance() else measure(self._folder, [self._request])
+        memory = measure(self._folder, [self._request])
         ahead = 0
         with suppress(TimeoutError), mutex(self._folder):
             line = read_line(self._folder)
             held = read_holders(self._folder)
             ahead = next((place for place, one in enumerate(line) if one.run == self._request.run), 0)
-            got = None
-            if memory is not None:
-                got = allot(line[: ahead + 1], held, rooms(memory, held)).get(self._request.run)
+            got = allot(line[: ahead + 1], held, rooms(memory, held)).get(self._request.run)
             if got is not None and got.devices:
                 lease = self._hold(got.devices)
                 self._leave()
                 return lease
-        self._look_again = time.monotonic() + min(LONGEST_LOOK_S, LOOK_S * (ahead + 1))
+        self._look_again_after(ahead)
         return None
 
+    def _look_again_after(self, ahead: int) -> None:
+        self._look_again = time.monotonic() + min(LONGEST_LOOK_S, LOOK_S * (ahead + 1))
+
     def _has_no_chance(self) -> bool:
-        """Whether all places on the processor are taken: to measure its memory is to look at every process there is."""
+        """Whether all places on the processor are taken.
+
+        Most looks of a long line end here: what comes after goes through every process of the machine.
+        """
         asked = self._request
         if asked.devices != (CPU,) or asked.now or (self._seen_entry or {}).get("now"):
             return False
         return len(read_holders(self._folder).get(CPU, ())) >= asked.slots
+
+    def _count_ahead(self) -> int:
+        """How many are before it, if all who queued up are there still; a ticket never changes and is read once."""
+        paths = {path.name: path for path in (self._folder / "waiting").glob("[0-9]*")}
+        for name in paths.keys() - self._read.keys():
+            with suppress(OSError):  # its owner has just left
+                self._read[name] = _parsed(paths[name].read_bytes())
+        self._read = {name: value for name, value in self._read.items() if name in paths}
+        line = _in_order(self._read.values(), read_order(self._folder))
+        return next((place for place, one in enumerate(line) if one.run == self._request.run), 0)
 
     def drop(self) -> None:
         """Leave the line, if the run is in it still."""
@@ -156,9 +175,13 @@ def mutex(folder: Path, patience_s: float = MUTEX_S) -> Iterator[None]:
 
 def read_line(folder: Path) -> list[Request]:
     """The runs that wait, the next to start first."""
-    order = read_order(folder)
+    return _in_order(_live(folder / "waiting"), read_order(folder))
+
+
+def _in_order(tickets: Iterable[Mapping[str, Any]], order: Mapping[str, Mapping[str, Any]]) -> list[Request]:
+    """What tickets ask for, with what has been said of them since, the next to start first."""
     found = {}
-    for value in _live(folder / "waiting"):
+    for value in tickets:
         with suppress(KeyError, TypeError):  # a damaged one holds up nobody
             request = Request(**{**value, "devices": tuple(value["devices"])})
             changes = {name: order.get(request.run, {}).get(name) for name in ("priority", "place", "now")}

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -326,6 +327,29 @@ def test_while_all_places_are_taken_nobody_looks_at_every_process(
     assert line.take("c") == ("cpu",)
     assert line.start("d", ["cpu"], slots=2, bytes=1 << 50, now=True) == ("cpu",), "it is not to wait"
     assert len(looked) == 3
+
+
+def test_while_all_places_are_taken_those_behind_look_less_often(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    assert line.start("at work", ["cpu"], slots=1) == ("cpu",)
+    names = ["a", "b", "c"]
+    for run in names:
+        line.queue(run, ["cpu"], slots=1)
+
+    def due_after(looks: int) -> list[str]:
+        assert [line.take(run) for run in names] == [(), (), ()]
+        now[0] += leases.LOOK_S * looks
+        return [run for run in names if line.tickets[run].is_due()]
+
+    assert [due_after(1), due_after(2), due_after(3)] == [["a"], ["a", "b"], ["a", "b", "c"]]
+    line.tickets["a"].drop()
+    with mutex(line.folder):
+        write_order(line.folder, read_order(line.folder) | {"c": {"priority": 1}})
+    names = ["b", "c"]
+    assert line.take("b") == line.take("c") == ()
+    now[0] += leases.LOOK_S
+    assert [run for run in names if line.tickets[run].is_due()] == ["c"]
 
 
 # several devices for one run
