@@ -13,6 +13,7 @@ from engine.errors import FinetuiError
 from engine.worker.evaluation_folder import AnswerLog, Progress, Spec, Subject, begin, end, read_items, read_spec
 from engine.worker.failures import explain
 from engine.worker.interrupt import StopRequest
+from engine.worker.libraries import import_quickly
 from engine.worker.live_row import LiveRow
 from engine.worker.refusal import Refusal
 
@@ -59,6 +60,7 @@ def _evaluate(folder: Path, stop: StopRequest) -> bool:
     wanted = {(item.row, subject.place) for item in items for subject in spec.subjects}
     progress = Progress(folder, total, len(wanted & log.done), cancel_if_asked)
     try:
+        import_quickly()
         from engine.worker.measuring import Measuring, require_folders
 
         groups = _by_base(spec)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import FinetuiError
 from engine.inference.trust import Trust
 from engine.worker.batching import Scheduler
+from engine.worker.libraries import import_quickly
 from engine.worker.live_row import LiveRow
 from engine.worker.openai_api import AnswerRequest
 from engine.worker.prompts import Prompts
@@ -128,6 +129,7 @@ class ModelHost:
         options = self._options
         log.info(self.detail)
         try:
+            import_quickly()
             from engine.worker.adapters import AdapterShelf
             from engine.worker.generate import Writer
             from engine.worker.loading import context_tokens, count_linear4bit, load_base, load_tokenizer

@@ -22,6 +22,7 @@ from engine.runs.rundir import RunDir, checkpoint_step, read_json
 from engine.worker import distributed
 from engine.worker.failures import explain
 from engine.worker.interrupt import StopRequest
+from engine.worker.libraries import import_quickly
 from engine.worker.refusal import Refusal
 
 
@@ -42,6 +43,7 @@ def main(folder: str) -> int:
             raise Refusal(f"{run.inputs} is missing or damaged.", code=FailureCode.INPUTS)
         recipe = without_auto(make_recipe(load_recipe_values(run.recipe)))
         writer.write("state", status="starting", phase="loading libraries")
+        import_quickly()
         _train(run, recipe, inputs, writer, stop)
     except StoppedEarlyError:
         _say_stopped(run, inputs or {}, writer, reason="stopped before training began")
