@@ -13,10 +13,10 @@ from store import Store, open_store
 from store.records import NewRun
 from tests.engine.runs_at_work import wait_for
 
-KILLS = 30
+KILLS = 25
 LONGEST_S = 0.06
 """Of life that a writer is given once it is at work: some dozens of transactions."""
-EVENTS = 1500
+EVENTS = 900
 SEED = 3
 
 TABLES = ("runs", "attempts", "points", "rollups", "latest", "events", "problems")
