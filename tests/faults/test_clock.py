@@ -1,6 +1,10 @@
 """Row 8: the clock jumps a day, either way."""
 
+import re
+import time
 from pathlib import Path
+
+import pytest
 
 from engine.insight.stalled import stalled_since
 from engine.runs.ingest import ingest_run
@@ -8,9 +12,16 @@ from engine.runs.rundir import RunDir
 from store import open_store
 from store.records import NewRun
 from tests.engine.test_ingest import write
+from tests.tui.conftest import MakeApp, filled, home, make_app, runs, store
+from tests.tui.sample_runs import SampleRuns
+from tui.messages import OpenRun
+from tui.widgets.header import MODE_TITLES
 from tui.widgets.run_words import took_s
 
+__all__ = ["filled", "home", "make_app", "runs", "store"]
+
 DAY = 86_400.0
+NEGATIVE = re.compile(r"[-−]\d+(\.\d+)? ?(s|m|h|d)\b")
 
 
 def test_row_8_order_is_that_of_the_log_and_no_time_is_negative(tmp_path: Path) -> None:
@@ -45,3 +56,23 @@ def test_row_8_order_is_that_of_the_log_and_no_time_is_negative(tmp_path: Path) 
     assert series is not None
     assert (series.steps, series.values) == ([1, 2, 3], [3.0, 2.0, 1.0])
     store.close()
+
+
+@pytest.mark.parametrize("by", [DAY, -DAY], ids=["forward", "back"])
+async def test_row_8_the_screens_show_no_negative_time(
+    make_app: MakeApp, filled: SampleRuns, monkeypatch: pytest.MonkeyPatch, by: float
+) -> None:
+    async with make_app((160, 50)) as driver:
+        await driver.sees("emoji-r16-lr2e4")
+        true = time.time
+        monkeypatch.setattr(time, "time", lambda: true() + by)
+        filled.write("r4live00000", "metrics", step=57, total_steps=60, values={"train/loss": 0.5})
+        await driver.press(str([*MODE_TITLES].index("queue") + 1))
+        await driver.sees("at work")
+        assert NEGATIVE.findall(driver.text()) == [], driver.text()
+        driver.app.post_message(OpenRun("r4live00000"))
+        await driver.sees("step 57/60", "gradient norm")
+        assert NEGATIVE.findall(driver.text()) == [], driver.text()
+        await driver.press("escape")
+        await driver.sees("emoji-r16-lr2e4", "support-dora")
+        assert NEGATIVE.findall(driver.text()) == [], driver.text()
