@@ -9,6 +9,10 @@ NONE = "–"
 """Stands where there is no figure."""
 
 
+DEEPEST = 8
+"""How far into a setting of lists and tables `fmt_setting` looks."""
+
+
 def fmt_bytes(count: float | None) -> str:
     """Memory in units of 1,024, as GPU makers count: `9.1 GB`."""
     if count is None or not math.isfinite(count):
@@ -133,8 +137,10 @@ def fmt_energy(joules: float | None) -> str:
     return f"{hours / 1000:,.2f} kWh"
 
 
-def fmt_setting(value: Any) -> str:
-    """A setting as it was typed: `2e-4`, `0.05`, `3`, `yes`; lists with commas between."""
+def fmt_setting(value: Any, depth: int = 0) -> str:
+    """A setting as it was typed: `2e-4`, `0.05`, `3`, `yes`; lists with commas between, those deep within left out."""
+    if depth > DEEPEST and isinstance(value, list | tuple | dict):
+        return "…"
     if value is None or value == "":
         return NONE
     if isinstance(value, bool):
@@ -144,7 +150,7 @@ def fmt_setting(value: Any) -> str:
             return str(int(value))
         return fmt_number(value) if abs(value) < 1e-3 else f"{value:g}"
     if isinstance(value, list | tuple):
-        return ", ".join(fmt_setting(item) for item in value) or NONE
+        return ", ".join(fmt_setting(item, depth + 1) for item in value) or NONE
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {fmt_setting(item)}" for name, item in value.items()) or NONE
+        return ", ".join(f"{name}: {fmt_setting(item, depth + 1)}" for name, item in value.items()) or NONE
     return str(value)

@@ -66,7 +66,7 @@ def _update(connection: sqlite3.Connection, run: int, batch: IngestBatch) -> Non
     sets += ["offset = ?", "last_seq = max(last_seq, ?)", "unknown = unknown + ?"]
     if batch.problems:
         sets.append("damaged = (SELECT count(*) FROM problems p WHERE p.run = runs.key)")
-    if any(event.kind == "alert" for event in batch.events):
+    if batch.events:  # also of other kinds: in a damaged log one may have an alert's number, and take its place
         sets.append("alerts = (SELECT count(*) FROM events e WHERE e.run = runs.key AND e.kind = 'alert')")
     connection.execute(
         f"UPDATE runs SET {', '.join(sets)} WHERE key = ?",

@@ -64,7 +64,7 @@ def card_data(info: Info) -> dict[str, Any]:
         *info.get("tags", ()),
     ]
     data: dict[str, Any] = {}
-    if base.get("kind") == "hub":
+    if base.get("kind") == "hub" and base.get("name"):
         data["base_model"] = base["name"]
         data["base_model_relation"] = "finetune" if whole else "adapter"
     data["library_name"] = "transformers" if whole else "peft"
@@ -207,7 +207,7 @@ def _usage(info: Info) -> str:
         return ""
     said = f"With finetui:\n\n```\nfinetui chat --run {name}@{version}\nfinetui serve --run {name}@{version}\n```\n"
     base = _of(info, "base")
-    if info.get("kind") != "adapter" or base.get("kind") != "hub":
+    if info.get("kind") != "adapter" or base.get("kind") != "hub" or not base.get("name"):
         return said
     revision = f", revision={str(base['revision'])!r}" if base.get("revision") else ""
     code = (

@@ -64,7 +64,10 @@ class Api:
             name, folder = str(body["name"]), Path(str(body["path"]).replace("\0", "")).absolute()
         except (ValueError, KeyError, TypeError) as error:
             raise RequestError(400, "The body must be a JSON object with `name` and `path`.") from error
-        trust = await host.add_adapter(name, folder)
+        try:
+            trust = await host.add_adapter(name, folder)
+        except OSError as error:
+            raise RequestError(400, f"The adapter cannot be read: {error.strerror or error}.", param="path") from error
         return JSONResponse(
             {"name": name, "path": str(folder), "warnings": list(trust.warnings), "trust": trust.to_json()}
         )

@@ -1,7 +1,7 @@
 """What others may put into a file: values of every kind, texts that break terminals and stores, bytes turned around."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -105,3 +105,25 @@ def mutated(originals: Sequence[bytes]) -> st.SearchStrategy[bytes]:
         return bytes(data)
 
     return change() | st.binary(max_size=200)
+
+
+SHARP: list[Any] = [
+    *(None, True, 0, -1, 2**31, 2**63, -(2**63) - 1, 10**400, 1.5, -0.5, 1e308, float("nan"), float("inf")),
+    *("", "x", "a\0b", "\ud800", "nan", "1" * 5_000, [], [1], ["x"], [{}], {}, {"a": 1}, nested(400)),
+]
+
+
+FEW: list[Any] = [True, -1, 10**400, float("nan"), "\ud800", [1], {"a": 1}]
+
+
+def changes(known: Any, sharp: Sequence[Any] = SHARP) -> Iterator[Any]:
+    """`known` with each of its fields, also inner ones, left out once and replaced by each of `sharp`."""
+    if isinstance(known, dict):
+        for name, inner in known.items():
+            yield {other: value for other, value in known.items() if other != name}
+            for changed in (*sharp, *changes(inner, sharp)):
+                yield known | {name: changed}
+    elif isinstance(known, list):
+        for place, inner in enumerate(known):
+            for changed in (*sharp, *changes(inner, sharp)):
+                yield [*known[:place], changed, *known[place + 1 :]]

@@ -87,7 +87,7 @@ def check_reply(monkeypatch: pytest.MonkeyPatch, reply: Elsewhere) -> list[Chunk
     return found
 
 
-@examples(60)
+@examples(25)
 @given(replies, kinds, statuses, waits, st.integers(1, 64))
 def test_any_reply_is_an_answer_or_an_error_in_words(body: bytes, kind: str, status: int, wait: str, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

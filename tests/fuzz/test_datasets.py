@@ -100,7 +100,7 @@ def in_words(work: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("suffix", FILES)
 def test_any_file_is_imported_or_refused_in_words(suffix: str) -> None:
-    @examples(12)
+    @examples(8)
     @given(FILES[suffix])
     def tried(data: bytes) -> None:
         check_file(suffix, data)

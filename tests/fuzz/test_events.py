@@ -21,7 +21,7 @@ from engine.runs.rundir import RunDir
 from store import Store, open_store
 from tests.fuzz.corpus import cases
 from tests.fuzz.effort import examples
-from tests.fuzz.hostile import DEEP, as_json, document, mutated
+from tests.fuzz.hostile import DEEP, as_json, changes, document, mutated
 from tests.store.builders import new_run
 from tui.widgets.event_words import KINDS, entries_of
 
@@ -95,7 +95,7 @@ def check_log(desk: Desk, data: bytes) -> None:
     first = rows_of(desk.db, run_id)
     assert not ingest_run(store, run_id, rundir)
     store.runs.reset(run_id)
-    ingest_run(store, run_id, rundir, batch_bytes=64)
+    ingest_run(store, run_id, rundir, batch_bytes=max(64, len(data) // 20))
     assert rows_of(desk.db, run_id) == first
     read = read_events(rundir.events)
     run = store.runs.get(run_id)
@@ -114,7 +114,7 @@ def check_log(desk: Desk, data: bytes) -> None:
     store.runs.delete(run_id)
 
 
-@examples(60)
+@examples(20)
 @given(logs)
 def test_any_log_is_taken_in(desk: Desk, data: bytes) -> None:
     check_log(desk, data)
@@ -123,6 +123,10 @@ def test_any_log_is_taken_in(desk: Desk, data: bytes) -> None:
 @pytest.mark.parametrize("path", cases("events"), ids=lambda path: path.name)
 def test_logs_that_were_found(desk: Desk, path: Path) -> None:
     check_log(desk, path.read_bytes())
+
+
+def test_every_field_of_every_event_may_be_anything(desk: Desk) -> None:
+    check_log(desk, b"".join(as_json(changed) + b"\n" for event in WHOLE for changed in changes(event)))
 
 
 def test_too_deep_a_line_is_a_problem_and_the_next_counts(desk: Desk) -> None:

@@ -56,7 +56,7 @@ def check_filter(store: Store, query: str) -> None:
             assert error.what and error.fix
 
 
-@examples(80)
+@examples(40)
 @given(filters)
 def test_any_filter_is_answered_or_refused(store: Store, query: str) -> None:
     check_filter(store, query)
@@ -79,13 +79,13 @@ def check_row_filter(query: str, metadata: dict[str, Any]) -> None:
     assert chosen.matches(row, 3) in (True, False)
 
 
-@examples(120)
+@examples(40)
 @given(filters, st.fixed_dictionaries({"x": scalar | inside, "a": inside}))
 def test_any_filter_of_rows_decides_or_is_refused(query: str, metadata: dict[str, Any]) -> None:
     check_row_filter(query, metadata)
 
 
-@examples(60)
+@examples(25)
 @given(st.text().filter(lambda found: found and '"' not in found and "\0" not in found and found != "-"))
 def test_what_is_quoted_is_looked_for_as_it_stands(words: str) -> None:
     assert parse(f'"{words}"') == Word(words)

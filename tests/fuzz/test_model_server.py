@@ -20,7 +20,7 @@ from engine.worker.rows import RowRequest, RowResult
 from engine.worker.server_api import make_app
 from tests.fuzz.corpus import cases
 from tests.fuzz.effort import examples
-from tests.fuzz.hostile import DEEP, as_json, document, mutated
+from tests.fuzz.hostile import DEEP, FEW, SHARP, as_json, changes, document, mutated
 from tests.serving.stand_in import TOKEN, Api, client_of
 
 CHAT: dict[str, Any] = {
@@ -125,7 +125,7 @@ async def post_outside(path: str, body: bytes) -> httpx.Response:
 
 @pytest.mark.parametrize("path", INSIDE)
 def test_any_body_to_the_model_server(path: str) -> None:
-    @examples(40)
+    @examples(20)
     @given(bodies(INSIDE[path]))
     def tried(body: bytes) -> None:
         check_answer(asyncio.run(post_inside(path, body)))
@@ -135,12 +135,24 @@ def test_any_body_to_the_model_server(path: str) -> None:
 
 @pytest.mark.parametrize("path", OUTSIDE)
 def test_any_body_from_outside(path: str) -> None:
-    @examples(25)
+    @examples(12)
     @given(bodies(OUTSIDE[path]))
     def tried(body: bytes) -> None:
         check_answer(asyncio.run(post_outside(path, body)))
 
     tried()
+
+
+@pytest.mark.parametrize("path", INSIDE)
+def test_every_field_may_be_anything(path: str) -> None:
+    async def posted() -> None:
+        transport = httpx.ASGITransport(app=make_app(cast(ModelHost, Host())), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            for body in INSIDE[path]:
+                for changed in changes(body, FEW if body is SEVERAL else SHARP):
+                    check_answer(await client.post(path, content=as_json(changed)))
+
+    asyncio.run(posted())
 
 
 @pytest.mark.parametrize("case", cases("bodies"), ids=lambda path: path.name)

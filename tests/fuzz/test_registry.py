@@ -15,11 +15,12 @@ from engine.home import Home
 from engine.registry.card import model_card
 from engine.registry.finding import as_run
 from engine.registry.folder import NameDir, VersionDir
+from engine.registry.form import in_form
 from engine.registry.keeping import problems_of, rebuild, version_before
 from store import Store, open_store
 from tests.fuzz.corpus import cases
 from tests.fuzz.effort import examples
-from tests.fuzz.hostile import DEEP, as_json, document, mutated
+from tests.fuzz.hostile import DEEP, FEW, as_json, changes, document, mutated, nested
 
 NAME = "odd"
 INFO: dict[str, Any] = {
@@ -116,7 +117,7 @@ def check_version(shelf: Shelf, found: dict[str, bytes]) -> None:
             assert error.what
 
 
-@examples(60)
+@examples(20)
 @given(files)
 def test_any_version_is_entered_or_left_out(shelf: Shelf, found: dict[str, bytes]) -> None:
     check_version(shelf, found)
@@ -133,6 +134,20 @@ WHOLE = {
 @pytest.mark.parametrize("path", cases("registry"), ids=lambda path: path.name)
 def test_versions_that_were_found(shelf: Shelf, path: Path) -> None:
     check_version(shelf, WHOLE | {path.name.split(".")[0] + ".json": path.read_bytes()})
+
+
+def test_every_field_may_be_anything() -> None:
+    seen = set()
+    for told in changes(INFO, FEW):
+        info = in_form(told)
+        if (form := repr(info)[:20_000]) not in seen:  # most of what is wrong comes to the same: it is left out
+            seen.add(form)
+            model_card(info).encode()
+    assert len(seen) > 100
+
+
+def test_a_setting_nested_deeply_is_on_the_card(shelf: Shelf) -> None:
+    assert "…" in model_card(in_form(INFO | {"recipe": {"odd": nested(400)}}))
 
 
 def test_the_original_is_entered(shelf: Shelf) -> None:

@@ -17,6 +17,7 @@ from engine.home import Home
 from engine.inference.panes import panes_for
 from engine.insight.failures import failure_of
 from engine.registry.info import info_of
+from engine.runs.entry import new_run
 from engine.runs.identity import host, read_process
 from engine.runs.lineage import lineage_of
 from engine.runs.manager import RunManager
@@ -24,10 +25,10 @@ from engine.runs.queue import planned_s
 from engine.runs.reconcile import judge, was_waiting
 from engine.runs.rundir import RunDir, read_table
 from store import Store, open_store
-from store.records import Run
+from store.records import NewRun, Run
 from tests.fuzz.corpus import cases
 from tests.fuzz.effort import examples
-from tests.fuzz.hostile import DEEP, as_json, document, mutated
+from tests.fuzz.hostile import DEEP, FEW, as_json, changes, document, mutated
 
 GOOD = "r0000000good"
 ODD = "r00000000odd"
@@ -163,7 +164,7 @@ def check_run(shelf: Shelf, run: Run) -> None:
             assert error.what
 
 
-@examples(50)
+@examples(20)
 @given(folders)
 def test_any_folder_is_judged_and_entered_or_left_out(shelf: Shelf, files: dict[str, bytes | None]) -> None:
     check_folder(shelf, files)
@@ -175,7 +176,7 @@ def test_folders_that_were_found(shelf: Shelf, path: Path) -> None:
     check_folder(shelf, {"inputs.json": as_json(INPUTS), "recipe.toml": RECIPE, name: path.read_bytes()})
 
 
-@examples(25)
+@examples(10)
 @given(folders)
 def test_any_folder_is_imported_or_refused_in_words(
     shelf: Shelf, tmp_path_factory: Any, files: dict[str, bytes | None]
@@ -193,6 +194,29 @@ def test_any_folder_is_imported_or_refused_in_words(
     for path in shelf.home.runs.iterdir():
         if path.name != GOOD:
             shutil.rmtree(path)
+
+
+def test_every_field_of_the_records_may_be_anything(shelf: Shelf) -> None:
+    shelf.put({"recipe.toml": RECIPE})
+    if shelf.store.runs.get(ODD):
+        shelf.store.runs.delete(ODD)
+    for told in changes(PROCESS):
+        shelf.odd.process.write_bytes(as_json(told))
+        judge(shelf.odd)
+    for told in changes(EXIT):
+        shelf.odd.exit.write_bytes(as_json(told))
+        assert judge(shelf.odd)
+    entered: list[NewRun] = []
+    for told in changes(INPUTS, FEW):
+        try:
+            new = new_run(shelf.odd, told)
+        except ValueError:
+            continue
+        planned_s(told)
+        if new not in entered:
+            entered.append(new)
+            shelf.store.runs.add(new)
+            shelf.store.runs.delete(new.id)
 
 
 def test_the_recipe_used_here_is_toml() -> None:

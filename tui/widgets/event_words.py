@@ -19,6 +19,8 @@ LEVELS = ("", "info", "warning", "error")
 """How much a line asks to be looked at, the least first."""
 MARKS = {"error": ("✗", "act"), "warning": ("⚠", "look"), "info": ("ℹ", "live")}
 MUTED = "$text-muted"
+DEEPEST = 8
+"""How far into the fields of an event one looks."""
 
 
 @dataclass(frozen=True)
@@ -207,11 +209,13 @@ def _rest(body: Mapping[str, Any]) -> Content:
     return Content("\n").join(lines)
 
 
-def _field(value: Any) -> str:
+def _field(value: Any, depth: int = 0) -> str:
+    if depth > DEEPEST and isinstance(value, dict | list):
+        return "…"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_field(inner)}" for name, inner in value.items())
+        return ", ".join(f"{name} {_field(inner, depth + 1)}" for name, inner in value.items())
     if isinstance(value, list):
-        return ", ".join(_field(inner) for inner in value)
+        return ", ".join(_field(inner, depth + 1) for inner in value)
     return _figure(value) if _is_number(value) else str(value)
 
 
@@ -220,7 +224,7 @@ def _figure(value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, float) or (type(value) is int and abs(value) < 1 << 1000)  # larger ones are no floats
 
 
 def _tables(value: Any) -> list[dict[str, Any]]:
