@@ -7,7 +7,7 @@ KILLS ?= 1000
 SEED ?= 1
 MINUTES ?= 60
 
-.PHONY: venv demo test soak check format bench pictures clean
+.PHONY: venv demo test soak fuzz check format bench pictures clean
 
 venv: $(STAMP)
 
@@ -35,6 +35,10 @@ test: check
 soak: venv
 	$(BIN)/python -m tests.faults.soak --kills $(KILLS) --seed $(SEED) --minutes $(MINUTES)
 	$(BIN)/python -m pytest -m long tests/faults
+
+# Inputs of every kind into everything that reads files, other ones at each turn.
+fuzz: venv
+	$(BIN)/python -m tests.fuzz.long --minutes $(MINUTES)
 
 format: venv
 	$(BIN)/ruff format .
