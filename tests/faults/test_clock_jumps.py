@@ -137,6 +137,7 @@ def test_row_8_a_run_killed_and_resumed_before_its_beginning(
     stopped: Run = wait_for(over)
     assert stopped.status is Status.STOPPED
     assert stopped.ended is not None and stopped.started is not None and stopped.ended >= stopped.started
+    assert all(one.ended is not None and one.ended >= one.started for one in store.runs.attempts(run.id))
     look(cli, run)
     (folder(home, run).path / "go").touch()
     manager.resume(run.id)

@@ -232,6 +232,7 @@ def test_row_24_who_comes_while_another_migrates_copies_nothing_over_the_old_one
     monkeypatch.setattr(migrations, "_use_write_ahead_log", meanwhile)
     open_store(path).close()
     assert pragma(tmp_path / "finetui-v4-backup.db", "user_version") == 4
+    assert [file.name for file in tmp_path.glob("*backup*")] == ["finetui-v4-backup.db"]
 
 
 def _apply_elsewhere(database: Database, steps: Sequence[Step]) -> None:
