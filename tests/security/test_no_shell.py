@@ -29,7 +29,7 @@ def problems(source: str) -> Iterator[str]:
     """What in a module's source would have a shell read a text, or evaluate one as code."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
+            called = _dotted(node.func)
             if called in SHELLS or called in ("eval", "exec"):
                 yield f"line {node.lineno}: {called}"
             for keyword in node.keywords:
@@ -43,6 +43,13 @@ def problems(source: str) -> Iterator[str]:
             words = [one.value for one in node.elts if isinstance(one, ast.Constant)]
             if words and words[0] in INTERPRETERS and "-c" in words:
                 yield f"line {node.lineno}: {words[0]} -c"
+
+
+def _dotted(node: ast.expr) -> str:
+    """`a.b.c` as it is written; nothing for what is called otherwise."""
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _is_list(node: ast.expr) -> bool:
