@@ -1,7 +1,7 @@
 """The app: modes, global keys, services, themes. Imports nothing heavy; screens are imported when they are opened."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widget import AwaitMount
@@ -21,6 +22,7 @@ from engine.errors import BadInput
 from tui import garbage, messages
 from tui.driver import TerminalDriver
 from tui.figures import Figures, Gauges
+from tui.harmless import Harmless
 from tui.settings import load_settings, save_theme
 from tui.themes import default_theme, load_themes, series_colors
 from tui.tracker import RunTracker
@@ -92,6 +94,7 @@ class FinetuiApp(App[None]):
         self.figures: Figures | None = None
         self._services: Services | None = None
         self._waiting: list[Callable[[], object]] = []
+        self._harmless = Harmless()
         self._built: set[str] = {self.DEFAULT_MODE}
         """The modes that were there before."""
         self._is_built = False
@@ -105,6 +108,9 @@ class FinetuiApp(App[None]):
     def get_driver_class(self) -> type[Driver]:
         found = super().get_driver_class()
         return TerminalDriver if found is LinuxDriver else found
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), self._harmless]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colours of curves, for themes that name none."""

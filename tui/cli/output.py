@@ -17,7 +17,7 @@ from rich.cells import cell_len, set_cell_size
 from engine.errors import FinetuiError
 from tui.text import clean, clean_line
 
-_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029]")
+_ACTING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
@@ -42,10 +42,10 @@ def say(text: str) -> None:
 
 
 def write_json(document: Any) -> None:
-    """The one document of a `--json` call. NaN and infinities become null; control characters are escaped."""
+    """The one document of a `--json` call. NaN and infinities become null; what acts on a terminal is escaped."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(_finite(document), ensure_ascii=not unicode, indent=2, allow_nan=False)
-    write(_CONTROLS.sub(lambda match: f"\\u{ord(match.group()):04x}", text))
+    write(_ACTING.sub(lambda match: f"\\u{ord(match.group()):04x}", text))
 
 
 def error_text(error: FinetuiError) -> str:

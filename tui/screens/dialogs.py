@@ -68,7 +68,7 @@ class TextDialog(Dialog[str | None]):
 
     def compose(self) -> ComposeResult:
         with self.box():
-            yield Input(self.value, compact=True)
+            yield Input(clean_line(self.value), compact=True)
             if self.hint:
                 yield Static(self.hint, markup=False, classes="part muted")
             yield Static(key_words(("enter", "take it"), ("esc", "cancel")), classes="keys")
