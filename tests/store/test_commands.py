@@ -61,25 +61,20 @@ def known(home: Home) -> list[tuple[Run, object]]:
 def spoilt(home: Home, how: str) -> None:
     store = open_store(home.ensure().db)
     store.runs.add(new_run("r1"))
-    add_points(store, "r1", {"train/loss": line(3000)})
+    add_points(store, "r1", {"train/loss": line(1500)})
     store.close()
     size = home.db.stat().st_size
     with home.db.open("r+b") as file:
         if how == "cut":
             file.truncate(size // 2 + 100)
-        elif how == "cut to a page":
-            file.truncate(8192)
         elif how == "a hole":
             file.seek(8192 * 3)
             file.write(b"\0" * (size - 8192 * 6))
         elif how == "its head":
             file.write(b"\0" * 100)
-        elif how == "text":
-            file.truncate(0)
-            file.write(b"not a database\n" * 5000)
 
 
-@pytest.mark.parametrize("how", ["cut", "cut to a page", "a hole", "its head", "text"])
+@pytest.mark.parametrize("how", ["cut", "a hole", "its head"])
 @pytest.mark.parametrize("words", [("check",), ("backup", "copy.db"), ("rebuild",)], ids=lambda words: words[0])
 def test_a_spoilt_store_is_said_in_words(
     home: Home, cli: Cli, how: str, words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
