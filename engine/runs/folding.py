@@ -73,7 +73,8 @@ class _Folding:
         self._add_cost(event)
         if event["attempt"] != now.attempt:
             self._begin_attempt(event["attempt"])
-        if now.attempt not in self.attempts:
+            self._note_attempt(t, None)  # also where it had been there before: logs that were mixed take turns
+        elif now.attempt not in self.attempts:
             self._note_attempt(t, None)
         now.heartbeat, now.stalled = t, None
         if event["seq"] > self.last_seq:
