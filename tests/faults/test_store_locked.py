@@ -3,6 +3,7 @@
 Waiting ten seconds before giving up is shortened to a fraction of one: what is tested is what happens then.
 """
 
+import asyncio
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tests.tui.sample_runs import SampleRuns
 __all__ = ["filled", "home", "make_app", "runs", "store"]
 
 HELD_S = 60.0
+PATIENT_S = connection.BUSY_TIMEOUT_S
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +132,32 @@ async def test_row_6_keys_are_answered_and_nothing_is_lost(make_app: MakeApp, fi
         await driver.wait(lambda: driver.app.tracker.problem == "")
         found = await driver.wait(lambda: (run := store.runs.get("r4live00000")) and run.step == 57 and run)
         assert found.step == 57
+
+
+@pytest.mark.long
+async def test_row_6_a_whole_minute_as_users_have_it(
+    make_app: MakeApp, filled: SampleRuns, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the patience that finetui has: writers wait ten seconds, and keys wait for none of them."""
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_S", PATIENT_S)
+    async with make_app() as driver:
+        await driver.sees("emoji-r16-lr2e4", "support-dora")
+        holder = hold(store.path, HELD_S)
+        try:
+            filled.write("r4live00000", "metrics", step=57, total_steps=60, values={"train/loss": 0.5})
+            until = time.monotonic() + HELD_S - 5
+            slowest = 0.0
+            while time.monotonic() < until:
+                for key in ("j", "k", "4", "1"):
+                    begun = time.monotonic()
+                    await driver.press(key)
+                    slowest = max(slowest, time.monotonic() - begun)
+                await asyncio.sleep(0.5)
+            assert holder.poll() is None, "the store is still held"
+            assert slowest < 2.0
+        finally:
+            holder.kill()
+            holder.wait(20)
+        found = await driver.wait(lambda: (run := store.runs.get("r4live00000")) and run.step == 57 and run)
+        assert found.step == 57
+        await driver.wait(lambda: driver.app.tracker.problem == "")
