@@ -16,8 +16,8 @@ from engine.runs import backends
 from engine.runs.backends import slurm as slurm_backend
 from engine.runs.backends import slurm_jobs
 from engine.runs.backends.slurm_jobs import look_at_one
-from engine.runs.identity import host, read_process
 from engine.runs.entry import new_run
+from engine.runs.identity import host, read_process
 from engine.runs.manager import RunManager
 from engine.runs.rundir import RunDir, checkpoint_step, read_json, write_json
 from engine.runs.supervisor import WORKER
