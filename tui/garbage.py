@@ -11,8 +11,8 @@ SETTLED_S = 3.0
 THRESHOLDS = (10_000, 20, 5)
 """New objects before a young collection, and how many of those before an older one; Python's own are 700, 10, 10.
 
-Screens that were left are garbage that only the oldest collection finds. With eight live runs it comes once a minute; at
-50 instead of 5 it came every twelve, and the app grew by eight megabytes a minute until then.
+Screens that were left are garbage that only the oldest collection finds. With eight live runs it comes once a minute;
+at 50 instead of 5 it came every twelve, and the app grew by eight megabytes a minute until then.
 """
 
 
