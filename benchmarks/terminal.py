@@ -51,11 +51,11 @@ class Terminal:
     def pid(self) -> int:
         return self._process.pid
 
-    def wait_for(self, text: bytes, timeout_s: float = 20.0) -> float:
+    def wait_for(self, text: bytes, timeout_s: float = 60.0) -> float:
         """Seconds until `text` comes out, counted from the call. Raises `TimeoutError`."""
         return self.wait_until(lambda seen: text in seen, timeout_s)
 
-    def wait_until(self, done: Callable[[bytes], bool], timeout_s: float = 20.0) -> float:
+    def wait_until(self, done: Callable[[bytes], bool], timeout_s: float = 60.0) -> float:
         """Seconds until what has come out since the call is what `done` wants. Raises `TimeoutError`."""
         began = time.perf_counter()
         seen = b""
