@@ -33,15 +33,18 @@ class Actor:
                 text=True,
                 start_new_session=True,
             )
-        assert self.answer() == {"ready": True}
+        self._is_ready = False
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def ask(self, **wish: Any) -> None:
-        """Say what is to be done."""
+        """Say what is to be done. The first time this waits until it is ready."""
         assert self._process.stdin is not None
+        if not self._is_ready:
+            assert self.answer() == {"ready": True}
+            self._is_ready = True
         self._process.stdin.write(json.dumps(wish) + "\n")
         self._process.stdin.flush()
 

@@ -21,12 +21,12 @@ from store.records import Run, Status
 from tests.faults.soak.audit import MARK, Audit, marked
 from tests.faults.soak.fleet import Actor, App
 
-ACTORS = 2
+ACTORS = 4
 LIVE = 5
 """So many runs are under way or waiting at a time."""
 DEVICES = 3
 """So many of them are at work."""
-LONGEST_WAIT_S = 0.6
+LONGEST_WAIT_S = 0.4
 TERMINAL_S = 5.0
 """A run whose worker was killed shows how it ended within this."""
 KEYS = (b"j", b"k", b"\r", b"\x1b", b"1", b"2", b"4", b"6", b"/", b"\t", b"?")
@@ -76,7 +76,7 @@ class Soak:
     """One soak in a home of its own, which is made ready by whoever calls: a dataset `support`, a starter model."""
 
     def __init__(
-        self, home: Home, seed: int, *, steps: int = 60, delay_s: float = 0.03, say: Callable[[str], None]
+        self, home: Home, seed: int, *, steps: int = 150, delay_s: float = 0.03, say: Callable[[str], None]
     ) -> None:
         os.environ[MARK] = secrets.token_hex(8)
         self._home = home
