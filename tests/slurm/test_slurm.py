@@ -17,7 +17,7 @@ from engine.runs.backends import slurm as slurm_backend
 from engine.runs.backends import slurm_jobs
 from engine.runs.backends.slurm_jobs import look_at_one
 from engine.runs.entry import new_run
-from engine.runs.identity import host, read_process
+from engine.runs.identity import host, kill_group, read_process
 from engine.runs.manager import RunManager
 from engine.runs.rundir import RunDir, checkpoint_step, read_json, write_json
 from engine.runs.supervisor import WORKER
@@ -209,9 +209,10 @@ def test_a_supervisor_that_dies_in_its_job_is_told_by_slurm(cluster: Cluster) ->
     reached(run, 1)
     record = read_process(run.process)
     assert record is not None
-    assert record.supervisor is not None
+    assert record.supervisor is not None and record.worker is not None
     os.kill(record.supervisor.pid, signal.SIGKILL)
     failed = cluster.until(run, Status.FAILED)
+    kill_group(record.worker)  # Slurm may leave it, depending on how it follows processes
     assert f"its job {record.job} ended without an exit record" in failed.reason
 
 
