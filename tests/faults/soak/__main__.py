@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from benchmarks.machine import record
@@ -23,6 +25,7 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help="keep the result in benchmarks/results/soak.json")
     options = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the app would not die of it
     with tempfile.TemporaryDirectory(prefix="finetui-soak-") as folder:
         home = Home(Path(folder) / "home").ensure()
         make_starter(home)
@@ -30,7 +33,7 @@ def main() -> int:
         import_support(home, store)
         store.close()
         with put_away(home.runs):
-            report = Soak(home, options.seed, say=print).run(options.kills, options.minutes)
+            report = Soak(home, options.seed, say=partial(print, flush=True)).run(options.kills, options.minutes)
     kinds = ", ".join(f"{count} × {kind}" for kind, count in report.kills.most_common())
     print(f"{report.total} kills in {report.seconds:.0f} s (seed {report.seed}): {kinds}")
     print(
