@@ -16,6 +16,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
+from textual.timer import Timer
 from textual.widget import AwaitMount
 
 from engine.errors import BadInput
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 FIGURES_S = 2.0
 AT_ONCE_S = 0.001
+RESIZED_S = 0.05
+"""So long after the last of several sizes everything is drawn again."""
 MEND = "Mend the file or delete it; until then finetui uses its own settings."
 
 SCREENS = {
@@ -95,6 +98,7 @@ class FinetuiApp(App[None]):
         self._services: Services | None = None
         self._waiting: list[Callable[[], object]] = []
         self._harmless = Harmless()
+        self._resized: Timer | None = None
         self._built: set[str] = {self.DEFAULT_MODE}
         """The modes that were there before."""
         self._is_built = False
@@ -186,6 +190,16 @@ class FinetuiApp(App[None]):
             return super().switch_mode(mode)
         finally:
             self._is_built = False
+
+    def on_resize(self) -> None:
+        """A terminal that was smaller for a moment has lost what stood there, though its last size is the old one."""
+        if self._resized is not None:
+            self._resized.stop()
+        self._resized = self.set_timer(RESIZED_S, self._draw_all)
+
+    def _draw_all(self) -> None:
+        if self.screen_stack:
+            self.screen.refresh(layout=True)
 
     def delay_update(self, delay: float = 0.05) -> None:
         """Textual hides so long how a mode is built. One that was built before is shown at once."""
