@@ -31,6 +31,10 @@ from tests.tui.sample_runs import SampleRuns
 DONE, LIVE, FAILED, WAITING = "r1evil00000", "r2evil00000", "r3evil00000", "r4evil00000"
 CHAT, EVALUATION, SWEEP = "c1evil", "e1evil", "s1evil"
 
+ACTS = (Act("stop", evil("offer"), from_step=10, question=evil("ask")),)
+EVIDENCE = Evidence("eval/loss", (10, 20), (1.0, 1.2), evil("words"))
+FINDING = Finding("overfitting", "warning", evil("found"), evil("why"), 0.9, 20, (EVIDENCE,), ACTS)
+
 
 class Hostile:
     """What is in the home, by the ids that were made up for it."""
@@ -67,7 +71,9 @@ def _fill(made: Hostile) -> None:
     add_sweep(home, store, made.runs, SWEEP)
     run = store.runs.get(DONE)
     assert run is not None
-    register(home, store, run, "evil", description=evil("descr"))
+    for version in (b"1", b"2"):
+        (RunDir(home.runs / DONE).adapter / "adapter_model.safetensors").write_bytes(version)
+        register(home, store, run, "evil", description=evil("descr"))
 
 
 def _add_runs(made: Hostile) -> None:
@@ -86,11 +92,8 @@ def _add_runs(made: Hostile) -> None:
         runs.take_in(run)
         store.runs.set_note(run, evil("note"))
         store.runs.add_tag(run, evil("tag"))
-    acts = (Act("stop", evil("offer"), from_step=10, question=evil("ask")),)
-    evidence = Evidence("eval/loss", (10, 20), (1.0, 1.2), evil("words"))
-    finding = Finding("overfitting", "warning", evil("found"), evil("why"), 0.9, 20, (evidence,), acts)
     for run in (DONE, LIVE):
-        store.findings.replace(run, [row_of(finding, run, time.time())])
+        store.findings.replace(run, [row_of(FINDING, run, time.time())])
     store.views.save(View("runs", evil("view"), "status:failed", "created", True))
     rundir = RunDir(made.home.runs / DONE)
     rundir.adapter.mkdir()
@@ -153,7 +156,7 @@ def _add_talk(made: Hostile) -> None:
 def _add_notes(made: Hostile) -> None:
     folder = made.outside / "notes"
     folder.mkdir()
-    (folder / "odd\x1b[31m\u202e[b]x[@click=app.quit]q.md").write_text(f"# {evil('heading')}\n\nzebra {evil('text')}\n")
+    (folder / "odd\x1b[31m\u202e[b]x[@click=app.quit]q.md").write_text(f"# {_put('heading')}\n\nzebra {_put('text')}\n")
     (folder / "broken\x1b[31m.pdf").write_bytes(b"%PDF-1.4")
     KnowledgeLibrary(made.store).add("evil notes", [folder])
 
@@ -167,4 +170,6 @@ def _add_files(made: Hostile) -> None:
     (folder / "config.json").write_text(json.dumps({"model_type": evil("type"), "architectures": [evil("arch")]}))
     (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     (home.root / "presets").mkdir(exist_ok=True)
-    (home.root / "presets" / "evil.toml").write_text(f"description = {json.dumps(evil('preset'))}\nlora_r = 4\n")
+    (home.root / "presets" / "evil.toml").write_text(
+        f"description = {json.dumps(evil('preset'))}\n[recipe]\nlora_r = 4\n"
+    )

@@ -14,7 +14,7 @@ from textual.screen import Screen
 import tui.screens
 from store.records import View
 from tests.faults.hostile import evil
-from tests.faults.hostile_home import DONE, EVALUATION, FAILED, LIVE, SWEEP, Hostile
+from tests.faults.hostile_home import DONE, EVALUATION, FAILED, FINDING, LIVE, SWEEP, Hostile
 from tests.tui.conftest import Driver
 from tui import messages
 
@@ -107,12 +107,6 @@ def edit_row(driver: Driver, made: Hostile) -> Any:
     from tui.screens.dataset_edit_row import EditRow
 
     return EditRow(rows_of(driver, made), total=12)
-
-
-def findings_of(driver: Driver) -> list[Any]:
-    from engine.insight.diagnosis import finding_of
-
-    return [finding_of(row) for row in driver.app.services.store.findings.of(LIVE)]
 
 
 def failure_of_run(driver: Driver) -> Any:
@@ -247,7 +241,7 @@ DIALOGS = (
     push("WorkingDialog", lambda driver, made: screen("WorkingDialog", evil("title"), works), "title"),
     push("ReadingDialog", lambda driver, made: screen("ReadingDialog", evil("title"), evil("text")), "title", "text"),
     push("HelpScreen", lambda driver, made: screen("HelpScreen", driver.app.screen)),
-    push("FindingDialog", lambda d, made: screen("FindingDialog", run_of(d, LIVE), findings_of(d)), "live", "found"),
+    push("FindingDialog", lambda d, made: screen("FindingDialog", run_of(d, LIVE), [FINDING]), "live", "found"),
     push("FailureDialog", lambda d, made: screen("FailureDialog", run_of(d, FAILED), failure_of_run(d)), "failed"),
     push("PickDialog", lambda d, made: screen("PickDialog", evil("title"), [options(evil("label"))]), "title", "label"),
     push(

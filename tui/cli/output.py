@@ -77,7 +77,7 @@ def table(
     On a terminal too narrow for all, those named in `optional` are left out, the first of them first. `style` may name
     a colour for the cell of a column, by the column's index and the cell's text.
     """
-    columns = [[name, *cells] for name, *cells in zip(head, *_clean_cells(rows), strict=True)]
+    columns = [[clean_line(name), *cells] for name, *cells in zip(head, *_clean_cells(rows), strict=True)]
     widths = [max(cell_len(cell) for cell in column) for column in columns]
     shown = list(range(len(head)))
     for name in optional:

@@ -8,6 +8,7 @@ import typer
 from tui.cli.command import Session, command
 from tui.cli.documents import preset_document
 from tui.cli.output import table
+from tui.text import clean, clean_line
 
 app = typer.Typer(help="Recipes to start from.", no_args_is_help=True)
 
@@ -31,5 +32,6 @@ def show(session: Session, preset: Annotated[str, typer.Argument(help="Name of t
 
     found = get_preset(preset, session.home)
     session.answer(
-        preset_document(found), lambda: f"# {found.name}: {found.description}\n{tomli_w.dumps(found.values)}"
+        preset_document(found),
+        lambda: clean(f"# {found.name}: {clean_line(found.description)}\n{tomli_w.dumps(found.values)}"),
     )
