@@ -36,10 +36,10 @@ test: venv
 pytest: venv
 	nice -n 19 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-# What takes longer: a thousand kills at random moments, then the tests of faults that last for minutes.
+# What takes longer: a thousand kills at random moments, then the tests that last for minutes or that others stand for.
 soak: venv
 	$(BIN)/python -m tests.faults.soak --kills $(KILLS) --seed $(SEED) --minutes $(MINUTES)
-	$(BIN)/python -m pytest -m long tests/faults
+	$(BIN)/python -m pytest -m long
 
 # Inputs of every kind into everything that reads files, other ones at each turn.
 fuzz: venv

@@ -107,6 +107,7 @@ def test_a_run_is_stopped_and_resumed_to_its_end(demo: Demo) -> None:
     assert points["metrics"]["train/loss"]["steps"] == list(range(1, 61))
 
 
+@pytest.mark.long  # that it trains is in tests/worker/test_train.py, that it is checked in test_trust.py
 def test_a_whole_model_that_was_trained_answers(demo: Demo) -> None:
     demo.finetui.json(
         *("train", "--method", "full", "--dataset", "support", "--name", "whole", "--wait"),

@@ -73,6 +73,7 @@ def serving(home: Home, folder: Path, *words: str) -> Iterator[Serving]:
         process.wait()
 
 
+@pytest.mark.long  # the demo's adapter is served in tests/acceptance
 @pytest.mark.train
 def test_a_real_model_is_served_to_openais_client(home: Home, tiny_model: TinyModel, tmp_path: Path) -> None:
     with serving(home, tmp_path, "--base", str(tiny_model.base), "--port", "0") as server:

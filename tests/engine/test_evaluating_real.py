@@ -38,6 +38,7 @@ def ask(number: int) -> EvaluationRow:
     return EvaluationRow(number, messages, "the answer is on its way")
 
 
+@pytest.mark.long  # the worker alone, killed, is in tests/worker/test_evaluate.py
 @pytest.mark.train
 def test_a_killed_evaluation_comes_to_the_same_end(home: Home, tiny_model: TinyModel) -> None:
     store = open_store(home.ensure().db)

@@ -143,6 +143,7 @@ async def test_panes_are_answered_side_by_side_by_one_server(tiny_model: TinyMod
         await collect(pool, panes)
 
 
+@pytest.mark.long  # another model server
 @pytest.mark.train
 def test_whole_answers_can_be_had_without_an_event_loop(shared: ServerPool, tiny_model: TinyModel) -> None:
     panes = panes_of(tiny_model, quantised=True)[:2]

@@ -216,6 +216,7 @@ def test_a_supervisor_that_dies_in_its_job_is_told_by_slurm(cluster: Cluster) ->
     assert f"its job {record.job} ended without an exit record" in failed.reason
 
 
+@pytest.mark.long  # two processes without Slurm are in tests/worker/test_distributed.py
 @pytest.mark.train
 def test_a_real_training_over_two_processes(cluster: Cluster, tiny_model: TinyModel) -> None:
     folder = cluster.home.root / "made"
