@@ -1,4 +1,4 @@
-"""The app: modes, global keys, services, themes. Imports nothing heavy; screens are imported when they are opened."""
+"""The app: global keys, services, themes. Imports nothing heavy."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,23 +7,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual import events, on, work
-from textual.app import App, get_system_commands_provider
+from textual import events, work
+from textual.app import get_system_commands_provider
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
-from textual.screen import Screen
 from textual.theme import Theme
 from textual.timer import Timer
-from textual.widget import AwaitMount
 
 from engine.errors import BadInput
 from tui import garbage, messages
 from tui.driver import TerminalDriver
 from tui.figures import Figures, Gauges
 from tui.harmless import Harmless
+from tui.modes import ModesApp
 from tui.settings import load_settings, save_theme
 from tui.themes import default_theme, load_themes, series_colors
 from tui.tracker import RunTracker
@@ -31,47 +30,24 @@ from tui.widgets.header import MODE_TITLES, HeaderStrip
 
 if TYPE_CHECKING:
     from engine.home import Home
-    from tui.screens.chat import ChatScreen
-    from tui.screens.compare import CompareScreen
-    from tui.screens.datasets import DatasetsScreen
-    from tui.screens.new_run import NewRunScreen
     from tui.services import Services
 
 FIGURES_S = 2.0
-AT_ONCE_S = 0.001
 RESIZED_S = 0.05
 """So long after the last of several sizes everything is drawn again."""
 MEND = "Mend the file or delete it; until then finetui uses its own settings."
-
-SCREENS = {
-    "runs": ("tui.screens.runs", "RunsScreen"),
-    "datasets": ("tui.screens.datasets", "DatasetsScreen"),
-    "new_run": ("tui.screens.new_run", "NewRunScreen"),
-    "compare": ("tui.screens.compare", "CompareScreen"),
-    "chat": ("tui.screens.chat", "ChatScreen"),
-    "queue": ("tui.screens.queue", "QueueScreen"),
-}
-
-
-def _make_screen(mode: str) -> Screen[None]:
-    module, name = SCREENS[mode]
-    return cast("Screen[None]", getattr(import_module(module), name)())
 
 
 def _commands(name: str) -> type[Provider]:
     return cast("type[Provider]", getattr(import_module("tui.commands"), name))
 
 
-class FinetuiApp(App[None]):
+class FinetuiApp(ModesApp):
     """finetui in a terminal. `open_run` is the id of a run to show at once."""
 
     TITLE = "finetui"
     CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = True
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
-        mode: partial(_make_screen, mode) for mode in SCREENS
-    }
-    DEFAULT_MODE = "runs"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
         get_system_commands_provider,
         partial(_commands, "ScreenCommands"),
@@ -99,10 +75,6 @@ class FinetuiApp(App[None]):
         self._waiting: list[Callable[[], object]] = []
         self._harmless = Harmless()
         self._resized: Timer | None = None
-        self._built: set[str] = {self.DEFAULT_MODE}
-        """The modes that were there before."""
-        self._is_built = False
-        """Whether one of them is being switched to."""
         for theme in load_themes():
             self.register_theme(theme)
         chosen = self.settings.theme
@@ -181,16 +153,6 @@ class FinetuiApp(App[None]):
         else:
             self._waiting.append(callback)
 
-    # Modes and messages between screens
-
-    def switch_mode(self, mode: str) -> AwaitMount:
-        self._is_built = mode in self._built
-        self._built.add(mode)
-        try:
-            return super().switch_mode(mode)
-        finally:
-            self._is_built = False
-
     def on_resize(self) -> None:
         """A terminal that was smaller for a moment has lost what stood there, though its last size is the old one."""
         if self._resized is not None:
@@ -200,71 +162,6 @@ class FinetuiApp(App[None]):
     def _draw_all(self) -> None:
         if self.screen_stack:
             self.screen.refresh(layout=True)
-
-    def delay_update(self, delay: float = 0.05) -> None:
-        """Textual hides so long how a mode is built. One that was built before is shown at once."""
-        super().delay_update(AT_ONCE_S if self._is_built else delay)
-
-    async def action_mode(self, mode: str) -> None:
-        """Switch to a mode; switching to the one at hand goes back to its first screen."""
-        if mode == self.current_mode:
-            while len(self.screen_stack) > 1:
-                await self.pop_screen()
-        else:
-            await self.switch_mode(mode)
-
-    async def show_in(self, mode: str, screen: Screen[None]) -> None:
-        """Show `screen` over the first one of a mode."""
-        await self._first_screen(mode)
-        await self.push_screen(screen)
-
-    async def _first_screen(self, mode: str) -> Screen[object]:
-        await self.switch_mode(mode)
-        while len(self.screen_stack) > 1:
-            await self.pop_screen()
-        return self.screen
-
-    @on(HeaderStrip.ModeClicked)
-    async def _mode_clicked(self, event: HeaderStrip.ModeClicked) -> None:
-        await self.action_mode(event.mode)
-
-    @on(messages.OpenRun)
-    async def _open_run(self, event: messages.OpenRun) -> None:
-        from tui.screens.run import RunScreen
-
-        if not self.is_screen_installed("run"):
-            self.install_screen(RunScreen(), "run")
-        screen = cast("RunScreen", self.get_screen("run"))
-        if await screen.open(event.run_id) and self.screen is not screen:
-            await self._first_screen("runs")
-            await self.push_screen("run")
-
-    @on(messages.NewRunLike)
-    async def _new_run_like(self, event: messages.NewRunLike) -> None:
-        screen = cast("NewRunScreen", await self._first_screen("new_run"))
-        screen.show_like(event.run_id, event.dataset_id)
-
-    @on(messages.CompareRuns)
-    async def _compare_runs(self, event: messages.CompareRuns) -> None:
-        cast("CompareScreen", await self._first_screen("compare")).show_runs(event.run_ids)
-
-    @on(messages.ChatWith)
-    async def _chat_with(self, event: messages.ChatWith) -> None:
-        cast("ChatScreen", await self._first_screen("chat")).show_runs(event.run_ids)
-
-    @on(messages.OpenSweeps)
-    async def _open_sweeps(self, event: messages.OpenSweeps) -> None:
-        from tui.screens.sweep import SweepScreen
-        from tui.screens.sweeps import SweepsScreen
-
-        await self._first_screen("queue")
-        await self.push_screen(SweepsScreen())
-        if event.sweep_id:
-            await self.push_screen(SweepScreen(event.sweep_id))
-
-    @on(messages.OpenDataset)
-    async def _open_dataset(self, event: messages.OpenDataset) -> None:
-        cast("DatasetsScreen", await self._first_screen("datasets")).show_dataset(event.dataset_id)
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):

@@ -7,8 +7,8 @@ from textual.app import App
 
 from tests.tui.conftest import Driver, MakeApp
 from tests.tui.sample_runs import SampleRuns
-from tui.app import AT_ONCE_S
 from tui.messages import OpenRun
+from tui.modes import AT_ONCE_S
 from tui.screens.run import RunScreen
 
 Colours = set[tuple[str, str]]
