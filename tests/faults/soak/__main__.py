@@ -42,7 +42,7 @@ def main() -> int:
     )
     print("lost: " + ("\n  ".join(["", *report.lost]) if report.lost else "nothing"))
     if options.record:
-        record("soak", asdict(report) | {"total": report.total})
+        record("soak", asdict(report) | {"kills": dict(report.kills.most_common()), "total": report.total})
     return 1 if report.lost else 0
 
 
