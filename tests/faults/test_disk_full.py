@@ -94,7 +94,7 @@ def test_row_5_the_app_says_what_to_free_and_goes_on(
         assert refused.returncode != 0
         assert "is full" in refused.stderr and "Free some space" in refused.stderr
         terminal.press(b"2")
-        screen.sees("support.jsonl")
+        screen.sees("1 dataset", "18 / 2 / –")
         disk.free()
         terminal.press(b"1")
         (rundir.path / "go").touch()

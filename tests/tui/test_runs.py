@@ -36,14 +36,14 @@ class Posted(list[object]):
 @pytest.fixture
 def posted(monkeypatch: pytest.MonkeyPatch) -> Posted:
     caught = Posted()
-    from tui.app import FinetuiApp
+    from tui.modes import ModesApp
 
-    async def keep(self: FinetuiApp, event: object) -> None:
+    async def keep(self: ModesApp, event: object) -> None:
         caught.append(event)
 
     for kind in (CompareRuns, ChatWith, NewRunLike):
-        handlers = [(handler, selectors) for handler, selectors in FinetuiApp._decorated_handlers[kind]]
-        monkeypatch.setitem(FinetuiApp._decorated_handlers, kind, [(keep, selectors) for _, selectors in handlers])
+        handlers = [(handler, selectors) for handler, selectors in ModesApp._decorated_handlers[kind]]
+        monkeypatch.setitem(ModesApp._decorated_handlers, kind, [(keep, selectors) for _, selectors in handlers])
     return caught
 
 
