@@ -160,6 +160,8 @@ class FinetuiApp(ModesApp):
         self._resized = self.set_timer(RESIZED_S, self._draw_all)
 
     def _draw_all(self) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.look_at_size()
         if self.screen_stack:
             self.screen.refresh(layout=True)
 

@@ -8,6 +8,8 @@ from typing import Final
 from textual import constants
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+from textual.events import Resize
+from textual.geometry import Size
 
 from tui.stand_ins import use_stand_ins
 
@@ -26,6 +28,15 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         use_stand_ins(self._file)
         super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def look_at_size(self) -> None:
+        """Tell the app of the terminal's size where it takes it for another one.
+
+        Of two sizes that come at once the first may be told last: its signal's handler was interrupted by the second.
+        """
+        size = Size(*self._get_terminal_size())
+        if size != self._app.size:
+            self._app.post_message(Resize(size, size))
 
     def run_input_thread(self) -> None:
         """Read keys until the app ends or the terminal is gone; the app ends with it."""

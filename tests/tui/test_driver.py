@@ -3,10 +3,13 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from textual.geometry import Size
 
 from benchmarks.terminal import Terminal
+from tui.driver import TerminalDriver
 
 ESCAPE_S = 0.06
 TOLD = """
@@ -70,3 +73,17 @@ def test_a_character_may_come_in_pieces(terminal: Terminal) -> None:
         terminal.drain(0.05)
     terminal.press(b"k")
     terminal.wait_for(b"<k>")
+
+
+@pytest.mark.parametrize(("taken_for", "told"), [(Size(80, 24), [Size(120, 36)]), (Size(120, 36), [])])
+def test_a_size_that_was_told_too_early_is_told_again(
+    monkeypatch: pytest.MonkeyPatch, taken_for: Size, told: list[Size]
+) -> None:
+    """Two sizes came at once, and the signal of the second interrupted the handler of the first."""
+    seen: list[Size] = []
+    driver = TerminalDriver.__new__(TerminalDriver)
+    app = SimpleNamespace(size=taken_for, post_message=lambda event: seen.append(event.size))
+    monkeypatch.setattr(driver, "_app", app, raising=False)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: (120, 36))
+    driver.look_at_size()
+    assert seen == told
