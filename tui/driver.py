@@ -29,6 +29,14 @@ class TerminalDriver(LinuxDriver):
         use_stand_ins(self._file)
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """The terminal's own word first: COLUMNS and LINES, where somebody exports them, do not follow its window."""
+        try:
+            columns, rows = os.get_terminal_size(self.fileno)
+        except OSError:
+            columns, rows = 0, 0
+        return (columns, rows) if columns and rows else super()._get_terminal_size()
+
     def look_at_size(self) -> None:
         """Tell the app of the terminal's size where it takes it for another one.
 

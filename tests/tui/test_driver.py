@@ -84,6 +84,6 @@ def test_a_size_that_was_told_too_early_is_told_again(
     driver = TerminalDriver.__new__(TerminalDriver)
     app = SimpleNamespace(size=taken_for, post_message=lambda event: seen.append(event.size))
     monkeypatch.setattr(driver, "_app", app, raising=False)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: (120, 36))
+    monkeypatch.setattr(driver, "_get_terminal_size", lambda: (120, 36))
     driver.look_at_size()
     assert seen == told
