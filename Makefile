@@ -59,6 +59,7 @@ bench: venv
 	$(BIN)/python -m benchmarks.viewing
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.evaluation
+	$(BIN)/python -m benchmarks.load
 
 pictures: venv
 	$(BIN)/python docs/make_pictures.py
