@@ -41,7 +41,7 @@ def every_screen() -> set[str]:
     found: list[type] = [Screen]
     for one in found:  # grows while it is gone through
         found += one.__subclasses__()
-    ours = {one for one in found if one.__module__.startswith("tui.")}
+    ours = {one for one in found if one.__module__.startswith("tui.screens.")}
     return {one.__name__ for one in ours if not one.__subclasses__() or one.__name__ in THEMSELVES}
 
 
