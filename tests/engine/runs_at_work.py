@@ -1,6 +1,7 @@
 """Running real runs in tests: waiting for what they do, and putting away what is left of them."""
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -94,3 +95,15 @@ def put_away(runs: Path) -> Iterator[None]:
             for one in found.alive() if found else ():
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(one.pid, signal.SIGKILL)
+
+
+def is_locked(file: Path) -> bool:
+    """Whether somebody holds the lock of a file, this process included: `flock` goes by opening."""
+    fd = os.open(file, os.O_RDWR)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -17,6 +17,7 @@ import pytest
 
 from store import Store, StoreError, connection, open_store
 from store.turns import WriterTurn, has_wal_reset_fault, turn_file
+from tests.engine.runs_at_work import is_locked
 from tests.store.builders import new_run
 
 HOLDER = """
@@ -40,15 +41,8 @@ def held(store: Store) -> Iterator["subprocess.Popen[str]"]:
 
 
 def is_free(store: Store) -> bool:
-    """Whether another process would get the turn: `flock` tells apart by opening, not by process."""
-    file = os.open(turn_file(store.path), os.O_RDWR)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(file)
-    return True
+    """Whether another process would get the turn."""
+    return not is_locked(turn_file(store.path))
 
 
 def test_a_writer_waits_for_its_turn_and_readers_do_not(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """What must hold whenever anything was killed, and what must hold in the end."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +12,7 @@ from engine.runs.protocol import read_events
 from engine.runs.rundir import RunDir, checkpoint_name, checkpoint_step
 from engine.worker.checkpoints import latest_whole
 from store import Store
+from tests.engine.runs_at_work import is_locked
 from tests.faults.soak.worker import loss, weights
 
 MARK = "FINETUI_SOAK"
@@ -154,17 +154,6 @@ class Audit:
             *self._home.runs.glob("*/.lock"),
         ]
         return [file for file in files if file.exists() and is_locked(file)]
-
-
-def is_locked(file: Path) -> bool:
-    fd = os.open(file, os.O_RDWR)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def marked() -> dict[int, str]:
