@@ -7,6 +7,9 @@ KILLS ?= 1000
 SEED ?= 1
 MINUTES ?= 60
 
+# Hundreds of processes are started by the tests: each would compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: venv demo test pytest soak fuzz check format bench pictures clean
 
 venv: $(STAMP)

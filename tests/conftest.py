@@ -1,6 +1,9 @@
-"""What every test gets: a home of its own, so that no test sees the user's files."""
+"""What every test gets: a home of its own, so that no test sees the user's files. And how five thousand are found."""
 
+import gc
+import importlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,30 @@ from engine.home import Home
 # Tests run side by side, one a core: a model's threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# All that is imported while tests are found stays: to look for garbage in it would take a quarter of that time.
+gc.disable()
+
+
+def pytest_sessionstart() -> None:
+    """Each of several processes begins with files of its own, and finds those of the others rewritten.
+
+    pytest rewrites what `assert` does in every file and keeps the outcome on disk. Processes that go through the files
+    in the same order would all do the same work at the same time.
+    """
+    tests = Path(__file__).parent
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    step = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if step > 1:
+        for file in sorted(tests.rglob("test_*.py"))[number::step]:
+            with suppress(Exception, pytest.skip.Exception):  # said again, and shown, when the file's turn comes
+                importlib.import_module(".".join(file.relative_to(tests.parent).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but not in what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
