@@ -17,7 +17,7 @@ def import_quickly() -> None:
 
 
 def _import_bitsandbytes_without_the_compiler() -> None:
-    """bitsandbytes marks fallbacks of its kernels for `torch.compile` as it is imported, which loads all of the compiler.
+    """bitsandbytes marks fallbacks of its kernels for `torch.compile` as it is imported, which loads all of it.
 
     Its own kernels for CPU and CUDA do not go that way.
     """

@@ -13,6 +13,7 @@ from tui.messages import OpenRun
 from tui.screens import run
 from tui.screens.run import TABS, RunScreen
 from tui.screens.runs import RunsScreen
+from tui.tracker import RunTracker
 from tui.widgets.run_charts import ChartsPane
 from tui.widgets.run_pane import RunPane
 from tui.widgets.tab_line import TabLine
@@ -50,6 +51,11 @@ async def opened(driver: Driver, run_id: str, name: str) -> RunScreen:
     return screen
 
 
+async def never(_tracker: RunTracker, _services: "Services") -> None:
+    """In the place of polls: what is not told once is not shown."""
+    await asyncio.Event().wait()
+
+
 async def left(driver: Driver) -> None:
     await driver.press("escape")
     await driver.wait(lambda: isinstance(driver.app.screen, RunsScreen))
@@ -73,6 +79,50 @@ async def test_the_same_run_is_as_it_was_left(make_app: MakeApp, runs: SampleRun
         await driver.press("left_square_bracket", "left_square_bracket")
         await driver.sees("▸ loss")
         assert (grid(driver).view, grid(driver).crosshair_step) == (view, cross)
+
+
+async def test_what_happens_while_the_screen_is_made_is_shown(
+    make_app: MakeApp, runs: SampleRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last event of a run may come between the first reading and the first look: nothing would follow it."""
+    add_two(runs)
+    began = RunScreen._read_pane
+
+    def read_then_told(screen: RunScreen, pane: RunPane) -> None:
+        monkeypatch.setattr(RunScreen, "_read_pane", began)
+        found = run._read(screen.services, screen.run_id, pane)
+        runs.write(FIRST, "metrics", step=57, total_steps=60, values={"train/loss": 0.5})
+        runs.take_in(FIRST)
+        screen.tracker.announce(FIRST)
+        screen.in_thread(lambda: found, lambda read: screen._show(pane, read), group="detail")
+
+    monkeypatch.setattr(RunTracker, "run", never)
+    monkeypatch.setattr(RunScreen, "_read_pane", read_then_told)
+    async with make_app() as driver:
+        await opened(driver, FIRST, "name-FIRST")
+        await driver.sees("step 57/60")
+
+
+async def test_what_happens_under_a_dialog_while_it_is_read_is_shown_after(
+    make_app: MakeApp, runs: SampleRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_two(runs)
+    monkeypatch.setattr(RunTracker, "run", never)
+    async with make_app() as driver:
+        screen = await opened(driver, FIRST, "name-FIRST")
+        await driver.sees("step 42/60")
+        await driver.wait(lambda: not screen._reading)
+        screen._reading = True
+        monkeypatch.setattr(RunScreen, "is_current", False)
+        runs.write(FIRST, "metrics", step=57, total_steps=60, values={"train/loss": 0.5})
+        old = run._read(screen.services, screen.run_id, screen.pane)
+        runs.take_in(FIRST)
+        screen.tracker.announce(FIRST)
+        await driver.pilot.pause()
+        screen._show(screen.pane, old)
+        monkeypatch.undo()
+        screen.on_screen_resume()
+        await driver.sees("step 57/60")
 
 
 async def test_another_run_begins_on_charts_with_nothing_of_the_first(

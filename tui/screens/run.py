@@ -122,6 +122,7 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         charts = ChartsPane(id="charts")
         with Vertical(id="panes"):
             yield charts
+        self.on_runs_changed(self._changed)
         if self.finetui.is_ready:  # while the widgets are being mounted
             self._reading = True
             self._read_pane(charts)
@@ -159,7 +160,6 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         charts.forget()
 
     def _start(self) -> None:
-        self.on_runs_changed(self._changed)
         self._begun = True
         early, self._early = self._early, None
         if early is not None:
@@ -170,14 +170,15 @@ what its devices do, and whose memory it is; of a run on another machine, what i
     def _changed(self, ids: set[str]) -> None:
         if self.run_id not in ids:
             return
-        if self.is_current:
+        if not self._begun:
+            self._again = True
+        elif self.is_current:
             self.read_again()
         else:
             self._missed = True
 
     def on_screen_resume(self) -> None:
         if self._missed:
-            self._missed = False
             self.read_again()
 
     @property
@@ -194,6 +195,7 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         """Read the run and the tab at hand anew; while a reading is under way, once more after it."""
         if not self.finetui.is_ready:
             return
+        self._missed = False
         if self._reading:
             self._again = True
             return
@@ -218,7 +220,7 @@ what its devices do, and whose memory it is; of a run on another machine, what i
         if not self._begun:
             self._early = found
             return
-        self._reading = self._failing = self._missed = False
+        self._reading = self._failing = False
         self._answered.set()
         detail, content = found
         if detail is None:
