@@ -37,7 +37,7 @@ test: venv
 # In the order of the folders: the acceptance file, which takes longest, begins first. As nice as can be: runs that train
 # on the processor are nicer than what starts them, and the tests that wait for them would keep them from it.
 pytest: venv
-	nice -n 19 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	nice -n 19 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # What takes longer: a thousand kills at random moments, then the tests that last for minutes or that others stand for.
 soak: venv

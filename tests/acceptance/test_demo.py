@@ -189,14 +189,13 @@ def test_the_adapter_is_served_as_taught(demo: Demo) -> None:
 def test_a_registered_adapter_answers_as_its_run(demo: Demo) -> None:
     run = demo.document["run"]["id"]
     assert demo.finetui.json("register", run, "desk", "--tag", "demo")["version"] == 1
-    asked = ("--prompt", "Do you sell gift cards?", "--temperature", "0", "--max-new-tokens", "24")
-    [said] = demo.finetui.json("chat", "--run", run, *asked)
-    done = demo.finetui.run("chat", "--run", "desk", *asked, "--json")
+    taught = demo.document["answers"][0]
+    done = demo.finetui.run("chat", "--run", "desk", "--prompt", taught["prompt"], "--json")
     assert done.returncode == 0, done.stderr
     assert "desk@1: adapter on" in done.stderr and "not the one" not in done.stderr
-    [again] = json.loads(done.stdout)
-    assert [one["run"] for one in again["answers"]] == [None, "desk@1"]
-    assert [one["text"] for one in again["answers"]] == [one["text"] for one in said["answers"]]
+    [turn] = json.loads(done.stdout)
+    assert [one["run"] for one in turn["answers"]] == [None, "desk@1"]
+    assert [one["text"] for one in turn["answers"]] == [taught["base"], taught["adapter"]]
 
 
 def test_row_25_no_secret_is_in_anything_that_was_kept_or_passed_on(demo: Demo, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.tui.chats import OpenChat
 
 PATIENCE_S = 60.0
+FRAME_S = 1 / 15
+"""Between two pictures. Nobody looks at sixty in a second, and drawing is a third of what these tests take."""
 
 
 class Driver:
@@ -105,6 +107,7 @@ def filled(runs: SampleRuns) -> SampleRuns:
 def make_app(home: Home, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
     """`async with make_app(size=(120, 36)) as driver`: the app on `home`, its services ready."""
     monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setattr("textual.screen.UPDATE_PERIOD", FRAME_S)
 
     @asynccontextmanager
     async def start(
