@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from textual.command import Hits
 
-from engine.errors import BadInput
+from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from tests.tui.conftest import Driver, MakeApp
 from tests.tui.sample_runs import SampleRuns
@@ -19,6 +19,7 @@ from tui.commands import ScreenCommands
 from tui.errors import explain, show_error
 from tui.screens.dialogs import ConfirmDialog, Option, PickDialog, TextDialog
 from tui.settings import load_settings, save_theme
+from tui.widgets.header import HeaderStrip
 from tui.widgets.key_bar import MOST, KeyBar
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "pyarrow", "pydantic", "numpy", "pandas", "sqlite_utils")
@@ -234,6 +235,23 @@ async def test_a_failing_poll_is_said_in_the_header_and_goes_away(
         await driver.sees("disk on fire")
         monkeypatch.setattr(manager, "refresh", refresh)
         await driver.sees_no("disk on fire")
+
+
+async def test_on_a_narrow_terminal_what_is_wrong_takes_the_place_of_the_titles(
+    make_app: MakeApp, filled: SampleRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> set[str]:
+        raise FinetuiError("The disk that holds the store /home/ann/finetui.db is full.")
+
+    async with make_app((80, 24)) as driver:
+        await driver.sees("6 Queue")
+        manager = driver.app.services.manager
+        with monkeypatch.context() as patch:
+            patch.setattr(manager, "refresh", broken)
+            await driver.sees(" finetui  1 Runs  2  3  4  5  6  The disk that holds the store /home/ann/finet…")
+            await driver.pilot.click(HeaderStrip, offset=(driver.line("finetui ").index("6"), 0))
+            await driver.sees("6 Queue", "2  3")
+        await driver.sees("2 Datasets")
 
 
 class TestDialogs:

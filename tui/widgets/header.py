@@ -8,6 +8,7 @@ from textual.widget import Widget
 
 from tui.figures import Figures
 from tui.format import fmt_pair
+from tui.widgets.cells import fitted
 from tui.widgets.gauge import bar
 
 MODE_TITLES = {
@@ -47,28 +48,36 @@ class HeaderStrip(Widget):
         self._spans: list[tuple[int, int, str]] = []
 
     def render(self) -> Content:
-        width = self.size.width
-        modes = "  ".join(f"{number} {title}" for number, title in enumerate(MODE_TITLES.values(), 1))
+        left = self._left(numbers_alone=False)
+        room = self.size.width - left.cell_length - 2
+        if len(self.problem) > room:  # what is wrong matters more than what the other modes are called
+            left = self._left(numbers_alone=True)
+            room = self.size.width - left.cell_length - 2
+        right = self._right(room)
+        return left + Content(" " * max(0, self.size.width - left.cell_length - right.cell_length - 1)) + right
+
+    def _left(self, *, numbers_alone: bool) -> Content:
+        """The name and the modes; with `numbers_alone`, only the mode at hand has its title."""
+        labels = {
+            mode: f" {number} " if numbers_alone and mode != self.mode else f" {number} {title} "
+            for number, (mode, title) in enumerate(MODE_TITLES.items(), 1)
+        }
         parts: list[Content | tuple[str, str]] = []
         column = 1
-        if width >= len(modes) + 12:
+        if self.size.width >= sum(map(len, labels.values())) + 10:
             parts.append((" finetui ", "bold $foreground"))
             column = 10
         self._spans = []
-        for number, (mode, title) in enumerate(MODE_TITLES.items(), 1):
+        for mode, label in labels.items():
             style = "bold $block-cursor-foreground on $block-cursor-background" if mode == self.mode else ""
-            label = f" {number} {title} "
             parts.append((label, style))
             self._spans.append((column, column + len(label), mode))
             column += len(label)
-        left = Content.assemble(*parts)
-        room = width - left.cell_length - 2
-        right = self._right(room)
-        return left + Content(" " * max(0, width - left.cell_length - right.cell_length - 1)) + right
+        return Content.assemble(*parts)
 
     def _right(self, room: int) -> Content:
         if self.problem:
-            return Content(self.problem[: max(0, room)]).stylize("$text-error")
+            return Content(fitted(self.problem, room).rstrip()).stylize("$text-error")
         figures = self.figures
         if figures is None:
             return Content("")
