@@ -102,6 +102,29 @@ def test_checkpoints_are_marked_and_rotated_around_the_best(chat_model: Path, tm
     assert {folder.name for folder in run.checkpoints.iterdir()} == {f"step-{step:06d}" for step in kept}
 
 
+def test_a_checkpoint_is_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunDir(tmp_path / "run")
+    draft = run.checkpoints / "checkpoint-3"
+    (draft / "state").mkdir(parents=True)
+    for name in ("adapter_model.safetensors", "state/rng.pth"):
+        (draft / name).write_text(name)
+    synced: list[tuple[str, bool]] = []
+    fsync = os.fsync
+
+    def watched(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        synced.append((str(path.relative_to(run.path)), any(run.checkpoints.glob(f"*/{COMMITTED}"))))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    checkpoints.commit(run, draft, 3)
+    saved = {"adapter_model.safetensors", "state", "state/rng.pth"}
+    before = {path for path, counts in synced if not counts}
+    assert before == {f"checkpoints/checkpoint-3/{name}" for name in saved} | {"checkpoints/checkpoint-3"}
+    after = [path for path, counts in synced if counts]
+    assert after == [f"checkpoints/step-000003/{COMMITTED}", "checkpoints/step-000003", "checkpoints"]
+
+
 @pytest.fixture(scope="module")
 def saved(chat_model: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """A run of four steps with a checkpoint of each; the last is the end."""

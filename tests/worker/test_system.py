@@ -56,7 +56,7 @@ def test_limits_are_told_once_and_when_they_change(nvml: MadeNvml) -> None:
     assert "gpu0/power_limit_w" not in gpus.values()
 
 
-def test_what_fails_is_left_out_and_the_rest_told(nvml: MadeNvml) -> None:
+def test_row_22_what_fails_is_left_out_and_the_rest_told(nvml: MadeNvml) -> None:
     gpus = Gpus()
     nvml.cards[1].error = nvml.NVML_ERROR_GPU_IS_LOST
     nvml.cards[2].silent = {"PowerUsage"}

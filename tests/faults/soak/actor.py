@@ -17,6 +17,8 @@ from engine.runs.manager import RunManager
 from store import Store, StoreError, open_store
 
 LOOK_S = 0.05
+COPY = "backup.db"
+"""Where in the home the store is copied to."""
 
 
 def main() -> int:
@@ -58,7 +60,7 @@ def do(home: Home, store: Store, manager: RunManager, wish: dict[str, Any]) -> d
         case "rebuild":
             manager.rebuild()
         case "backup":
-            target = home.root / "backup.db"
+            target = home.root / COPY
             target.unlink(missing_ok=True)
             store.backup(target)
         case "yield":

@@ -134,7 +134,10 @@ class Audit:
         last, damaged = latest_whole(run)
         if last is None or damaged or checkpoint_step(last) != steps:
             yield f"its last whole checkpoint is {last}; damaged are {damaged}"
-        if not told.published or (run.adapter / "adapter_model.safetensors").read_bytes() != weights(steps):
+        adapter = run.adapter / "adapter_model.safetensors"
+        if not adapter.is_file():
+            yield "its adapter is gone"
+        elif not told.published or adapter.read_bytes() != weights(steps):
             yield "its adapter is not that of its last step"
         for step in told.saved:
             saved = run.checkpoints / checkpoint_name(step) / "adapter_model.safetensors"

@@ -1,5 +1,6 @@
 """The soak itself: what is done to a home, who is killed when, and what is looked at after each kill."""
 
+import math
 import os
 import random
 import secrets
@@ -16,8 +17,9 @@ from engine.home import Home
 from engine.runs.identity import Identity, read_process, send_signal
 from engine.runs.manager import RunManager
 from engine.runs.rundir import RunDir
-from store import Store, open_store
+from store import Store, StoreError, open_store
 from store.records import Run, Status
+from tests.faults.soak.actor import COPY
 from tests.faults.soak.audit import MARK, Audit, marked
 from tests.faults.soak.fleet import Actor, App
 
@@ -27,6 +29,8 @@ LIVE = 5
 DEVICES = 3
 """So many of them are at work."""
 LONGEST_WAIT_S = 0.4
+SOONEST, LATEST = -3.5, -0.7
+"""Powers of ten: from 0.3 ms to 0.2 s."""
 TERMINAL_S = 5.0
 """A run whose worker was killed shows how it ended within this."""
 KEYS = (b"j", b"k", b"\r", b"\x1b", b"1", b"2", b"4", b"6", b"/", b"\t", b"?")
@@ -44,7 +48,7 @@ WEIGHTS = {
     "backup": 1,
     "app": 2,
 }
-"""Who is killed, or in the middle of what, and how often."""
+"""Who is killed, or in the middle of what, and how often that is tried."""
 
 
 @dataclass
@@ -54,6 +58,7 @@ class Report:
     seed: int
     steps: int
     kills: Counter[str] = field(default_factory=Counter)
+    """Processes killed, by what they were, or by what was under way in them at that moment."""
     runs: int = 0
     attempts: int = 0
     losses: int = 0
@@ -124,10 +129,10 @@ class Soak:
     # killing
 
     def _kill_something(self) -> None:
-        live = [run for run in self._runs() if run.status.live]
-        while len(live) < LIVE:
-            live.append(self._go_on())
         kind = self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        live = [run for run in self._runs() if run.status.live]
+        while len(live) < LIVE and kind != "resume":  # to which the runs are left that have ended
+            live.append(self._go_on())
         wait_s = self._random.uniform(0, LONGEST_WAIT_S)
         match kind:
             case "worker" | "supervisor" | "supervisor and worker":
@@ -136,7 +141,11 @@ class Soak:
             case "app":
                 self._kill_app()
             case _:
-                self._kill_actor(kind, wait_s / 2)
+                self._kill_actor(kind, self._moment())
+
+    def _moment(self) -> float:
+        """When to kill who was asked for something, in seconds: a note takes one thousandth, a launch a hundred."""
+        return math.pow(10, self._random.uniform(SOONEST, LATEST))
 
     def _kill_processes(self, kind: str) -> None:
         """Kill what is at work on one of the runs, if anything is."""
@@ -174,7 +183,10 @@ class Soak:
         self.report.slowest_end_s = max(self.report.slowest_end_s, time.monotonic() - began)
 
     def _kill_actor(self, doing: str, wait_s: float) -> None:
-        """Kill a process in the middle of what it was asked to do."""
+        """Kill a process in the middle of what it was asked to do.
+
+        One that has answered already, or of which nothing could be asked, was back at taking in: it counts as that.
+        """
         place = self._random.randrange(len(self._actors))
         actor = self._actors[place]
         wish = self._wish(doing)
@@ -182,7 +194,7 @@ class Soak:
             actor.ask(**wish)
         time.sleep(wait_s)
         answer = actor.kill()
-        self.report.kills[doing] += 1
+        self.report.kills[doing if wish and not answer else "ingest"] += 1
         self._note(wish, answer)
         self._actors[place] = self._new_actor()
 
@@ -256,7 +268,7 @@ class Soak:
         there = {run.id: run for run in self._runs()}
         self.report.lost += [f"{run}: launched, and not in the store" for run in self._promised - there.keys()]
         for run, note in self._notes.items():
-            if there[run].notes != note:
+            if run in there and there[run].notes != note:
                 self.report.lost.append(f"{run}: its note is {there[run].notes!r}, not {note!r}")
         if self.report.total and self.report.total % 50 == 0:
             self._say(f"{self.report.total} kills, {len(there)} runs, lost: {self.report.lost or 'nothing'}")
@@ -278,12 +290,8 @@ class Soak:
         while (self._audit.locked() or marked()) and time.monotonic() < give_up:
             time.sleep(0.1)  # what is at its end is given time to go
         self.report.lost += self._audit.conclude(self.report.steps)
-        curves = self._curves()
-        manager = RunManager(self._home, self._store)
-        manager.rebuild()
-        manager.close()
-        if self._curves() != curves:
-            self.report.lost.append("the store made anew from the folders is another one")
+        self._make_anew()
+        self._open_the_copy()
         runs = self._runs()
         self.report.runs = len(runs)
         self.report.attempts = sum(run.attempt for run in runs)
@@ -291,6 +299,35 @@ class Soak:
         self.report.losses = sum(len(one.losses) for one in told)
         self.report.checkpoints = sum(one.checkpoints for one in told)
 
-    def _curves(self) -> dict[str, tuple[list[int], list[float]]]:
-        series = {run.id: self._store.metrics.series(run.id, "train/loss") for run in self._runs()}
-        return {run: (found.steps, found.values) for run, found in series.items() if found is not None}
+    def _make_anew(self) -> None:
+        """Read all folders into an empty store, and compare what it says of each run with what ours says."""
+        anew = open_store(self._home.root.parent / f"anew-{self.report.looks}.db")
+        manager = RunManager(self._home, anew)
+        manager.rebuild()
+        manager.close()
+        if _said_of_runs(anew) != _said_of_runs(self._store):
+            self.report.lost.append("the store made anew from the folders is another one")
+        anew.close()
+
+    def _open_the_copy(self) -> None:
+        """The copy that was made last, where there is one, is whole: it appears at once or not at all."""
+        file = self._home.root / COPY
+        if not file.exists():
+            return
+        try:
+            copy = open_store(file)
+            problems = copy.check()
+            copy.close()
+        except StoreError as error:
+            problems = [str(error)]
+        self.report.lost += [f"the copy of the store: {problem}" for problem in problems]
+
+
+def _said_of_runs(store: Store) -> dict[str, tuple[object, ...]]:
+    """Of each run its name, how far it came and its loss curve."""
+    said: dict[str, tuple[object, ...]] = {}
+    for run in store.runs.list(limit=100_000):
+        series = store.metrics.series(run.id, "train/loss")
+        curve = (series.steps, series.values) if series else None
+        said[run.id] = (run.name, run.status, run.step, run.attempt, curve)
+    return said

@@ -1,0 +1,45 @@
+"""Row 6: the store is deleted while a run is live. The run neither needs nor misses it, and is in the one made anew."""
+
+import pytest
+
+from engine.home import Home
+from engine.runs.manager import RunManager
+from store import Store, open_store
+from store.records import Status
+from tests.engine.runs_at_work import reached, stand_in
+from tests.engine.test_manager import Managers, ended, folder, recipe
+
+STEPS = 4
+
+
+@pytest.mark.parametrize("anew", ["while it is live", "when it has ended"])
+def test_row_6_a_store_lost_under_a_live_run_is_made_again_from_its_folder(
+    home: Home, store: Store, managers: Managers, anew: str
+) -> None:
+    manager = managers("--steps", str(STEPS), "--hold-at", "2")
+    run = manager.launch(recipe(), name="first", tags=["a"])
+    rundir = folder(home, run)
+    reached(rundir, 2)
+    manager.refresh()
+    manager.close()
+    store.close()
+    for file in home.root.glob(f"{home.db.name}*"):
+        file.unlink()
+    if anew == "when it has ended":
+        (rundir.path / "go").touch()
+        reached(rundir, STEPS)
+
+    again = open_store(home.db)
+    try:
+        assert again.runs.list() == []
+        second = RunManager(home, again, worker=stand_in())
+        assert second.rebuild() == 1
+        (rundir.path / "go").touch()
+        run = ended(second, again, run)
+        assert (run.name, run.tags, run.status, run.attempt) == ("first", ("a",), Status.SUCCEEDED, 1)
+        series = again.metrics.series(run.id, "train/loss")
+        assert series is not None
+        assert (series.steps, series.values) == ([1, 2, 3, 4], [1.0, 1 / 2, 1 / 3, 1 / 4])
+        second.close()
+    finally:
+        again.close()
