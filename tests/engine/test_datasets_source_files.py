@@ -1,11 +1,16 @@
 """Which files a folder or a pattern means, which split they are, and paths that lead nowhere good."""
 
 import hashlib
+import io
 import json
 import os
+import pickle
 import socket
+import zipfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -237,6 +242,38 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     source = open_source(tmp_path)
     assert [part.name for part in source.parts] == ["a.jsonl"]
     assert source.left_out["pipes, devices and sockets"] == 2
+
+
+class Bomb:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, witness: Path) -> None:
+        self._witness = witness
+
+    def __reduce__(self) -> Any:
+        return Path.mkdir, (self._witness,)
+
+
+@pytest.mark.parametrize("name", ["rows.pkl", "rows.pt", "rows.npy"])
+def test_pickles_are_no_data_and_are_never_opened(tmp_path: Path, name: str) -> None:
+    """As pickle, torch (a pickle within an archive) and numpy write them."""
+    bomb = pickle.dumps(Bomb(tmp_path / "witness"))
+    with zipfile.ZipFile(packed := io.BytesIO(), "w") as archive:
+        archive.writestr("archive/data.pkl", bomb)
+    np.save(array := io.BytesIO(), np.array([Bomb(tmp_path / "witness")], dtype=object), allow_pickle=True)
+    content = {"rows.pkl": bomb, "rows.pt": packed.getvalue(), "rows.npy": array.getvalue()}[name]
+    folder = fill(tmp_path / "data", "README.md")
+    (folder / name).write_bytes(content)
+    for place in (folder / name, folder):
+        with pytest.raises(BadInput):
+            list(open_source(place).rows())
+    fill(folder, "a.jsonl")
+    source = open_source(folder)
+    assert [raw.parse() for raw in source.rows()] == [json.loads(LINE)]
+    assert source.left_out["no data"] == 2
+    assert not (tmp_path / "witness").exists(), "nothing of it was run"
+    pickle.loads(bomb)
+    assert (tmp_path / "witness").is_dir(), "it goes off where it is unpickled"
 
 
 def test_a_folder_of_everything_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ HUB = "hf_qWe7rTy9uIo3pAs5dFg1hJk8lZx2cVb6nM4q"
 OWN = "correct-horse-battery"
 SERVED = "n0t-of-any-known-form-77"
 DATA = "My order 4711 never came"
+PERSON, TOPIC = "ann@home", "our-topic"
+"""Words of the alerts that no pattern knows, and no variable holds."""
 
 
 def make_run(home: Home, name: str, code: int) -> RunDir:
@@ -39,7 +41,8 @@ def home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     home.ensure()
     (home.root / "serve-token").write_text(SERVED + "\n")
     (home.root / "settings.toml").write_text(
-        f'theme = "nord"\n[alerts]\nwebhook_token = "{OWN}"\ncommand = "x {OWN}"\n'
+        f'theme = "nord"\n[alerts]\nwebhook_token = "{OWN}"\n'
+        f'command = "notify {PERSON} {OWN}"\nwebhook = "https://u:{TOPIC}@push.example/{TOPIC}?to={TOPIC}"\n'
     )
     (home.root / "finetui.log").write_text(f"--- finetui serve\nRuntimeError: {SERVED} and {HUB}\n")
     monkeypatch.setenv("WANDB_API_KEY", OWN)
@@ -61,7 +64,7 @@ def test_nothing_secret_and_nobodys_data_is_in_it(home: Home, tmp_path: Path) ->
     files = read(target)
     assert list(files) == names and stat.S_IMODE(target.stat().st_mode) == 0o600
     together = "\n".join(files.values())
-    for secret in (HUB, OWN, SERVED, DATA, "abcdef", "webhook_token", "hub_token"):
+    for secret in (HUB, OWN, SERVED, DATA, PERSON, TOPIC, "abcdef", "webhook_token", "hub_token"):
         assert secret not in together, secret
     assert str(Path.home()) not in files["runs/r1/log.txt"] and "~/models" in files["runs/r1/log.txt"]
 
@@ -75,7 +78,9 @@ def test_what_helps_is_in_it(home: Home, tmp_path: Path) -> None:
     assert json.loads(files["machine.json"])["finetui"] == "0.1.0"
     assert json.loads(files["environment.json"])["CUDA_VISIBLE_DEVICES"] == "0"
     assert "HF_TOKEN" in json.loads(files["environment.json"]), "that it is set may matter; what it is does not"
-    assert json.loads(files["settings.json"])["theme"] == "nord"
+    settings = json.loads(files["settings.json"])
+    assert settings["theme"] == "nord"
+    assert settings["alerts"] == {"command": "notify …", "webhook": "https://push.example/…"}
     assert "pydantic==" in files["packages.txt"] and "RuntimeError" in files["log.txt"]
     assert "CUDA error: no kernel image" in files["runs/r1/log.txt"]
     assert json.loads(files["runs/r1/recipe.json"])["rank"] == 8

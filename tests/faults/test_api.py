@@ -65,6 +65,10 @@ def test_row_21_whoever_may_not_ask_is_refused_and_others_are_answered_meanwhile
     listening = [one for one in psutil.Process(served.process.pid).net_connections() if one.status == "LISTEN"]
     assert {one.laddr.ip for one in listening} == {"127.0.0.1"}, "the loopback, unless asked otherwise"
     assert stat.S_IMODE(served.token_file.stat().st_mode) == 0o600 and served.token_file.parent == home.root
+    server = psutil.Process(served.process.pid)
+    secret = served.token_file.read_text().strip()
+    lines = [" ".join(one.cmdline()) for one in (server, *server.children(recursive=True))]
+    assert lines and not [line for line in lines if secret in line], "anybody may list processes"
 
     slow = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(20)]
     for number, one in enumerate(slow):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from engine.runs.rundir import RunDir
 from engine.worker import train
@@ -88,6 +88,20 @@ def test_row_19_pickled_weights_are_refused_by_the_worker_too(chat_model: Path, 
     (model / "model.safetensors").unlink()
     torch.save(weights | {"bomb": Bomb(witness)}, model / "pytorch_model.bin")
     with pytest.raises(LoadError, match="no safetensors weights"):
+        load_base(model, method="lora", device="cpu")
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize("armed", [True, False])
+def test_row_19_pickled_weights_beside_a_decoy_are_not_read(chat_model: Path, tmp_path: Path, armed: bool) -> None:
+    """A file whose name ends in .safetensors gets the folder past the look at its names, not past the loading."""
+    model, witness = tmp_path / "model", tmp_path / "witness"
+    shutil.copytree(chat_model, model)
+    weights = load_file(model / "model.safetensors")
+    (model / "model.safetensors").unlink()
+    torch.save(weights | ({"bomb": Bomb(witness)} if armed else {}), model / "pytorch_model.bin")
+    save_file({"nothing": torch.zeros(1)}, model / "decoy.safetensors")
+    with pytest.raises(LoadError):
         load_base(model, method="lora", device="cpu")
     assert not witness.exists()
 

@@ -1,6 +1,7 @@
 """Alerts by a program and to a web address, both real."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,13 @@ def test_a_program_gets_the_notice_in_its_environment_and_its_input(tmp_path: Pa
     assert json.loads((tmp_path / "input").read_text()) == NOTICE.to_json()
     words = (tmp_path / "environment").read_text().strip()
     assert words == "emoji-r16 failed: CUDA out of memory|failed|emoji-r16"
+
+
+def test_a_program_gets_no_arguments_but_its_own(tmp_path: Path) -> None:
+    """Others can list processes: what a notice says is in no command line."""
+    script = "import json, sys; json.dump(sys.argv[1:], open(sys.argv[1], 'w'))"
+    assert send(NOTICE, NoticeSettings(command=(sys.executable, "-c", script, str(tmp_path / "arguments")))) == []
+    assert json.loads((tmp_path / "arguments").read_text()) == [str(tmp_path / "arguments")]
 
 
 def test_a_program_that_fails_or_is_not_there_is_said() -> None:

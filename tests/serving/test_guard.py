@@ -28,6 +28,8 @@ def api() -> Api:
         {"Authorization": f"Basic {TOKEN}"},
         {"Authorization": b"Bearer \xff\xfe"},
         {"X-Api-Key": TOKEN},
+        {"Cookie": f"token={TOKEN}"},
+        {"Cookie": f"Authorization=Bearer {TOKEN}"},
     ],
 )
 async def test_without_the_token_nothing_is_answered(api: Api, headers: dict[str, str | bytes]) -> None:

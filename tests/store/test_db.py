@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -36,6 +36,29 @@ def test_a_new_store_is_private_and_logs_ahead(tmp_path: Path) -> None:
     assert pragma(path, "journal_mode") == "wal"
     assert pragma(path, "user_version") == len(STEPS)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_store_and_its_copies_are_private_before_anything_is_in_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: dict[str, list[int]] = {}
+    connect = sqlite3.connect
+
+    def look_first(path: Path, **options: Any) -> sqlite3.Connection:
+        found.setdefault(Path(path).name, []).append(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0)
+        connection: sqlite3.Connection = connect(path, **options)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", look_first)
+    before = os.umask(0)
+    try:
+        opened = open_store(tmp_path / "finetui.db")
+        opened.backup(tmp_path / "copy.db")
+        opened.close()
+    finally:
+        os.umask(before)
+    assert found.keys() == {"finetui.db", ".copy.db.part"}
+    assert {mode for modes in found.values() for mode in modes} == {0o600}
 
 
 def test_what_was_stored_is_there_after_opening_again(tmp_path: Path) -> None:

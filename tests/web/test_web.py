@@ -159,6 +159,7 @@ async def test_a_ticket_opens_one_tab_and_the_app_ends_with_it(web: Web) -> None
         socket_ = await session.ws_connect(f"/ws/{one}?width=100&height=30", headers=origin(web))
         assert (await socket_.receive()).type is aiohttp.WSMsgType.BINARY
         [app] = web.tabs()
+        assert web.token not in " ".join(app.cmdline())
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await session.ws_connect(f"/ws/{one}", headers=origin(web))
         await socket_.close()
@@ -223,9 +224,24 @@ def test_it_listens_on_the_loopback_alone_and_keeps_its_token(web: Web) -> None:
 
 async def test_the_page_lets_nothing_else_in(web: Web) -> None:
     async with asking(web) as session, session.get("/") as answer:
+        page = answer.headers
         policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
         text = await answer.text()
     assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
     assert policy["script-src"] == "'self'" and "http" not in policy["connect-src"]
     assert answer.headers["X-Frame-Options"] == "DENY" and answer.headers["Cache-Control"] == "no-store"
     assert "http:" not in text and "https:" not in text and web.token not in text
+    assert not [name for name in page if name.lower().startswith("access-control-")]
+
+
+async def test_the_token_is_in_no_cookie(web: Web) -> None:
+    async with asking(web) as session:
+        async with session.get("/") as answer:
+            assert "Set-Cookie" not in answer.headers
+        async with session.get("/page.js") as answer:
+            assert "cookie" not in (await answer.text()).lower()
+        async with session.post("/ticket", headers={"Authorization": f"Bearer {web.token}"}) as answer:
+            assert answer.status == 200 and "Set-Cookie" not in answer.headers
+        for name in ("token", "web-token", "Authorization"):
+            async with session.post("/ticket", headers={"Cookie": f"{name}={web.token}"}) as answer:
+                assert answer.status == 401, "a browser would send it for any page"
