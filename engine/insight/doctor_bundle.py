@@ -143,9 +143,9 @@ def failed_runs(home: Home, most: int = LAST_RUNS) -> list[RunDir]:
 
 
 def _run_files(run: RunDir, redactor: Redactor) -> dict[str, str]:
-    documents = {path.name: read_json(path) for path in (run.inputs, run.process, run.exit)}
+    documents = {path.name: read_json(path) for path in (run.inputs, run.process, run.exit) if _is_own(path)}
     files = {name: _json(redactor.value(value)) for name, value in documents.items() if value is not None}
-    recipe = redactor.value({**_toml(run.recipe), "sample_prompts": "left out"})
+    recipe = redactor.value({**(_toml(run.recipe) if _is_own(run.recipe) else {}), "sample_prompts": "left out"})
     files["recipe.json"] = _json(recipe)
     files["log.txt"] = redactor.text(_tail(run.log))
     files["events.jsonl"] = "".join(_events(_tail(run.events), redactor))
@@ -171,9 +171,14 @@ def _toml(path: Path) -> dict[str, Any]:
         return {"problem": str(error)}
 
 
+def _is_own(path: Path) -> bool:
+    """Whether a file is that folder's own: no link to something private, and no pipe, which would be waited for."""
+    return path.is_file() and not path.is_symlink()
+
+
 def _tail(path: Path, size: int = LAST_BYTES) -> str:
     """The end of a file, from the beginning of a line on; empty where there is none, and for a link or a pipe."""
-    if path.is_symlink() or not path.is_file():
+    if not _is_own(path):
         return ""
     try:
         with path.open("rb") as file:

@@ -12,7 +12,7 @@ from engine.reports.curves import Plot, chosen_metrics, read_plots
 from engine.reports.lanes import Lane, lanes_of
 from engine.reports.remarks import Remark, read_remarks
 from engine.reports.tables import Table, differing_table, metric_table, origin_table, settings_table, took_table
-from engine.reports.withheld import open_settings
+from engine.reports.withheld import open_settings, without_secrets
 from engine.runs.compare import EVAL_LOSS, TRAIN_LOSS, Comparison, compare
 from engine.runs.compare_words import sentence
 from engine.text import clean_line
@@ -60,7 +60,8 @@ def read_report(
     against = baseline_index(lanes, baseline)
     names = chosen_metrics(lanes, metrics)
     comparison = compare(store, [lane.run.id for lane in lanes])
-    shown = replace(comparison, differing=open_settings(comparison.differing))  # the sentence has their values
+    named = [replace(run, name=without_secrets(run.name)) for run in comparison.runs]  # the sentence cuts long names
+    shown = replace(comparison, runs=named, differing=open_settings(comparison.differing))  # and it has their values
     plans = {lane.run.id: _plan(store, lane) for lane in lanes}
     plots, more_plots = read_plots(store, lanes, names)
     prompts, more_prompts = read_prompts(store, lanes)

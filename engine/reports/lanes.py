@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from engine.errors import BadInput, NotFound
+from engine.reports.withheld import without_secrets
 from engine.text import clean_line
 from store import Store
 from store.records import Run, Status
@@ -20,7 +21,7 @@ class Lane:
     slot: int
     run: Run
     name: str
-    """As it is shown: with its id, where two have one name."""
+    """As it is shown: without what looks like a secret, with its id where two have one name."""
 
     @property
     def letter(self) -> str:
@@ -56,7 +57,7 @@ def lanes_of(store: Store, run_ids: Sequence[str]) -> list[Lane]:
     runs = {run.id: run for run in store.runs.some(ids)}
     if missing := [run_id for run_id in ids if run_id not in runs]:
         raise NotFound(f"There is no run {missing[0]}.", fix="`finetui runs ls` lists them.")
-    names = [clean_line(runs[run_id].name) or run_id for run_id in ids]
+    names = [clean_line(without_secrets(runs[run_id].name)) or run_id for run_id in ids]
     return [
         Lane(slot, runs[run_id], f"{name} ({run_id})" if names.count(name) > 1 else name)
         for slot, (run_id, name) in enumerate(zip(ids, names, strict=True))

@@ -73,12 +73,13 @@ def _at(store: Store, run_id: str, name: str, first: int, last: int) -> dict[int
 
 
 def _facts(lane: Lane) -> dict[str, Any]:
+    """What is told of a run. Words of people and of data lose what looks like a secret."""
     run = lane.run
-    return {
+    facts = {
         "name": run.name,
         "id": run.id,
         "status": str(run.status),
-        "reason": without_secrets(run.reason),
+        "reason": run.reason,
         "model": run.model,
         "method": run.method,
         "dataset": run.dataset,
@@ -99,8 +100,9 @@ def _facts(lane: Lane) -> dict[str, Any]:
         "parent": run.parent,
         "sweep": run.sweep,
         "tags": ", ".join(run.tags),
-        "notes": without_secrets(run.notes),
+        "notes": run.notes,
     }
+    return {name: without_secrets(value) if isinstance(value, str) else value for name, value in facts.items()}
 
 
 def _setting(value: Any) -> Any:

@@ -18,6 +18,8 @@ def new_run(rundir: RunDir, inputs: Mapping[str, Any]) -> NewRun:
     if inputs.get("id") != rundir.path.name:
         raise ValueError("its inputs.json is that of another run")
     source = inputs.get("source") or ""
+    if not source and not rundir.recipe.is_file():  # a pipe would be waited for
+        raise ValueError("it has no recipe.toml")
     recipe = _stored(inputs.get("config") if source else read_toml(rundir.recipe))
     dataset, created, tags = _table(inputs, "dataset"), finite(inputs.get("created")), inputs.get("tags")
     if created is None or not isinstance(tags, list):

@@ -112,6 +112,8 @@ def last_words(log: Path, offset: int = 0) -> LastWords:
 
 def tail(log: Path, offset: int = 0) -> list[str]:
     """The last lines of the log, 64 KB at most, without control characters; none where it cannot be read."""
+    if not log.is_file():  # a pipe would be waited for
+        return []
     try:
         with log.open("rb") as file:
             file.seek(max(offset, file.seek(0, 2) - _TAIL_BYTES))

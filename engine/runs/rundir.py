@@ -90,9 +90,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any | None:
-    """The file's value, or `None` where there is no such file or it is no JSON."""
+    """The file's value, or `None` where there is no such file or it is no JSON. A pipe is not waited for."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (OSError, ValueError, RecursionError):
         return None
 

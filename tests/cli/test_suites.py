@@ -39,7 +39,7 @@ def questions(tmp_path: Path) -> Path:
     file = tmp_path / "questions.jsonl"
     rows = [
         {"category": "a", "turns": ["one", "and \x1b[2Jthen"], "reference": ["a good answer", "two"]},
-        {"category": "=b", "turns": ["=two"]},
+        {"category": "=b", "turns": ["=two"], "reference": ["@three"]},
     ]
     file.write_text("\n".join(map(json.dumps, rows)))
     return file
@@ -79,7 +79,8 @@ def test_a_suite_is_asked_shown_compared_exported_and_removed(
         assert cli("suites", "export", "mine", str(file)).status == 0
         assert cli("suites", "export", "mine", str(file)).status == 2, "it is there already"
         assert "first on one" in file.read_text() and (ending == "jsonl" or "\x1b" not in file.read_text())
-    assert "'=two" in (tmp_path / "answers.csv").read_text()
+    assert "'=b" in (tmp_path / "answers.csv").read_text() and "'=two" in (tmp_path / "answers.csv").read_text()
+    assert "'@three" in (tmp_path / "answers.csv").read_text()
     assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 2
     assert cli("suites", "export", "mine", str(tmp_path / "answers.pdf")).status == 2
 

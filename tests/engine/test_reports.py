@@ -30,6 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     add_run(store, "r1", "emoji-r16", recipe=recipe, tags=("emoji",))
     add_run(store, "r2", "=cmd()|'a'!A1", worse=0.1, recipe=recipe | {"lora_r": 8, "hub": {"api_key": "k"}})
     add_run(store, "r3", NASTY, worse=0.2, status=Status.FAILED, recipe=recipe | {"note": f"see {TOKEN}"})
+    add_run(store, "r4", f"run {TOKEN}", worse=-0.1, tags=(TOKEN,), model=f"me/{TOKEN}", dataset=TOKEN, recipe=recipe)
     store.runs.set_note("r1", f"the token is {TOKEN}")
     store.findings.replace("r2", [finding("r2", "It *learns* by heart")])
     store.findings.replace("r3", [finding("r3", "Of no account", dismissed=2.0)])
@@ -56,6 +57,16 @@ def test_a_line_a_run_with_the_names_of_the_filter_language(store: Store) -> Non
     assert first["cfg.sample_max_new_tokens"] == "64"
     assert float(first["eval/loss.min"]) < float(first["eval/loss.last"]) < float(first["eval/loss.max"])
     assert third["status"] == "failed" and "\u2028" not in third["name"]
+
+
+@pytest.mark.parametrize("sign", "=+-@")
+def test_names_and_tags_are_no_formulas(store: Store, sign: str) -> None:
+    run_id = f"sign{ord(sign)}"
+    add_run(store, run_id, f" {sign}1+cmd()", steps=2, tags=(f"{sign}2+cmd()",))
+    store.runs.set_note(run_id, f"\n{sign}3+cmd()")
+    (row,) = rows_of(text_of(store, [run_id], "csv"))
+    assert (row["name"], row["tags"], row["notes"]) == tuple(f"'{sign}{number}+cmd()" for number in (1, 2, 3))
+    assert rows_of(text_of(store, [run_id], "curves"))[0]["run"] == f"'{sign}1+cmd()"
 
 
 def test_a_name_is_no_formula(store: Store) -> None:
@@ -159,10 +170,12 @@ def test_secrets_are_left_out_at_any_depth() -> None:
     assert left_out == f"api_key={WITHHELD} and {WITHHELD}, then https://me:{WITHHELD}@host/x"
 
 
-@pytest.mark.parametrize("kind", ["html", "csv", "md"])
-def test_no_report_holds_a_secret(store: Store, kind: str) -> None:
-    text = text_of(store, ["r1", "r2", "r3"], kind)
-    assert TOKEN not in text and "api_key" not in text
+@pytest.mark.parametrize("ids", [["r4"], ["r1", "r4"], ["r1", "r2", "r3", "r4"]])
+@pytest.mark.parametrize("kind", ["html", "csv", "curves", "md"])
+def test_no_report_holds_a_secret(store: Store, kind: str, ids: list[str]) -> None:
+    text = text_of(store, ids, kind)
+    assert TOKEN[:9] not in text and "api_key" not in text
+    assert "left out: it looks like a secret" in text.replace("\\", "")
 
 
 # How they are made

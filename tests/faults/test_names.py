@@ -120,20 +120,51 @@ def test_row_18_links_are_removed_and_what_they_lead_to_stays(cli: Cli, make_run
     assert list(home.runs.iterdir()) == []
 
 
-def test_row_18_a_link_in_a_run_is_not_read_into_a_bug_report(
-    cli: Cli, make_run: MakeRun, home: Home, tmp_path: Path
+READ_INTO_REPORTS = {
+    "inputs.json": '{"id": "r0aaa", "name": "first", "words": "somebody\'s private words"}',
+    "process.json": '{"host": "somebody\'s private words"}',
+    "exit.json": '{"attempt": 1, "code": 1, "words": "somebody\'s private words"}',
+    "recipe.toml": 'model = "somebody\'s private words"',
+    "log.txt": "somebody's private words",
+    "events.jsonl": '{"kind": "end", "reason": "somebody\'s private words"}',
+}
+"""Every file of a run that is told of in a bug report, as something private that can be read as such a file."""
+
+
+def reported(target: Path, home: Home) -> dict[str, str]:
+    write_bundle(target, home, [], "0.1.0")
+    with zipfile.ZipFile(target) as archive:
+        return {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
+
+
+@pytest.mark.parametrize("name", READ_INTO_REPORTS)
+def test_row_18_no_file_of_a_run_that_is_a_link_is_read_into_a_bug_report(
+    make_run: MakeRun, home: Home, tmp_path: Path, name: str
 ) -> None:
-    private = tmp_path / "id_ed25519"
-    private.write_text("somebody's private words\n")
+    private = tmp_path / "private"
+    private.write_text(READ_INTO_REPORTS[name] + "\n")
     run = make_run(status="failed")
-    run.log.unlink()
-    run.log.symlink_to(private)
-    assert b"private words" in run.log.read_bytes()
-    write_bundle(tmp_path / "report.zip", home, [], "0.1.0")
-    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
-        assert any("r0aaa/events.jsonl" in name for name in archive.namelist())
-        assert not any(b"private words" in archive.read(name) for name in archive.namelist())
-    assert not [line for line in open_to_others(tmp_path / "report.zip") if line]
+    (run.path / name).unlink()
+    (run.path / name).write_bytes(private.read_bytes())
+    assert "private words" in "".join(reported(tmp_path / "own.zip", home).values()), "a file of its own is read"
+    (run.path / name).unlink()
+    (run.path / name).symlink_to(private)
+    files = reported(tmp_path / "linked.zip", home)
+    assert any(file.startswith("runs/r0aaa/") for file in files)
+    assert not [file for file, text in files.items() if "private words" in text]
+    assert not [line for line in open_to_others(tmp_path / "linked.zip") if line]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", READ_INTO_REPORTS)
+def test_row_18_no_pipe_in_a_run_is_waited_for(
+    cli: Cli, make_run: MakeRun, home: Home, tmp_path: Path, name: str
+) -> None:
+    run = make_run(status="failed")
+    (run.path / name).unlink()
+    os.mkfifo(run.path / name)
+    assert "README.txt" in reported(tmp_path / "report.zip", home)
+    assert cli("store", "rebuild").status == 0
 
 
 @pytest.mark.timeout(60)
