@@ -3,7 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from engine.errors import BadInput
 from engine.text import clean_line
@@ -11,6 +11,8 @@ from engine.text import clean_line
 ANY_KEY = re.compile(r"\b(?:sk|pk|hf|gsk|xai)[-_][A-Za-z0-9_*-]{6,}|\bBearer\s+\S+", re.IGNORECASE)
 """What looks like a key in the words of a server: some repeat in an error what they were given."""
 HIDDEN = "‹key›"
+KEY_FIELDS = frozenset({"key", "auth", "code", "sig", "signature", "subscription-key"})
+"""Fields of a query that hold keys, besides those whose name says so anywhere, such as `api_key`."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -19,7 +21,7 @@ class Endpoint:
     """An address that ends before `/chat/completions`."""
 
     base: str
-    """The address as it may be shown; `query` may hold secrets."""
+    """The address as it may be shown, without its `query`."""
     query: str
     host: str
 
@@ -36,7 +38,7 @@ class Endpoint:
 def endpoint(url: str) -> Endpoint:
     """The endpoint that `url` means: a server's root, its `/v1`, or the address of one of its calls.
 
-    Raises `BadInput` for what is no web address, and for one with a user or a password in it.
+    Raises `BadInput` for what is no web address, and for one with a user, a password or a key in it.
     """
     fix = "Give an address such as http://127.0.0.1:8000/v1."
     try:
@@ -51,6 +53,13 @@ def endpoint(url: str) -> Endpoint:
             f"The address of {host} holds a user or a password.",
             why="Addresses are stored and shown.",
             fix="Put the key into an environment variable and name that: --key-env NAME.",
+        )
+    fields = parse_qsl(parts.query, keep_blank_values=True)
+    if any(_holds_key(name, value) for name, value in fields):
+        raise BadInput(
+            f"The address of {host} holds a key.",
+            why="Addresses are stored and shown. The key would be, too.",
+            fix="Take it out of the address, put it into an environment variable and name that: --key-env NAME.",
         )
     path = parts.path.rstrip("/")
     for call in ("/chat/completions", "/completions", "/models"):
@@ -94,6 +103,13 @@ def without_key(text: str, key: str) -> str:
     if key:
         text = text.replace(key, HIDDEN)
     return ANY_KEY.sub(HIDDEN, clean_line(text))
+
+
+def _holds_key(name: str, value: str) -> bool:
+    """Whether a field of a query is a key, by its name or by its form."""
+    from engine.reports.withheld import is_secret_name
+
+    return is_secret_name(name) or name.lower() in KEY_FIELDS or bool(ANY_KEY.search(value))
 
 
 def _brief(url: str) -> str:

@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from engine.datasets.sources.files import places_inside
 from engine.errors import FinetuiError
+from engine.text import clean_line
 
 RESULT = ".hub-result.json"
 PROGRESS = ".hub-progress"
@@ -22,6 +24,7 @@ ROWS_IN_GROUP = 1_000
 
 _REACH_S = 5.0
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+_ARCHIVES = ("zip://", "tar://", "gzip://", "bz2://", "xz://", "zstd://")
 _COPY = "On a machine with a network, download its files; copy them here and import their folder."
 
 
@@ -64,10 +67,13 @@ def fetch(
     if missing:
         os.environ["HF_HUB_OFFLINE"] = "1"  # before the library is imported: else it tries for half a minute
     _report(0.05)
-    from datasets import DatasetDict, load_dataset
+    from datasets import DatasetDict, load_dataset_builder
 
     try:
-        loaded = load_dataset(dataset, name=config, revision=revision, split=split)
+        builder = load_dataset_builder(dataset, name=config, revision=revision)
+        check_places(dataset, [str(name) for names in (builder.config.data_files or {}).values() for name in names])
+        builder.download_and_prepare()
+        loaded = builder.as_dataset(split=split)
         _report(0.6)
         splits = dict(loaded) if isinstance(loaded, DatasetDict) else {(split or "train").split("[")[0]: loaded}
         total = max(1, sum(len(rows) for rows in splits.values()))
@@ -80,9 +86,29 @@ def fetch(
             files.append(file)
             done += len(rows)
             _report(0.6 + 0.4 * done / total)
+    except FinetuiError:
+        raise
     except Exception as error:  # whatever a library of a hundred loaders raises
         raise explained(error, dataset, missing) from error
     return files
+
+
+def check_places(dataset: str, files: list[str]) -> None:
+    """Raise `FinetuiError` for a data file that lies elsewhere.
+
+    A README may name any file of this machine as data, and a link in a folder may lead to one.
+    """
+    inside = places_inside(Path(dataset)) if Path(dataset).is_absolute() else ()
+    for name in files:
+        *packed, place = name.split("::")  # `zip://a.csv::hf://…/data.zip`
+        there = "://" not in place and any(Path(place).resolve().is_relative_to(folder) for folder in inside)
+        far = not inside and place.startswith(("hf://", "https://"))
+        if not (there or far) or not all(one.startswith(_ARCHIVES) for one in packed):
+            raise FinetuiError(
+                f"The dataset {dataset} takes data from elsewhere: {clean_line(name)[:200]}.",
+                why="A link in it, or its README, leads to a file that is no part of it. Nothing of it was read.",
+                fix="If you want that file as data, import it by its own name; else take the link or the line out.",
+            )
 
 
 def explained(error: Exception, dataset: str, missing: str | None = None) -> FinetuiError:

@@ -15,8 +15,8 @@ import pytest
 from engine.datasets import hub
 from engine.datasets.hub import HubName, fetch_hub, is_hub_name, parse_hub_name
 from engine.datasets.sources import open_source
-from engine.errors import BadInput, Cancelled
-from engine.worker.hub import explained
+from engine.errors import BadInput, Cancelled, FinetuiError
+from engine.worker.hub import check_places, explained
 
 ROWS = [
     {"messages": [{"role": "user", "content": "ü"}, {"role": "assistant", "content": str(index)}], "m": {"i": index}}
@@ -132,6 +132,56 @@ def test_one_split_can_be_named(tmp_path: Path, folder: Path) -> None:
         fetch_hub(f"hub:{folder}:dev", target)
     assert "['train', 'test']" in error.value.why or "['test', 'train']" in error.value.why
     assert [path.name for path in target.iterdir()] == ["train.parquet"]  # what was there stays, and nothing is added
+
+
+@pytest.mark.parametrize("kind", ["a link", "a folder", "a line", "a pattern"])
+def test_data_from_elsewhere_is_refused(tmp_path: Path, folder: Path, kind: str) -> None:
+    """By a link in the folder, or by what its README calls data."""
+    outside = tmp_path / "private"
+    outside.mkdir()
+    (outside / "test.jsonl").write_text('{"text": "somebody\'s private words"}\n')
+    if kind == "a link":
+        (folder / "test.jsonl").unlink()
+        (folder / "test.jsonl").symlink_to(outside / "test.jsonl")
+    else:
+        (folder / "data").symlink_to(outside)
+        path = {"a folder": "data/*.jsonl", "a line": outside / "test.jsonl", "a pattern": "../private/*.jsonl"}[kind]
+        (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  data_files: {path}\n---\n")
+    with pytest.raises(BadInput, match="takes data from elsewhere") as error:
+        fetch_hub(f"hub:{folder}", tmp_path / "target")
+    assert "no part of it" in error.value.why and "import it by its own name" in error.value.fix
+    assert not list((tmp_path / "target").iterdir())
+
+
+def test_a_snapshot_in_the_cache_of_the_hub_is_read(tmp_path: Path, folder: Path) -> None:
+    snapshot = tmp_path / "hub" / "datasets--a--b" / "snapshots" / "c0ffee"
+    (snapshot.parents[1] / "blobs").mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    (folder / "train.jsonl").rename(snapshot.parents[1] / "blobs" / "1f2e")
+    (snapshot / "train.jsonl").symlink_to("../../blobs/1f2e")
+    target = fetch_hub(f"hub:{snapshot}", tmp_path / "target")
+    assert [row.parse() for row in open_source(target).rows()] == ROWS
+
+
+@pytest.mark.parametrize(
+    ("file", "taken"),
+    [
+        ("hf://datasets/a/b@c0ffee/train.jsonl", True),
+        ("zip://a.csv::hf://datasets/a/b@c0ffee/a.zip", True),
+        ("https://example.org/rows.csv", True),
+        ("/etc/passwd", False),
+        ("file:///etc/passwd", False),
+        ("http://127.0.0.1/rows.csv", False),
+        ("zip://a.csv::/home/me/a.zip", False),
+        ("file:///etc/passwd::hf://datasets/a/b@c0ffee/a.zip", False),
+    ],
+)
+def test_a_dataset_of_the_hub_takes_nothing_of_this_machine(file: str, taken: bool) -> None:
+    if taken:
+        check_places("a/b", [file])
+    else:
+        with pytest.raises(FinetuiError, match="from elsewhere"):
+            check_places("a/b", [file])
 
 
 def test_a_dataset_made_by_a_script_is_not_run(tmp_path: Path) -> None:

@@ -65,9 +65,13 @@ def test_only_the_owner_may_look(home: Home) -> None:
     assert not seen.ok and "0755" in seen.found
     subprocess.run(seen.fix.split(), check=True)
     assert storing.check_permissions(home).ok
-    (home.root / "serve-token").chmod(0o644)
-    token = storing.check_permissions(home)
-    assert not token.ok and "serve-token" in token.found and token.fix == f"chmod -R go-rwx {home.root}"
+    (home.root / "settings.toml").touch(0o600)
+    for name in ("serve-token", home.db.name, "settings.toml"):
+        (home.root / name).chmod(0o644)
+        seen = storing.check_permissions(home)
+        assert not seen.ok and name in seen.found and seen.fix == f"chmod go-rwx {home.root / name}"
+        subprocess.run(seen.fix.split(), check=True)
+        assert storing.check_permissions(home).ok
 
 
 def test_a_home_of_somebody_else_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

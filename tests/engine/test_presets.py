@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import BadInput, NotFound
 from engine.home import Home
-from engine.presets import GENERAL, OTHERS, get_preset, list_presets
+from engine.presets import GENERAL, OTHERS, get_preset, list_presets, save_preset
 from engine.recipe import make_recipe
 
 
@@ -112,3 +112,13 @@ def test_an_unknown_preset_names_the_near_one() -> None:
         get_preset("agressive")
     assert "aggressive" in error.value.why
     assert "quick-look" in error.value.fix
+
+
+@pytest.mark.parametrize("name", ["", "..", "../../x", "a/b", "/tmp/x", ".a", "a b", "a\0b", "a\nb", "a\n", "x" * 300])
+def test_a_name_that_would_be_a_path_is_refused(home: Home, name: str) -> None:
+    home.ensure()
+    before = sorted(home.root.parent.rglob("*"))
+    with pytest.raises(BadInput, match="cannot be called"):
+        save_preset(home, name, {"lora_r": 8})
+    assert sorted(home.root.parent.rglob("*")) == before
+    assert save_preset(home, "a.b-c", {"lora_r": 8}) == home.root / "presets" / "a.b-c.toml"

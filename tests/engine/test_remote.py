@@ -212,9 +212,19 @@ def test_an_address_is_taken_in_the_forms_people_have_it(url: str, base: str) ->
     assert endpoint(url).base == base
 
 
-def test_what_a_query_holds_is_sent_and_not_shown() -> None:
-    place = endpoint("https://host/v1?api-version=2&key=secret")
-    assert place.at("models") == "https://host/v1/models?api-version=2&key=secret" and "secret" not in place.base
+def test_what_a_query_holds_is_sent() -> None:
+    place = endpoint("https://host/v1?api-version=2&top=5")
+    assert place.at("models") == "https://host/v1/models?api-version=2&top=5" and place.base == "https://host/v1"
+
+
+@pytest.mark.parametrize(
+    "query", ["key=s3cret", "api-version=2&API_KEY=s3cret", "token=s3cret", "code=s3cret", f"x={KEY}"]
+)
+def test_a_key_in_an_address_is_refused_and_not_repeated(query: str) -> None:
+    with pytest.raises(BadInput, match="holds a key") as caught:
+        endpoint(f"https://host/v1?{query}")
+    assert "s3cret" not in str(caught.value) and KEY not in str(caught.value)
+    assert caught.value.why and "--key-env NAME" in caught.value.fix
 
 
 @pytest.mark.parametrize("url", ["", "host:8000", "ftp://host", "http://", "http://host:99999", "http://u:pw1@host/v1"])

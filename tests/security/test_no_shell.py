@@ -5,6 +5,7 @@ The only line of shell is the user's own: `command` under `[alerts]` in the sett
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ ROOT = Path(engine.__file__).parents[1]
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "pty.spawn"}
 SHELLS |= {"asyncio.create_subprocess_shell", "commands.getoutput", "os.execlp", "os.spawnlp"}
 STARTERS = {"run", "Popen", "call", "check_call", "check_output"}
-INTERPRETERS = {"sh", "bash", "/bin/sh", "/bin/bash", "zsh", "dash"}
+INTERPRETERS = {"sh", "bash", "zsh", "dash", "ksh", "ash"}
+"""Wherever they lie: `/usr/bin/bash` too."""
 
 THE_USERS_OWN = "engine/notices/settings.py"
 
@@ -39,9 +41,15 @@ def problems(source: str) -> Iterator[str]:
             starts = called.rpartition(".")[2] in STARTERS and called.startswith(("subprocess.", "Popen"))
             if starts and isinstance(first, (ast.JoinedStr, ast.Constant, ast.BinOp)) and not _is_list(first):
                 yield f"line {node.lineno}: a command that is one string"
-        if isinstance(node, (ast.List, ast.Tuple)) and node.elts:
-            words = [one.value for one in node.elts if isinstance(one, ast.Constant)]
-            if words and words[0] in INTERPRETERS and "-c" in words:
+        if isinstance(node, ast.ImportFrom):
+            for name in (f"{node.module}.{alias.name}" for alias in node.names):
+                if name in SHELLS:
+                    yield f"line {node.lineno}: {name}"
+        if isinstance(node, (ast.List, ast.Tuple, ast.Call)):
+            parts = node.args if isinstance(node, ast.Call) else node.elts
+            words = [one.value for one in parts if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+            read = any(re.fullmatch(r"-\w*c", word) for word in words[1:])  # `-c`, `-lc`
+            if words and words[0].rpartition("/")[2] in INTERPRETERS and read:
                 yield f"line {node.lineno}: {words[0]} -c"
 
 
@@ -75,6 +83,10 @@ def test_no_module_hands_a_text_to_a_shell() -> None:
         "subprocess.check_output('ls ' + x)",
         "await asyncio.create_subprocess_shell(x)",
         "run(['bash', '-c', x])",
+        "run(['/usr/bin/bash', '-lc', x])",
+        "await asyncio.create_subprocess_exec('sh', '-c', x)",
+        "from os import system",
+        "from subprocess import getoutput as said",
         "eval(x)",
     ],
 )

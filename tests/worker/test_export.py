@@ -1,7 +1,9 @@
 """Merging, and what is written beside the weights: proved on real adapters of tiny models."""
 
 import json
+import os
 import stat
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from engine.worker.export import merge
 from engine.worker.export.doing import export
 from engine.worker.export.merge import write_merged
 from engine.worker.export.ollama import go_template, modelfile, turns_of
+from engine.worker.export.whole import write_script
 from engine.worker.starter import CHAT_TEMPLATE
 from tests.worker.conftest import TinyModel
 from tests.worker.exported import pieces
@@ -103,6 +106,23 @@ def test_vllm_and_the_card(tiny_model: TinyModel, tmp_path: Path) -> None:
     card = (tmp_path / "served" / "README.md").read_text()
     assert card.startswith("---\n") and "base_model: tiny" in card and "## Merged" in card
     assert str(tmp_path) not in card, "folders of this machine are nobody's business"
+
+
+@pytest.mark.parametrize("text", ["$(touch {0})", "`touch {0}`", "'; touch {0} #", '"; touch {0} #', "a\ntouch {0}"])
+def test_the_script_for_vllm_runs_nothing_of_a_name(tiny_model: TinyModel, tmp_path: Path, text: str) -> None:
+    made, given = tmp_path / "made", tmp_path / "given"
+    name = text.format(made)
+    vllm = tmp_path / "vllm"
+    vllm.write_text(f'#!/bin/sh\nprintf "%s\\0" "$@" > {given}\n')
+    vllm.chmod(0o755)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.json").write_bytes((tiny_model.base / "config.json").read_bytes())
+    write_script(replace(spec_of(tiny_model, None, tmp_path / "out", "vllm"), name=name), tmp_path / "out")
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run([tmp_path / "out" / "serve.sh"], env=path, check=True, timeout=20)
+    words = given.read_text().split("\0")
+    assert words[words.index("--served-model-name") + 1] == name, "word for word"
+    assert not made.exists()
 
 
 def test_gguf_and_ollama_leave_only_what_they_are(tiny_model: TinyModel, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def _walk(root: Path, left_out: Counter[str]) -> Iterator[Path]:
 
 def _take(found: Found, paths: Iterable[Path], *, named: bool = False) -> None:
     """Sort out what can be read; with `named` any suffix will do, since a pattern asked for it."""
-    inside = _inside(found.root)
+    inside = places_inside(found.root)
     seen: set[Path] = set()
     for path in sorted(paths):
         reason = _reason_against(path, found.root, inside, named=named)
@@ -136,7 +136,7 @@ def _take(found: Found, paths: Iterable[Path], *, named: bool = False) -> None:
         found.files = kept
 
 
-def _inside(root: Path) -> tuple[Path, ...]:
+def places_inside(root: Path) -> tuple[Path, ...]:
     """Folders that a link may lead into: the source's own; of the hub's cache also where it keeps the files."""
     real = root.resolve()
     return (real, real.parent.parent / "blobs") if real.parent.name == "snapshots" else (real,)

@@ -19,8 +19,8 @@ from store.turns import has_wal_reset_fault
 if TYPE_CHECKING:
     from store import Store
 
-PRIVATE = ("finetui*.db*", "*token*")
-"""Files of the home that hold conversations or open doors: for their owner alone, wherever they are copied to."""
+PRIVATE = ("finetui*.db*", "*token*", "settings.toml")
+"""Files of the home that hold conversations, open doors or name a webhook: for their owner alone, wherever they are."""
 
 _ELSEWHERE = (
     "Runs may stay there, the store should not: network file systems often cannot hold a write-ahead log. Copy it with "
@@ -43,13 +43,13 @@ def check_home(home: Home) -> Check:
 
 
 def check_permissions(home: Home) -> Check:
-    """Whether others can get at the home: the folder is to be 0700, the store and tokens 0600, all of it ours."""
+    """Whether others can get at the home: 0700 the folder, 0600 the store, tokens and settings, all ours."""
     try:
         mode = home.root.stat()
         files = [path for pattern in PRIVATE for path in sorted(home.root.glob(pattern)) if path.is_file()]
         if home.db.parent != home.root:
             files += sorted(home.db.parent.glob(f"{glob.escape(home.db.name)}*"))
-        open_files = [path.name for path in files if path.stat().st_mode & 0o077]
+        open_files = [path for path in files if path.stat().st_mode & 0o077]
         strangers = [path.name for path in (home.root, *files) if path.stat().st_uid != os.geteuid()]
     except OSError as error:
         return Check("permissions", False, f"{error.strerror or error}", f"chmod 700 {quote(str(home.root))}")
@@ -61,8 +61,13 @@ def check_permissions(home: Home) -> Check:
         found = f"{home.root} is {bits:04o}: other users of this machine can look into it"
         return Check("permissions", False, found, f"chmod -R go-rwx {quote(str(home.root))}")
     if open_files:
-        found = f"0700, but {', '.join(open_files)} can be read by others where they are copied to"
-        return Check("permissions", False, found, f"chmod -R go-rwx {quote(str(home.root))}")
+        found = (
+            f"0700, but {', '.join(path.name for path in open_files)} can be read by others where they are copied to"
+        )
+        fix = (
+            f"chmod go-rwx {' '.join(quote(str(path)) for path in open_files)}"  # the store and links may be elsewhere
+        )
+        return Check("permissions", False, found, fix)
     return Check("permissions", True, "only its owner can look into it (0700)")
 
 

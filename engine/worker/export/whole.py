@@ -29,7 +29,7 @@ def write_whole(spec: Spec, staging: Path, step: Step) -> tuple[Merged, GgufFile
         merged = write_merged(spec, staging, _within(step, spec))
         write_card(spec, staging, merged)
         if spec.kind == "vllm":
-            _script(spec, staging)
+            write_script(spec, staging)
         return merged, None, []
     folder = staging.with_name(f"{staging.name}.merged")
     folder.mkdir(parents=True)
@@ -92,7 +92,8 @@ def _stops(folder: Path, tokenizer: Any) -> list[str]:
     return [tokenizer.convert_ids_to_tokens(number) for number in numbers if number is not None]
 
 
-def _script(spec: Spec, folder: Path) -> None:
+def write_script(spec: Spec, folder: Path) -> None:
+    """`serve.sh` beside the weights. The name is whatever somebody chose: the shell gets it quoted."""
     script = folder / "serve.sh"
     script.write_text(vllm_script(shlex.quote(spec.name), context_of(folder)), encoding="utf-8")
     script.chmod(0o755)
