@@ -81,6 +81,18 @@ def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def without_secret_settings(value: Any, depth: int = 0) -> Any:
+    """JSON as it is, without what is called like a secret, and with the secrets in its texts made unreadable."""
+    if depth > _DEEPEST:
+        return None
+    if isinstance(value, Mapping):
+        kept = {name: inner for name, inner in value.items() if not _SECRET.search(name)}
+        return {name: without_secret_settings(inner, depth + 1) for name, inner in kept.items()}
+    if isinstance(value, list):
+        return [without_secret_settings(inner, depth + 1) for inner in value]
+    return without_secrets(value) if isinstance(value, str) else value
+
+
 def _walk(value: Any, name: str, depth: int) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping) and depth < _DEEPEST:
         for key, inner in value.items():

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from engine.history.config import without_secret_settings
 from engine.history.items import FoundRun
 from engine.runs.protocol import EventWriter, read_events
 from engine.runs.reconcile import judge
@@ -65,7 +66,7 @@ def copy_run(run: FoundRun, draft: RunDir) -> dict[str, Any]:
     config = inputs.get("config")
     recipe = config if isinstance(config, dict) else _recipe(there.recipe)
     return {
-        **{name: inputs[name] for name in _KEPT if name in inputs},
+        **{name: without_secret_settings(inputs[name]) for name in _KEPT if name in inputs},
         "model": {"name": str(model.get("name") or ""), "kind": "imported"},
         "dataset": {"id": "", "name": str(dataset.get("name") or ""), "version": dataset.get("version")},
         "method": str(inputs.get("method") or recipe.get("method") or ""),
@@ -87,7 +88,8 @@ def _end(there: RunDir, draft: RunDir) -> None:
         window *= 8
     if said and said[-1] in TERMINAL:
         return
-    verdict = judge(there)
+    read = (there.exit, there.process, there.log)  # what it is judged by; a link may lead to anything of this machine
+    verdict = None if any(path.is_symlink() for path in read) else judge(there)
     attempt = chunk.events[-1]["attempt"] if chunk.events else 1
     ended = verdict.ended if verdict else (chunk.events[-1]["t"] if chunk.events else there.events.stat().st_mtime)
     writer = EventWriter(draft.events, attempt, clock=lambda: ended)
@@ -102,7 +104,7 @@ def _end(there: RunDir, draft: RunDir) -> None:
 
 def _recipe(path: Path) -> dict[str, Any]:
     try:
-        if path.is_symlink() or path.stat().st_size > _LONGEST_RECIPE:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LONGEST_RECIPE:
             return {}
         return parse_toml(path.read_text(encoding="utf-8", errors="replace"))
     except (OSError, ValueError):

@@ -17,6 +17,8 @@ from store import open_store
 from store.records import Run, Status
 from tests.history.conftest import Here
 
+HUB = "hf_qWe7rTy9uIo3pAs5dFg1hJk8lZx2cVb6nM4q"
+
 
 def facts(run: Run) -> dict[str, object]:
     """All that is known of a run but where it was kept."""
@@ -118,9 +120,13 @@ def test_a_run_folder_of_another_machine(here: Here, tmp_path: Path) -> None:
     evil = {"prepare": [{"argv": ["touch", str(tmp_path / "ran")]}], "leases": "/", "devices": ["gpu0"]}
     named = {"id": "r00000000abc", "name": "from afar", "tags": ["x"], "created": 1763712390.0}
     about = {"model": {"name": "starter", "path": "/elsewhere"}, "dataset": {"id": "d1", "name": "chats", "version": 2}}
-    (folder / "inputs.json").write_text(json.dumps(named | about | evil))
+    secret = "n0t-of-any-known-form-77"
+    asked = {"lora_r": 8, "hub_token": secret, "model_init_kwargs": {"api_key": secret, "note": f"token={HUB}"}}
+    plan = {"time_s": 60.5, "reasons": {"lora_r": "usual", "password": secret}}
+    (folder / "inputs.json").write_text(json.dumps(named | about | evil | {"asked": asked, "plan": plan}))
     (folder / "adapter").mkdir()
     (folder / "adapter" / "adapter_model.bin").write_bytes(b"a pickle")
+    (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"weights")
     run = here.only(folder)
     assert (run.id, run.name, run.source, run.method, run.dataset) == (
         "r00000000abc",
@@ -134,8 +140,50 @@ def test_a_run_folder_of_another_machine(here: Here, tmp_path: Path) -> None:
     assert kept == {"events.jsonl", "inputs.json"}
     inputs = json.loads(Path(run.dir, "inputs.json").read_text())
     assert not inputs.keys() & evil.keys() and "path" not in inputs["model"]
+    assert secret not in str(inputs) and HUB not in str(inputs)
+    assert (inputs["asked"]["lora_r"], inputs["plan"]) == (8, {"time_s": 60.5, "reasons": {"lora_r": "usual"}})
     with pytest.raises(BadInput, match="imported"):
         RunManager(here.home, here.store).resume(run.id)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_links_and_pipes_in_a_run_folder_are_not_read(here: Here, tmp_path: Path, kind: str) -> None:
+    """Each holds what could be read and kept, if anybody followed it."""
+    folder, private = tmp_path / "copied", tmp_path / "private"
+    folder.mkdir()
+    private.mkdir()
+    mine = {
+        "log.txt": "my diary\n",
+        "recipe.toml": 'method = "dora"\nmodel = "my diary"\n',
+        "exit.json": json.dumps({"attempt": 1, "code": 1, "signal": None, "ended": 5.0}),
+        "process.json": json.dumps({"host": "my diary", "attempt": 1}),
+    }
+    for name, content in mine.items():
+        (private / name).write_text(content)
+        if kind == "link":
+            (folder / name).symlink_to(private / name)
+        else:
+            os.mkfifo(folder / name)
+    writer = EventWriter(folder / "events.jsonl", 1, clock=lambda: 1763712391.0)
+    writer.write("metrics", step=1, values={"train/loss": 2.5})
+    writer.close()
+    (folder / "inputs.json").write_text(json.dumps({"id": "r00000000abd", "name": "with links"}))
+    run = here.only(folder)
+    assert {path.name for path in Path(run.dir).iterdir()} == {"events.jsonl", "inputs.json"}
+    assert (run.method, run.status) == ("", Status.LOST)
+    assert not [path for path in Path(run.dir).iterdir() if "my diary" in path.read_text()]
+
+    for name in ("events.jsonl", "inputs.json"):
+        other = tmp_path / f"other {name}"
+        shutil.copytree(folder, other, symlinks=True, ignore=shutil.ignore_patterns(*mine))
+        if kind == "link":
+            (other / name).rename(private / name)
+            (other / name).symlink_to(private / name)
+        else:
+            (other / name).unlink()
+            os.mkfifo(other / name)
+        with pytest.raises(BadInput, match="nothing to import"):
+            find_history(other)
 
 
 def test_the_runs_of_this_home_are_left_alone(here: Here, files: Path) -> None:
