@@ -181,8 +181,9 @@ class _Reading:
             async for event in self._stream.events():
                 yield event
             return
+        content = await _whole(self._response)  # its own refusal is a ValueError, too
         try:
-            value = json.loads(await _whole(self._response))
+            value = json.loads(content)
         except (ValueError, RecursionError):
             raise BadStream("what should be JSON is none") from None
         self._read = True

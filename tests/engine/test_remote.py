@@ -265,6 +265,25 @@ async def test_a_line_without_an_end_does_not_fill_the_memory(monkeypatch: pytes
         assert "does not stop" in (await failure(there.url)).why
 
 
+async def test_an_answer_in_one_piece_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.inference.remote.MOST_BYTES", 1000)
+    for size, ends_well in ((500, True), (1500, False)):
+        with serving([document({"choices": [{"message": {"content": "x" * size}}]})]) as there:
+            if ends_well:
+                assert (await ask(there.url))[0] == "x" * size
+            else:
+                assert "longer than" in (await failure(there.url)).why
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_key_is_not_sent_on_to_where_a_redirect_leads(status: int) -> None:
+    with serving(lambda _: says("stolen")) as elsewhere:
+        moved = Reply(b"", status, headers={"location": f"{elsewhere.url}/v1/chat/completions"})
+        with serving([moved]) as there:
+            error = await failure(there.url, key=KEY)
+    assert "moved" in error.what and len(there.requests) == 1 and elsewhere.requests == []
+
+
 async def test_the_models_of_an_endpoint_are_listed() -> None:
     listed = document({"object": "list", "data": [{"id": "b"}, {"id": "a"}, {"id": "b"}, "junk", {}]})
     with serving([listed, document({"data": None}), Reply(b"<html>", kind="text/html")]) as there:
