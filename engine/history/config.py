@@ -18,12 +18,13 @@ LONGEST = 4_000
 _DEEPEST = 12
 
 _SECRET = re.compile(
-    r"(^|[._/\s-])(((?!eos|bos|pad|unk|sep|cls|mask|image|audio|video|boi|eoi|end|start)\w+[_-])?token|"
-    r"\w*api[_-]?key|\w*secret\w*|\w*passw\w*|\w*credentials?|\w*access[_-]?key\w*|\w*private[_-]?key|"
-    r"authorization|auth|cookie)$",
+    r"(^|[._/\s-])(\w*token|\w*api[_-]?key|\w*secret\w*|\w*passw\w*|\w*credentials?|\w*access[_-]?key\w*|"
+    r"\w*private[_-]?key|authorization|auth|cookie)$",
     re.IGNORECASE,
 )
 """Names of settings whose values are nobody's business."""
+_MARK = re.compile(r"(^|[._/\s-])(eos|bos|pad|unk|sep|cls|mask|image|audio|video|boi|eoi|end|start)[_-]?token$", re.I)
+"""Tokens that are none of them: a tokenizer's own."""
 
 _RENAMED = {
     "lr": "learning_rate",
@@ -76,9 +77,13 @@ def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in _walk(config, "", 0):
         if len(found) >= MOST:
             break
-        if not _SECRET.search(name):
+        if not _is_secret(name):
             found.setdefault(_renamed(name), value)
     return found
+
+
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET.search(name)) and not _MARK.search(name)
 
 
 def without_secret_settings(value: Any, depth: int = 0) -> Any:
@@ -86,7 +91,7 @@ def without_secret_settings(value: Any, depth: int = 0) -> Any:
     if depth > _DEEPEST:
         return None
     if isinstance(value, Mapping):
-        kept = {name: inner for name, inner in value.items() if not _SECRET.search(name)}
+        kept = {name: inner for name, inner in value.items() if not _is_secret(name)}
         return {name: without_secret_settings(inner, depth + 1) for name, inner in kept.items()}
     if isinstance(value, list):
         return [without_secret_settings(inner, depth + 1) for inner in value]
