@@ -212,6 +212,23 @@ async def test_the_name_is_asked_once_and_can_be_changed(
         await driver.sees("question 0?", "· ben")
 
 
+async def test_the_name_is_not_asked_on_another_screen(
+    arena: Open, two: SampleRuns, suite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Callable[[], None]] = []
+    take = ArenaScreen._take_seats
+    monkeypatch.setattr(ArenaScreen, "_take_seats", lambda self, seated: told.append(lambda: take(self, seated)))
+    async with arena(suite=suite, voter="") as (driver, _):
+        await driver.wait(lambda: told)
+        await driver.press("L")
+        await driver.sees("whose votes")
+        told[0]()
+        await driver.pilot.pause(0.1)
+        assert "Who votes?" not in driver.text()
+        await driver.press("escape")
+        await driver.sees("Who votes?")
+
+
 async def test_the_next_pair_waits_for_the_disk(
     arena: Open, two: SampleRuns, suite: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

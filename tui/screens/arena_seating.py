@@ -44,6 +44,8 @@ class ArenaSeating(ArenaFeed):
         self._suite_name = ""
         self._seated: Seated | None = None
         self._criterion = "overall"
+        self._nameless = False
+        """Whether who votes is to be asked once the arena is in front again."""
 
     def show_words(self) -> None:
         """Show what was chosen, and how far one is."""
@@ -68,7 +70,14 @@ class ArenaSeating(ArenaFeed):
         self._suite_name = seated.suite.name if seated.suite is not None else ""
         if seated.bench.voter:
             self._begin()
+        elif self.app.screen is self:
+            self._ask_name()
         else:
+            self._nameless = True
+
+    def on_screen_resume(self) -> None:
+        if self._nameless:
+            self._nameless = False
             self._ask_name()
 
     def _begin(self) -> None:
