@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
 
 from engine.home import Home
@@ -71,6 +72,19 @@ class Driver:
         return Path(self.app.save_screenshot(f"{name}.svg"))
 
 
+PARSE = Stylesheet._parse_rules
+PARSED: dict[tuple[Any, ...], list[Any]] = {}
+"""Rules by the text that they were parsed from and the colours in it."""
+
+
+def parsed_once(sheet: Stylesheet, css: str, *about: Any, **more: Any) -> list[Any]:
+    """Every app has the same styles; each would parse them anew, an eighth of what these tests take."""
+    key = (frozenset(sheet._variables.items()), css, about, frozenset(more.items()))
+    if key not in PARSED:
+        PARSED[key] = PARSE(sheet, css, *about, **more)
+    return PARSED[key]
+
+
 MakeApp = Callable[..., AbstractAsyncContextManager[Driver]]
 
 
@@ -108,6 +122,7 @@ def make_app(home: Home, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
     """`async with make_app(size=(120, 36)) as driver`: the app on `home`, its services ready."""
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setattr("textual.screen.UPDATE_PERIOD", FRAME_S)
+    monkeypatch.setattr(Stylesheet, "_parse_rules", parsed_once)
 
     @asynccontextmanager
     async def start(

@@ -221,6 +221,7 @@ def test_rows_that_are_there_are_not_done_again(chat_model: Path, tmp_path: Path
     assert all(found[row]["text"] == whole[row, 0]["text"] for row in found if row != kept["row"])
 
 
+@pytest.mark.long  # that what was measured is not measured again is tested above, without the kill
 def test_a_process_that_was_killed_is_gone_on_from(chat_model: Path, tmp_path: Path) -> None:
     long = GREEDY | {"max_new_tokens": 60}
     folder = make_evaluation(tmp_path / "e", [model(chat_model)], ROWS, batch_rows=1, sampling=long)
