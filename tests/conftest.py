@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,12 +41,19 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing reaches the user's home, the network or the user's model cache, whatever a test calls `home` itself."""
+def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing reaches the user's home, the network or the user's model cache, whatever a test calls `home` itself.
+
+    And what finetui does to its own process, closing its files to others, is over with the test.
+    """
+    umask = os.umask(0)
+    os.umask(umask)
     monkeypatch.setenv("FINETUI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    yield
+    os.umask(umask)
 
 
 @pytest.fixture
