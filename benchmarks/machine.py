@@ -61,7 +61,7 @@ def record(name: str, figures: dict[str, Any]) -> Path:
 
 def _command() -> str:
     main = sys.modules["__main__"]
-    module = main.__spec__.name if main.__spec__ else Path(sys.argv[0]).name
+    module = main.__spec__.name.removesuffix(".__main__") if main.__spec__ else Path(sys.argv[0]).name
     return shlex.join(["python", "-m", module, *sys.argv[1:]])
 
 
