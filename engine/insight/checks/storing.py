@@ -61,12 +61,12 @@ def check_permissions(home: Home) -> Check:
         found = f"{home.root} is {bits:04o}: other users of this machine can look into it"
         return Check("permissions", False, found, f"chmod -R go-rwx {quote(str(home.root))}")
     if open_files:
-        found = (
-            f"0700, but {', '.join(path.name for path in open_files)} can be read by others where they are copied to"
-        )
-        fix = (
-            f"chmod go-rwx {' '.join(quote(str(path)) for path in open_files)}"  # the store and links may be elsewhere
-        )
+        names = ", ".join(path.name for path in open_files)
+        places = " ".join(
+            quote(str(path)) for path in open_files
+        )  # the store, and what links lead to, may be elsewhere
+        found = f"0700, but {names} can be read by others where they are copied to"
+        fix = f"chmod go-rwx {places}"
         return Check("permissions", False, found, fix)
     return Check("permissions", True, "only its owner can look into it (0700)")
 
