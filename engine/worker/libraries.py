@@ -3,7 +3,10 @@
 Every start, of a run as of a model server, is nearly two seconds of processor time shorter for it.
 """
 
-from contextlib import suppress
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +14,17 @@ from typing import Any
 def import_quickly() -> None:
     """Import torch, bitsandbytes and transformers before others do. What is not installed is left out."""
     with suppress(ImportError):
-        _import_bitsandbytes_without_the_compiler()
+        _import_bitsandbytes_alone()
     with suppress(ImportError):
         _look_through_models_once()
 
 
-def _import_bitsandbytes_without_the_compiler() -> None:
-    """bitsandbytes marks fallbacks of its kernels for `torch.compile` as it is imported, which loads all of it.
+def _import_bitsandbytes_alone() -> None:
+    """Import bitsandbytes without torch's compiler, and without code from the hub.
 
-    Its own kernels for CPU and CUDA do not go that way.
+    It marks fallbacks of its kernels for `torch.compile` as it is imported, which loads all of it; its own kernels for
+    CPU and CUDA do not go that way. And on a processor that computes in bf16 it fetches a kernel from the hub where
+    the package for that is installed, and asks for it in the log where it is not; `loading.py` never lets that be used.
     """
     import torch
 
@@ -30,9 +35,25 @@ def _import_bitsandbytes_without_the_compiler() -> None:
 
     torch.compile = as_it_is  # type: ignore[assignment]
     try:
-        import bitsandbytes  # noqa: F401
+        with _no_kernels_of_the_hub():
+            import bitsandbytes  # noqa: F401
     finally:
         torch.compile = compiler
+
+
+@contextmanager
+def _no_kernels_of_the_hub() -> Iterator[None]:
+    logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    level, package = logger.level, sys.modules.get("kernels")
+    logger.setLevel(logging.ERROR)
+    sys.modules["kernels"] = None  # type: ignore[assignment]  # Python's way to say that there is none
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        del sys.modules["kernels"]
+        if package is not None:
+            sys.modules["kernels"] = package
 
 
 def _look_through_models_once() -> None:

@@ -130,8 +130,22 @@ def load_base(
         ) from error
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
         raise _explained(error, "model", str(path), trust_remote_code) from error
+    _keep_layout(model)
     model.eval()
     return model
+
+
+def _keep_layout(model: torch.nn.Module) -> None:
+    """Keep bitsandbytes from packing 4-bit weights anew for processors that compute in bf16 (AVX512-BF16).
+
+    Its layers do that for good at their first input in evaluation mode. What they compute from then on has no
+    gradient, so that nothing can be trained after the evaluation before step 1; and their scales are rounded.
+    """
+    from bitsandbytes.nn.modules import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
 def count_linear4bit(model: torch.nn.Module) -> int:

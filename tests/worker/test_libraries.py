@@ -22,6 +22,28 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 print(found, AutoModelForCausalLM._model_mapping[LlamaConfig] is LlamaForCausalLM)
 """
 
+FETCHED = """
+import pathlib, sys, types
+kernels = types.ModuleType("kernels")
+kernels.get_kernel = lambda *_args, **_more: print("fetched")
+sys.modules["kernels"] = kernels
+import ctypes
+find = ctypes.CDLL.__getattr__
+def as_with_bf16(library, name):
+    return (lambda: True) if name == "has_avx512bf16_cpu" else find(library, name)
+ctypes.CDLL.__getattr__ = as_with_bf16
+from engine.worker.libraries import import_quickly
+import_quickly()
+import bitsandbytes.functional
+print(bitsandbytes.functional.has_avx512bf16(), sys.modules["kernels"] is kernels)
+"""
+
+
+def test_no_kernel_is_fetched_from_the_hub_whatever_the_processor() -> None:
+    done = subprocess.run([sys.executable, "-c", FETCHED], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+    assert "kernels" not in done.stderr
+
 
 def test_the_compiler_is_not_loaded_models_are_looked_for_once_and_all_works() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)

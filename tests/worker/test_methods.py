@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from bitsandbytes.nn import Linear4bit
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
@@ -67,6 +68,22 @@ def test_qlora_trains_every_linear_layer_of_each_architecture(name: str, models:
     assert [file.name for file in folder.glob("*.bin")] == ["training_args.bin"]
     fresh = PeftModel.from_pretrained(load_base(models(name), method="qlora", device="cpu"), str(folder))
     torch.testing.assert_close(logits(fresh), logits(trainer.model), rtol=0, atol=1e-5)
+
+
+def test_four_bit_weights_keep_their_layout_on_processors_that_compute_in_bf16(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bitsandbytes.nn.modules.has_avx512bf16", lambda: True)
+    model = load_base(models("Llama"), method="qlora", device="cpu")
+    layers = [layer for layer in model.modules() if isinstance(layer, Linear4bit)]
+    before = [layer.weight.data.clone() for layer in layers]
+    logits(model)
+    model.train()
+    model.enable_input_require_grads()
+    model(torch.arange(3, 35)[None], labels=torch.arange(3, 35)[None]).loss.backward()
+    assert layers
+    for layer, weight in zip(layers, before, strict=True):
+        assert torch.equal(layer.weight.data, weight)
 
 
 @pytest.mark.parametrize(
