@@ -10,21 +10,13 @@ from pathlib import PurePath
 from typing import Any
 
 from engine.runs.fields import text
+from engine.withheld import is_secret_name, without_secrets_as_it_is
 
 MOST = 2_000
 """Settings that are kept of a run; a model's own config brings some two hundred."""
 LONGEST = 4_000
 """Characters of a text or a list."""
 _DEEPEST = 12
-
-_SECRET = re.compile(
-    r"(^|[._/\s-])(\w*token|\w*api[_-]?key|\w*secret\w*|\w*passw\w*|\w*credentials?|\w*access[_-]?key\w*|"
-    r"\w*private[_-]?key|authorization|auth|cookie)$",
-    re.IGNORECASE,
-)
-"""Names of settings whose values are nobody's business."""
-_MARK = re.compile(r"(^|[._/\s-])(eos|bos|pad|unk|sep|cls|mask|image|audio|video|boi|eoi|end|start)[_-]?token$", re.I)
-"""Tokens that are none of them: a tokenizer's own."""
 
 _RENAMED = {
     "lr": "learning_rate",
@@ -77,13 +69,9 @@ def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in _walk(config, "", 0):
         if len(found) >= MOST:
             break
-        if not _is_secret(name):
+        if not is_secret_name(name):
             found.setdefault(_renamed(name), value)
     return found
-
-
-def _is_secret(name: str) -> bool:
-    return bool(_SECRET.search(name)) and not _MARK.search(name)
 
 
 def without_secret_settings(value: Any, depth: int = 0) -> Any:
@@ -91,11 +79,11 @@ def without_secret_settings(value: Any, depth: int = 0) -> Any:
     if depth > _DEEPEST:
         return None
     if isinstance(value, Mapping):
-        kept = {name: inner for name, inner in value.items() if not _is_secret(name)}
+        kept = {name: inner for name, inner in value.items() if not is_secret_name(name)}
         return {name: without_secret_settings(inner, depth + 1) for name, inner in kept.items()}
     if isinstance(value, list):
         return [without_secret_settings(inner, depth + 1) for inner in value]
-    return without_secrets(value) if isinstance(value, str) else value
+    return without_secrets_as_it_is(value) if isinstance(value, str) else value
 
 
 def _walk(value: Any, name: str, depth: int) -> Iterator[tuple[str, Any]]:
@@ -118,23 +106,13 @@ def _plain(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value[:200]]
-    return without_secrets(text(value).replace("\0", "")[:LONGEST])
+    return without_secrets_as_it_is(text(value).replace("\0", "")[:LONGEST])
 
 
 def _renamed(name: str) -> str:
     if (match := _ADAPTER.fullmatch(name)) and match[1] in _OF_ADAPTER:
         return _OF_ADAPTER[match[1]]
     return _RENAMED.get(name, name)
-
-
-def without_secrets(words: str) -> str:
-    """`words` with keys, tokens and passwords, known by their forms, replaced by `***`."""
-    from engine.datasets.screening.secrets import RULES
-
-    hits = [hit for rule in RULES for hit in rule.hits(words)]
-    for hit in sorted(hits, key=lambda hit: hit.start, reverse=True):
-        words = f"{words[: hit.start]}***{words[hit.end :]}"
-    return words
 
 
 def parsed(value: str) -> Any:

@@ -8,11 +8,11 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from engine.history.config import without_secrets
 from engine.history.items import Alert, Damage, Facts, Item, Machine, Part, Row, Skipped, Words, whole_step
 from engine.history.naming import STEP_NAMES, Naming, machine_name
 from engine.runs.fields import text
 from engine.runs.protocol import VERSION
+from engine.withheld import without_secrets_as_it_is
 from store.records import Status
 
 FLUSH_BYTES = 1 << 20
@@ -199,7 +199,7 @@ class HistoryWriter:
             return
         if self._log is None:
             self._log = (self._folder / "log.txt").open("wb")
-        line = without_secrets(words).encode("utf-8", "replace")
+        line = without_secrets_as_it_is(words).encode("utf-8", "replace")
         self._logged += len(line)
         if self._logged > LONGEST_LOG:
             line = b"\n(what was written after this was not imported)\n"
@@ -215,7 +215,7 @@ class HistoryWriter:
         self._alert("warning", "import_damaged", message, "", None)
 
     def _alert(self, level: str, code: str, title: str, words: str, t: float | None) -> None:
-        message = text(without_secrets(": ".join(part for part in (title, words) if part)))
+        message = text(without_secrets_as_it_is(": ".join(part for part in (title, words) if part)))
         fields = {"level": _LEVELS.get(level.lower(), "info"), "code": code, "message": message}
         t = self._at(t)
         if t is None:

@@ -7,11 +7,12 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from engine.errors import BadInput
 from engine.text import clean_line
+from engine.withheld import is_secret_name
 
 ANY_KEY = re.compile(r"\b(?:sk|pk|hf|gsk|xai)[-_][A-Za-z0-9_*-]{6,}|\bBearer\s+\S+", re.IGNORECASE)
 """What looks like a key in the words of a server: some repeat in an error what they were given."""
 HIDDEN = "‹key›"
-KEY_FIELDS = frozenset({"key", "auth", "code", "sig", "signature", "subscription-key"})
+KEY_FIELDS = frozenset({"key", "code", "sig", "signature", "subscription-key"})
 """Fields of a query that hold keys, besides those whose name says so anywhere, such as `api_key`."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -107,8 +108,6 @@ def without_key(text: str, key: str) -> str:
 
 def _holds_key(name: str, value: str) -> bool:
     """Whether a field of a query is a key, by its name or by its form."""
-    from engine.reports.withheld import is_secret_name
-
     return is_secret_name(name) or name.lower() in KEY_FIELDS or bool(ANY_KEY.search(value))
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from engine.errors import BadInput
 from engine.home import Home
 from engine.insight.checks.check import Check
-from engine.reports.withheld import WITHHELD, is_secret_name, without_secrets
 from engine.runs.rundir import RunDir, read_json
+from engine.withheld import WITHHELD, is_secret_name, without_secrets
 
 LAST_RUNS = 3
 LAST_BYTES = 64 << 10

@@ -15,9 +15,9 @@ from engine.figures import (
     fmt_setting,
 )
 from engine.registry.front_matter import front_matter
-from engine.reports.withheld import without_secrets
 from engine.runs.measures import lower_is_better
 from engine.text import clean_line
+from engine.withheld import without_secrets
 
 Info = Mapping[str, Any]
 Pair = tuple[str, object]

@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.errors import BadInput, NotFound
 from engine.evaluation.measures import MEASURES
-from engine.reports.withheld import without_secrets
+from engine.withheld import without_secrets
 from store import Store
 from store.evaluation_records import Evaluation, Measured
 

@@ -9,10 +9,10 @@ from engine.home import Home
 from engine.prices import read_prices
 from engine.registry.evaluated import evaluations_info
 from engine.registry.licences import hub_name_of, licence_of_dataset, licence_of_model
-from engine.reports.withheld import open_settings, without_secrets
 from engine.runs.cost import count_of
 from engine.runs.measures import figure, lower_is_better, ranked
 from engine.runs.rundir import RunDir, read_json
+from engine.withheld import open_settings, without_secrets
 from store import Store
 from store.records import Run
 

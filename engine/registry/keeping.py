@@ -15,9 +15,9 @@ from engine.registry.folder import NameDir
 from engine.registry.form import in_form
 from engine.registry.naming import checked_description, checked_tags
 from engine.registry.registering import find_version, write_words
-from engine.reports.withheld import without_secrets
 from engine.runs.fields import finite, text
 from engine.runs.rundir import RunDir, read_json, write_json
+from engine.withheld import without_secrets
 from store import Store
 from store.evaluation_records import RegistryVersion
 from store.registry import Promotion, RegisteredName

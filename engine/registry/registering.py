@@ -13,8 +13,8 @@ from engine.registry.card import model_card
 from engine.registry.folder import NameDir, VersionDir, copied, digest_of, sealed
 from engine.registry.info import date_of, info_of
 from engine.registry.naming import checked_description, checked_name, checked_tags
-from engine.reports.withheld import without_secrets
 from engine.runs.rundir import RunDir, read_json, write_json
+from engine.withheld import without_secrets
 from store import Store
 from store.evaluation_records import RegistryVersion
 from store.records import Run

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.reports.lanes import Lane
-from engine.reports.withheld import without_secrets
+from engine.withheld import without_secrets
 from store import Store
 
 MOST_PROMPTS = 12

@@ -12,10 +12,10 @@ from engine.reports.curves import Plot, chosen_metrics, read_plots
 from engine.reports.lanes import Lane, lanes_of
 from engine.reports.remarks import Remark, read_remarks
 from engine.reports.tables import Table, differing_table, metric_table, origin_table, settings_table, took_table
-from engine.reports.withheld import open_settings, without_secrets
 from engine.runs.compare import EVAL_LOSS, TRAIN_LOSS, Comparison, compare
 from engine.runs.compare_words import sentence
 from engine.text import clean_line
+from engine.withheld import open_settings, without_secrets
 from store import Store
 
 

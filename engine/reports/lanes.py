@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from engine.errors import BadInput, NotFound
-from engine.reports.withheld import without_secrets
 from engine.text import clean_line
+from engine.withheld import without_secrets
 from store import Store
 from store.records import Run, Status
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.insight.failures import failure_of
 from engine.reports.lanes import Lane
-from engine.reports.withheld import without_secrets
+from engine.withheld import without_secrets
 from store import Store
 from store.records import Status
 

@@ -10,8 +10,8 @@ from typing import Any
 from engine.figures import fmt_setting
 from engine.reports.curves import chosen_metrics
 from engine.reports.lanes import Lane, lanes_of
-from engine.reports.withheld import open_settings, without_secrets
 from engine.text import clean_line
+from engine.withheld import open_settings, without_secrets
 from store import Store
 from store.records import LAST_STEP
 

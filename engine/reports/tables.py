@@ -19,9 +19,9 @@ from engine.figures import (
 )
 from engine.reports.families import families
 from engine.reports.lanes import Lane
-from engine.reports.withheld import open_settings, without_secrets
 from engine.runs.compare import Comparison, lower_is_better
 from engine.text import clean_line
+from engine.withheld import open_settings, without_secrets
 from store import Store
 
 MOST_COLUMNS = 6

@@ -16,7 +16,7 @@ from engine.figures import fmt_change, fmt_energy, fmt_setting
 from engine.reports import KINDS, render_report, write_report
 from engine.reports.families import families
 from engine.reports.lanes import lanes_of
-from engine.reports.withheld import WITHHELD, is_secret_name, open_settings, without_secrets
+from engine.withheld import WITHHELD, is_secret_name, open_settings, without_secrets
 from store import Store, open_store
 from store.records import Status
 from tests.engine.reported import NASTY, TOKEN, add_run, finding
@@ -147,14 +147,21 @@ def test_names_of_any_kind_are_drawn(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["hf_token", "token", "wandb.apiKey", "API_KEY", "dbPassword", "aws_secret_access_key", "access_key", "authToken"],
+    [
+        *("hf_token", "token", "wandb.apiKey", "API_KEY", "dbPassword", "aws_secret_access_key", "access_key"),
+        *("authToken", "accessKeyId", "access_keys", "smtp.auth", "HF_TOKEN_2", "hub token"),
+    ],
 )
 def test_names_of_secrets(name: str) -> None:
     assert is_secret_name(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["sample_max_new_tokens", "eos_token", "pad_token", "tokenizer", "num_tokens", "monkey", "keyed", "lora_r"]
+    "name",
+    [
+        *("sample_max_new_tokens", "eos_token", "pad_token", "tokenizer", "num_tokens", "monkey", "keyed", "lora_r"),
+        *("token_dropout", "token_type_ids", "author", "image.eos_token", "boi_token"),
+    ],
 )
 def test_names_that_are_none(name: str) -> None:
     assert not is_secret_name(name)

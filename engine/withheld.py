@@ -1,7 +1,7 @@
-"""What a report never holds: keys, tokens and passwords, by the names of settings and by their forms.
+"""What is never passed on: keys, tokens and passwords, by the names of settings and by their forms.
 
-Recipes hold none, but the settings of imported runs are whatever somebody once logged, and notes and reasons are free
-text. A report is made to be passed on.
+Recipes hold none, but the settings of imported runs are whatever somebody once logged, addresses have fields of any
+name, and notes and reasons are free text. Reports, cards and bug reports are made to be passed on.
 """
 
 import re
@@ -13,9 +13,17 @@ from engine.text import clean
 WITHHELD = "(left out: it looks like a secret)"
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-_NAMED = frozenset({"password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials"})
+_PART = re.compile(r"[./\s]+")
+_NAMED = frozenset(
+    {"password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials"}
+    | {"authorization", "cookie", "bearer"}
+)
 _PAIRS = frozenset({"apikey", "accesskey", "privatekey", "secretkey", "authkey", "licensekey", "sshkey"})
-_SPECIAL_TOKENS = frozenset({"bos", "eos", "pad", "unk", "sep", "cls", "mask", "image", "special"})
+_AT_THE_END = frozenset({"token", "auth"})
+_SPECIAL_TOKENS = frozenset(
+    {"bos", "eos", "pad", "unk", "sep", "cls", "mask", "image", "audio", "video", "boi", "eoi", "start", "end"}
+    | {"special"}
+)
 """`eos_token` and its like are words of a tokenizer. Counts are told apart by their plural: `max_new_tokens`."""
 
 _BY_CONTEXT = frozenset({"secret", "password", "URL with a password"})
@@ -23,21 +31,29 @@ _BY_CONTEXT = frozenset({"secret", "password", "URL with a password"})
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a setting of that name holds a secret: `hf_token`, `wandb.apiKey`, `DB_PASSWORD`; not `eos_token`."""
+    """Whether a setting of that name holds a secret: `hf_token`, `wandb.apiKey`, `DB_PASSWORD`.
+
+    Not `eos_token`, and not `token_dropout`, for what ends otherwise is about tokens.
+    """
     words = [word.lower() for word in _WORD.findall(name)]
-    if any(word in _NAMED or word in _PAIRS or word in ("authorization", "cookie", "bearer") for word in words):
+    pairs = list(zip(["", *words], words, strict=False))
+    if any(
+        word in _NAMED or {word, before + word, (before + word).removesuffix("s")} & _PAIRS for before, word in pairs
+    ):
         return True
-    for before, word in zip(["", *words], words, strict=False):
-        if before + word in _PAIRS or (word == "token" and before not in _SPECIAL_TOKENS):
-            return True
-    return False
+    parts = ([word.lower() for word in _WORD.findall(part) if not word.isdigit()] for part in _PART.split(name))
+    return any(words[-1] in _AT_THE_END and not _SPECIAL_TOKENS.intersection(words[-2:-1]) for words in parts if words)
 
 
 def without_secrets(text: str) -> str:
     """`text`, safe to show, with everything that has the form of a key or token left out."""
-    from engine.datasets.screening.secrets import RULES  # patterns that only a report needs
+    return without_secrets_as_it_is(clean(text))
 
-    text = clean(text)
+
+def without_secrets_as_it_is(text: str) -> str:
+    """`without_secrets`, but with the colours and control characters of a log."""
+    from engine.datasets.screening.secrets import RULES  # patterns that few processes need
+
     spans: list[tuple[int, int]] = []
     for rule in RULES:
         if rule.name in _BY_CONTEXT:
