@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import psutil
 import pytest
 
 from engine.datasets import hub
@@ -17,6 +16,7 @@ from engine.datasets.hub import HubName, fetch_hub, is_hub_name, parse_hub_name
 from engine.datasets.sources import open_source
 from engine.errors import BadInput, Cancelled, FinetuiError
 from engine.worker.hub import check_places, explained
+from tests.engine.children import running
 
 ROWS = [
     {"messages": [{"role": "user", "content": "ü"}, {"role": "assistant", "content": str(index)}], "m": {"i": index}}
@@ -234,8 +234,7 @@ def test_cancelling_ends_the_process_and_leaves_nothing(tmp_path: Path, monkeypa
         with pytest.raises(Cancelled):
             fetch_hub("hub:someone/chats", tmp_path / "target", asked.append, cancelled=lambda: bool(asked))
     assert not list((tmp_path / "target").iterdir())
-    commands = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
-    assert not any("engine.worker.hub" in command for command in commands)
+    assert not running("engine.worker.hub")
 
 
 def test_without_the_training_side_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

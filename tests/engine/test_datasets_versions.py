@@ -21,6 +21,7 @@ from engine.errors import BadInput, Cancelled
 from engine.home import Home
 from store import Store, open_store
 from store.records import Dataset
+from tests.engine.children import running
 
 
 @pytest.fixture
@@ -225,7 +226,7 @@ def test_a_scan_sees_every_row_once_and_in_order(tmp_path: Path, rows: int) -> N
         list(scan(path, _fails))
     with pytest.raises(Cancelled):
         list(scan(path, _sizes, "x", cancelled=lambda: True))
-    assert not [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+    assert not running("spawn_main")
 
 
 def test_the_processes_of_a_scan_end_with_the_one_that_started_them(tmp_path: Path) -> None:
