@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP := python -m pip install --quiet --no-compile --disable-pip-version-check
 KILLS ?= 1000
 SEED ?= 1
 MINUTES ?= 60
@@ -14,11 +15,13 @@ unexport PYTHONDONTWRITEBYTECODE
 
 venv: $(STAMP)
 
-# torch goes first and pinned: a looser requirement would fetch gigabytes of CUDA on a machine without a GPU.
+# torch goes first and pinned: a looser requirement would fetch gigabytes of CUDA on a machine without a GPU. pip would
+# compile every file on one core, tests of packages, too; what is compiled here and cannot be is for later Pythons.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
+	$(BIN)/$(PIP) "torch==2.13.0"
+	$(BIN)/$(PIP) -c constraints.txt -e ".[train,dev]"
+	$(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib >/dev/null || true
 	touch $(STAMP)
 
 demo: venv
