@@ -13,9 +13,6 @@ from store.turns import WriterTurn
 
 BUSY_TIMEOUT_S = 10.0
 
-CACHE_KIB = 4000
-"""Of pages that each connection keeps. The app has eight of them, and each fills it as the store grows."""
-
 Parameters = Sequence[Any]
 
 
@@ -171,7 +168,6 @@ class Database:
             try:
                 connection.execute("PRAGMA foreign_keys = ON")
                 connection.execute("PRAGMA synchronous = NORMAL")
-                connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                 # SQLite's own `lower` knows the cases of ASCII alone.
                 connection.create_function("casefold", 1, str.casefold, deterministic=True)
             except sqlite3.Error:
