@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import BadInput
 from engine.home import Home, find_home
-from tui import garbage
+from tui import allocator, garbage
 
 if TYPE_CHECKING:
     from tui.app import FinetuiApp
@@ -47,6 +47,7 @@ def run_app(home: Home, *, open_run: str | None = None, first: "Callable[[Finetu
     """`show_app` with whatever driver Textual is told to use."""
     os.environ.setdefault("ESCDELAY", ESCAPE_DELAY_MS)  # Textual reads it when it is imported
     garbage.hold()
+    allocator.keep_together()
     sys.setswitchinterval(SWITCH_S)
     home.ensure()
     from tui.app import FinetuiApp
