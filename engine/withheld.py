@@ -6,6 +6,7 @@ name, and notes and reasons are free text. Reports, cards and bug reports are ma
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from engine.text import clean
@@ -14,35 +15,47 @@ WITHHELD = "(left out: it looks like a secret)"
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _PART = re.compile(r"[./\s]+")
-_NAMED = frozenset(
-    {"password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials"}
-    | {"authorization", "cookie", "bearer"}
-)
-_PAIRS = frozenset({"apikey", "accesskey", "privatekey", "secretkey", "authkey", "licensekey", "sshkey"})
-_AT_THE_END = frozenset({"token", "auth"})
+_NAMED = ("passw", "passphrase", "secret", "credential", "authorization", "cookie", "bearer")
+"""Secrets wherever a word holds these: `clientsecret`, too."""
+_PAIRS = ("apikey", "accesskey", "privatekey", "secretkey", "authkey", "licensekey", "sshkey")
 _SPECIAL_TOKENS = frozenset(
     {"bos", "eos", "pad", "unk", "sep", "cls", "mask", "image", "audio", "video", "boi", "eoi", "start", "end"}
     | {"special"}
 )
 """`eos_token` and its like are words of a tokenizer. Counts are told apart by their plural: `max_new_tokens`."""
+_OF_TOKENS = frozenset(
+    {"accuracy", "budget", "count", "counts", "dropout", "embedding", "embeddings", "id", "ids", "index", "length"}
+    | {"level", "limit", "loss", "type", "types", "weight", "weights"}
+)
+"""What follows where a text's tokens are meant: `token_dropout`."""
 
 _BY_CONTEXT = frozenset({"secret", "password", "URL with a password"})
 """Rules that go by the words around: what they find counts only where it looks like the real thing."""
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a setting of that name holds a secret: `hf_token`, `wandb.apiKey`, `DB_PASSWORD`.
+    """Whether a setting of that name holds a secret: `hf_token`, `wandb.apiKey`, `DB_PASSWORD`, `clientsecret`.
 
-    Not `eos_token`, and not `token_dropout`, for what ends otherwise is about tokens.
+    Not `eos_token`, and not `token_dropout`.
     """
     words = [word.lower() for word in _WORD.findall(name)]
-    pairs = list(zip(["", *words], words, strict=False))
-    if any(
-        word in _NAMED or {word, before + word, (before + word).removesuffix("s")} & _PAIRS for before, word in pairs
-    ):
+    if any(known in word for word in words for known in _NAMED) or "pwd" in words:
         return True
-    parts = ([word.lower() for word in _WORD.findall(part) if not word.isdigit()] for part in _PART.split(name))
-    return any(words[-1] in _AT_THE_END and not _SPECIAL_TOKENS.intersection(words[-2:-1]) for words in parts if words)
+    if any(known in before + word for before, word in pairwise(["", *words]) for known in _PAIRS):
+        return True
+    return any(map(_holds_token, _PART.split(name)))
+
+
+def _holds_token(part: str) -> bool:
+    """Whether a part of a name says that a token to come in with is meant."""
+    words = [word.lower() for word in _WORD.findall(part) if not word.isdigit()]
+    for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
+        if word == "auth" and not after:
+            return True
+        of_a_tokenizer = after in _OF_TOKENS or bool(_SPECIAL_TOKENS & {before, word.removesuffix("token")})
+        if word.endswith("token") and not of_a_tokenizer:
+            return True
+    return False
 
 
 def without_secrets(text: str) -> str:

@@ -150,6 +150,7 @@ def test_names_of_any_kind_are_drawn(store: Store) -> None:
     [
         *("hf_token", "token", "wandb.apiKey", "API_KEY", "dbPassword", "aws_secret_access_key", "access_key"),
         *("authToken", "accessKeyId", "access_keys", "smtp.auth", "HF_TOKEN_2", "hub token"),
+        *("clientsecret", "hftoken", "HFTOKEN", "userpassword", "openaiapikey", "token_value", "db.pwd", "cookies"),
     ],
 )
 def test_names_of_secrets(name: str) -> None:
@@ -160,7 +161,8 @@ def test_names_of_secrets(name: str) -> None:
     "name",
     [
         *("sample_max_new_tokens", "eos_token", "pad_token", "tokenizer", "num_tokens", "monkey", "keyed", "lora_r"),
-        *("token_dropout", "token_type_ids", "author", "image.eos_token", "boi_token"),
+        *("token_dropout", "token_type_ids", "author", "image.eos_token", "boi_token", "eostoken"),
+        *("pad_token_id", "decoder_start_token_id", "author_auth_kind"),
     ],
 )
 def test_names_that_are_none(name: str) -> None:

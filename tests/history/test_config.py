@@ -6,7 +6,11 @@ from engine.history.config import flattened, without_secret_settings
 
 
 @pytest.mark.parametrize(
-    "name", ["hub_token", "HF_TOKEN", "token", "trackers.hf-token", "wandb.api_key", "aws_secret_access_key"]
+    "name",
+    [
+        *("hub_token", "HF_TOKEN", "token", "trackers.hf-token", "wandb.api_key", "aws_secret_access_key"),
+        *("hftoken", "clientsecret", "passwords"),
+    ],
 )
 def test_what_is_called_like_a_secret_is_left_out(name: str) -> None:
     assert flattened({name: "x", "lr": 1}) == {"learning_rate": 1}
