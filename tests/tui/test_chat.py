@@ -224,6 +224,20 @@ async def test_digits_are_text_in_the_input_and_change_the_screen_outside(open_c
         assert driver.app.screen.query_one(Prompt).text == "1q2"
 
 
+async def test_keys_apply_to_what_is_in_focus_before_that_has_heard_of_it(open_chat: OpenChat, two: SampleRuns) -> None:
+    """The bar at the bottom may be drawn between the two, and is not drawn again."""
+    async with open_chat() as chat:
+        await chat.driver.wait(lambda: chat.writing)
+        screen = chat.driver.app.screen
+        prompt = screen.focused
+        assert prompt is not None
+        screen.set_focus(None)
+        await chat.driver.wait(lambda: not prompt.has_focus)
+        screen.set_focus(prompt)
+        assert not prompt.has_focus
+        assert {"leave"} == {active.binding.action for key, active in screen.active_bindings.items() if key == "escape"}
+
+
 async def test_a_prompt_has_several_lines(open_chat: OpenChat, two: SampleRuns) -> None:
     async with open_chat() as chat:
         driver = chat.driver

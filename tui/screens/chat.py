@@ -289,9 +289,9 @@ in them. The model server starts with the first question. Conversations are kept
             case "stop":
                 return self.busy
             case "leave":
-                return self._prompt.has_focus and not self.busy and self._editing is None
+                return self.focused is self._prompt and not self.busy and self._editing is None
             case "write":
-                return bool(self.seats) and not self._prompt.has_focus
+                return bool(self.seats) and self.focused is not self._prompt
             case "new":
                 return bool(self._turns) and not self.busy
             case "remove":

@@ -262,7 +262,7 @@ class ChatHistory(Dialog[Chosen]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("pin", "tag", "rename", "delete", "again"):
-            return self._list.has_focus and self.chat is not None
+            return self.focused is self._list and self.chat is not None
         return not isinstance(self.focused, Input) if action == "filter" else True
 
 

@@ -48,7 +48,7 @@ class ChatTurns(ChatAsking):
     @property
     def _here(self) -> int:
         """The place of the turn that keys are about."""
-        return self._conversation.cursor if self._conversation.has_focus else len(self._turns) - 1
+        return self._conversation.cursor if self.focused is self._conversation else len(self._turns) - 1
 
     # Again
 
@@ -176,12 +176,12 @@ class ChatTurns(ChatAsking):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in HERE:
-            return bool(self._turns) and not self.busy and self._conversation.has_focus
+            return bool(self._turns) and not self.busy and self.focused is self._conversation
         if action == "again":
             return bool(self._turns) and not self.busy
         if action == "end_edit":
-            return self._editing is not None and self._prompt.has_focus
+            return self._editing is not None and self.focused is self._prompt
         if action == "unfold":
             based = any(answer.passages for turn in self._turns for answer in turn.answers.values())
-            return based and self._conversation.has_focus
+            return based and self.focused is self._conversation
         return super().check_action(action, parameters)

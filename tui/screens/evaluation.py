@@ -114,8 +114,8 @@ The evaluation goes on without this screen.
         low = height < LOW
         self.set_class(low, "-low")
         self.set_class(height < TINY, "-tiny")
-        self.set_class(low and self._rows.has_focus, "-rows")
-        room = max(3, height * 2 // 5) if not low else (4 if self._rows.has_focus else max(3, height - 14))
+        self.set_class(low and self.focused is self._rows, "-rows")
+        room = max(3, height * 2 // 5) if not low else (4 if self.focused is self._rows else max(3, height - 14))
         self._figures.styles.height = min(len(self._figures.lines) + 1, room)
         self._row()
         self.refresh_bindings()
@@ -240,7 +240,7 @@ The evaluation goes on without this screen.
         return super().check_action(action, parameters)
 
     def action_other_list(self) -> None:
-        (self._figures if self._rows.has_focus else self._rows).focus()
+        (self._figures if self.focused is self._rows else self._rows).focus()
 
     def action_models(self, places: int) -> None:
         """Show other models beside the first."""

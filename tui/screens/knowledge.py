@@ -261,7 +261,7 @@ collection or the file under the cursor. Files on disk are never touched.
     def action_remove(self) -> None:
         """Forget the file under the cursor where the cursor is among files, else the collection."""
         name, file = self.current, self.current_file
-        if file is not None and self.query_one("#files").has_focus:
+        if file is not None and self.focused is self.query_one("#files"):
             what, forget = clean_line(PurePath(file.path).name), partial(self.library.remove_source, name, file.path)
         else:
             what, forget = clean_line(name), partial(self.library.remove, name)

@@ -141,12 +141,12 @@ the answers into a file. `i` takes in a file of prompts. `Tab` goes between the 
 
     @property
     def current_run(self) -> "SuiteState | None":
-        one: ListedRun | None = self._runs.highlighted if self.is_mounted and self._runs.has_focus else None
+        one: ListedRun | None = self._runs.highlighted if self.is_mounted and self.focused is self._runs else None
         return one.state if one is not None else None
 
     @property
     def current_suite(self) -> str:
-        if self.is_mounted and self._suites.has_focus:
+        if self.is_mounted and self.focused is self._suites:
             one: ListedSuite | None = self._suites.highlighted
             return one.id if one is not None else ""
         asked: ListedRun | None = self._runs.highlighted if self.is_mounted else None
@@ -165,7 +165,7 @@ the answers into a file. `i` takes in a file of prompts. `Tab` goes between the 
         self.refresh_bindings()
 
     def action_other_list(self) -> None:
-        (self._suites if self._runs.has_focus else self._runs).focus()
+        (self._suites if self.focused is self._runs else self._runs).focus()
 
     @on(RowList.Opened, "#suites")
     def action_start(self) -> None:

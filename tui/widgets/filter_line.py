@@ -88,7 +88,7 @@ class FilterLine(Vertical):
     @property
     def typing(self) -> bool:
         """Whether the input is in focus."""
-        return self._input.has_focus
+        return self.screen.focused is self._input
 
     @property
     def value(self) -> str:

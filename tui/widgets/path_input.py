@@ -84,7 +84,7 @@ class PathInput(Vertical):
     @property
     def typing(self) -> bool:
         """Whether the cursor is in it."""
-        return self._input.has_focus
+        return self.screen.focused is self._input
 
     def start(self) -> None:
         """Put the cursor into it."""
