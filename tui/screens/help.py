@@ -8,7 +8,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
+
+from tui.widgets.light_markdown import markdown_content
 
 KeyRow = tuple[str, str]
 
@@ -35,7 +37,7 @@ class HelpScreen(ModalScreen[None]):
         box.border_subtitle = Content("esc close")
         with box:
             if self.about:
-                yield Markdown(self.about)
+                yield Static(_paragraphs(self.about), id="about")
             for heading, rows in self.sections:
                 yield Static(heading, classes="heading", markup=False)
                 yield Static(_table(rows), classes="keys")
@@ -65,6 +67,11 @@ def key_sections(page: Screen[object]) -> list[tuple[str, list[KeyRow]]]:
     return [
         (heading, [(" ".join(keys), text) for keys, text in rows.values()]) for heading, rows in groups.items() if rows
     ]
+
+
+def _paragraphs(text: str) -> Content:
+    """Markdown whose lines end anywhere, to be wrapped anew."""
+    return markdown_content("\n\n".join(" ".join(part.split()) for part in text.split("\n\n")))
 
 
 def _table(rows: Iterable[KeyRow]) -> Content:
