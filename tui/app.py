@@ -126,7 +126,7 @@ class FinetuiApp(ModesApp):
 
     @work(thread=True, group="cautions", exit_on_error=False)
     def _look_at_store(self) -> None:
-        """Say what about the store's place asks for care."""
+        """Say what about the store asks for care."""
         from engine.insight.checks.storing import cautions
         from tui.text import clean
         from tui.tracker import TOAST_S

@@ -6,13 +6,16 @@ import re
 import sqlite3
 import stat
 import tempfile
+import time
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from engine.errors import FinetuiError
 from engine.home import Home
-from engine.insight.checks.check import Check
+from engine.insight.checks.check import Check, counted
+from engine.runs.entry import new_run
+from engine.runs.rundir import RunDir, read_table
 from store.errors import MOVE
 from store.turns import has_wal_reset_fault
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 PRIVATE = ("finetui*.db*", "*token*", "settings.toml")
 """Files of the home that hold conversations, open doors or name a webhook: for their owner alone, wherever they are."""
+
+_ENTERED_S = 60.0
+"""So long at most after its folder a new run is in the store."""
 
 _ELSEWHERE = (
     "Runs may stay there, the store should not: network file systems often cannot hold a write-ahead log. Copy it with "
@@ -104,8 +110,32 @@ def check_turns(store: "Store") -> Check:
 
 
 def cautions(home: Home, store: "Store") -> list[Check]:
-    """What about the store's place asks for care, though it works now. Quick."""
-    return [check for check in (check_file_system(home), check_turns(store)) if not check.ok]
+    """What about the store asks for care, though it works now. Quick."""
+    return [check for check in (check_file_system(home), check_turns(store), check_runs(home, store)) if not check.ok]
+
+
+def check_runs(home: Home, store: "Store") -> Check:
+    """Whether the store knows the runs whose folders are there; one that was lost and begun anew does not.
+
+    Machines that share a home have a store each, with the runs of its own: there, not knowing any is what counts.
+    """
+    known = set(store.runs.order())
+    if known and home.db.parent != home.root:
+        return Check("runs", True, f"{len(known)} in the store")
+    unknown = sum(folder.name not in known and _is_run(RunDir(folder)) for folder in home.runs.glob("[!.]*/"))
+    if not unknown:
+        return Check("runs", True, f"{len(known)} in the store")
+    found = f"{counted(unknown, 'run is', 'runs are')} in {home.runs} and not in the store"
+    return Check("runs", False, found, "Close the app, then enter them again: finetui store rebuild")
+
+
+def _is_run(rundir: RunDir) -> bool:
+    """Whether it can be entered, and would be by now if the store had not been lost."""
+    try:
+        written = rundir.inputs.stat().st_mtime
+        return time.time() - written > _ENTERED_S and bool(new_run(rundir, read_table(rundir.inputs)))
+    except (OSError, ValueError):
+        return False
 
 
 def check_store(home: Home) -> Check:
@@ -116,11 +146,13 @@ def check_store(home: Home) -> Check:
         if home.db.exists():
             store = open_store(home.db)
             try:
-                problems = store.check()
+                if problems := store.check():
+                    return Check("store", False, problems[0], "finetui store rebuild")
+                runs = check_runs(home, store)
             finally:
                 store.close()
-            if problems:
-                return Check("store", False, problems[0], "finetui store rebuild")
+            if not runs.ok:
+                return Check("store", False, runs.found, runs.fix)
             return Check("store", True, f"{home.db} is sound, {home.db.stat().st_size / 1e6:.1f} MB")
         with tempfile.TemporaryDirectory(dir=home.root, prefix=".doctor-") as folder:
             trial = Path(folder) / "trial.db"
