@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Static
 
 from engine.datasets.library import DatasetLibrary
 from engine.errors import FinetuiError
@@ -21,7 +22,7 @@ from store.records import Run
 from store.talk_records import SuiteAnswer, SuiteRun, Vote, Winner
 from tests.tui.conftest import Driver, MakeApp
 from tests.tui.sample_runs import SampleRuns
-from tui.screens.arena import ArenaScreen
+from tui.screens.arena import LOOKING, ArenaScreen
 from tui.screens.arena_leaderboard import LeaderboardScreen
 
 Messages = list[dict[str, str]]
@@ -189,6 +190,8 @@ async def test_the_name_is_asked_once_and_can_be_changed(
 ) -> None:
     async with arena(suite=suite, voter="") as (driver, _):
         await driver.sees("Who votes?")
+        below = driver.app.screen_stack[-2].query_one("#empty", Static)
+        await driver.wait(lambda: str(below.content) == LOOKING)  # and not that models are missing
         await driver.press("ctrl+u")
         await driver.type("judge:me")
         await driver.press("enter")

@@ -124,7 +124,9 @@ judge: the pair is passed over and counted; `=` keeps such pairs as ties.
         self.refresh_bindings()
 
     def _why_empty(self) -> Content:
-        if len(self.entrants) < 2:
+        if self._seated is None:
+            return Content("")
+        if len(self._seated.entrants) < 2:
             return Content(NOBODY)
         if not self.at_end:
             return Content(LOOKING)
