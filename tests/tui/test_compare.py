@@ -15,7 +15,7 @@ from tui.messages import CompareRuns
 from tui.screens.compare_dialogs import file_name, kind_of
 from tui.widgets.compare_samples import CompareSamples
 from tui.widgets.compare_table import CompareTable
-from tui.widgets.lanes import letter_of, short_names
+from tui.widgets.lanes import Eyes, letter_of, short_names
 from tui.widgets.line_chart import LineChart
 from tui.widgets.overlay import OverlayGrid
 from tui.widgets.parallel import ParallelPlot
@@ -284,6 +284,18 @@ async def test_any_number_of_runs_the_others_dim(make_app: MakeApp, many: list[s
         await driver.press("home", "space", "c")
         await driver.wait(lambda: table_of(driver).count == 2)
         assert " B ━ run-0" in driver.text() and " D ━ run-2" in driver.text()
+
+
+async def test_another_comparison_begins_at_its_first_run_with_none_marked(make_app: MakeApp, many: list[str]) -> None:
+    async with make_app() as driver:
+        await driver.press("4")
+        await driver.wait(lambda: driver.app.current_mode == "compare" and table_of(driver).highlighted)
+        before = table_of(driver).count
+        assert 1 < before < len(many)
+        await driver.press("space", "end")
+        driver.app.screen.post_message(CompareRuns(many))
+        await driver.wait(lambda: table_of(driver).count == len(many))
+        assert table_of(driver).eyes == Eyes(many[0], many[0], frozenset())
 
 
 async def test_the_table_is_ordered_by_a_column_and_has_those_that_one_chooses(

@@ -112,6 +112,8 @@ report.
         self._tab = "curves"
         self._reading = False
         self._again = False
+        self._others = False
+        """Whether what is read next are other runs than those that are shown."""
         self._stale = False
         """Whether runs changed while another screen was shown."""
         self._reader = CurveReader()
@@ -151,8 +153,8 @@ report.
     def show_runs(self, run_ids: Sequence[str]) -> None:
         """Compare these runs; the first is the baseline."""
         self.take_runs(run_ids)
+        self._others = True
         if self.finetui.is_ready and self.is_mounted:
-            self.table.marked.clear()
             if self.grid.view is not None or self.grid.crosshair_step is not None:
                 self.grid.action_reset()
             self.read_again()
@@ -201,6 +203,9 @@ report.
                 self.slots = found.slots
             self.read_again()
             return
+        if self._others:
+            self._others = False
+            self.table.forget()
         self.compared = compared = found.compared
         self.slots = {run_id: slot for run_id, slot in found.slots.items() if run_id in compared.places}
         if self.baseline not in self.slots:

@@ -98,6 +98,12 @@ class CompareTable(RowList, inherit_bindings=False):
         self.set_count(len(self._order))
         self.refresh(layout=rows != len(self._order))
 
+    def forget(self) -> None:
+        """Other runs are shown next: none of them is marked, and the cursor begins at the first."""
+        self.compared = None
+        self.marked.clear()
+        self.cursor = 0
+
     def show_again(self) -> None:
         """Order rows and choose columns anew, after `sort` or `chosen` changed."""
         if self.compared is not None:
