@@ -39,6 +39,11 @@ class Home:
         return self.root / "runs"
 
     @property
+    def run_folders(self) -> list[Path]:
+        """The folders of the runs, sorted; those that are being made or removed have a dot before their name."""
+        return sorted(self.runs.glob("[!.]*/"))
+
+    @property
     def sweeps(self) -> Path:
         return self.root / "sweeps"
 

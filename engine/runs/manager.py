@@ -199,7 +199,7 @@ class RunManager:
                     "The store cannot be rebuilt now: another finetui is at work on this home.",
                     fix="Close the app and wait for other commands to end, then try again.",
                 )
-            count = sum(self._rebuild_run(RunDir(path)) for path in sorted(self._home.runs.glob("[!.]*/")))
+            count = sum(self._rebuild_run(RunDir(path)) for path in self._home.run_folders)
             self._queue_again()
             return count
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,14 @@ def test_row_6_a_store_lost_under_a_live_run_is_made_again_from_its_folder(
         again.close()
 
 
+class Elsewhere(Home):
+    """The same home; its store is not there."""
+
+    @property
+    def db(self) -> Path:
+        return self.root / "another.db"
+
+
 def _say_what_is_missing(home: Home, again: Store, rundir: RunDir) -> None:
     """At once it may be a run that is being launched; later it is one that the store lost."""
     assert storing.check_runs(home, again).ok
@@ -63,3 +72,4 @@ def _say_what_is_missing(home: Home, again: Store, rundir: RunDir) -> None:
     assert missing.found == f"1 run is in {home.runs} and not in the store"
     assert "finetui store rebuild" in missing.fix
     assert storing.check_store(home).found == missing.found
+    assert storing.check_store(Elsewhere(home.root)).found == missing.found, "also before there is a store"

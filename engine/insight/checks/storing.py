@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import tempfile
 import time
+from collections.abc import Set
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -122,10 +123,14 @@ def check_runs(home: Home, store: "Store") -> Check:
     known = set(store.runs.order())
     if known and home.db.parent != home.root:
         return Check("runs", True, f"{len(known)} in the store")
-    unknown = sum(folder.name not in known and _is_run(RunDir(folder)) for folder in home.runs.glob("[!.]*/"))
-    if not unknown:
+    return _check_entered(home, known)
+
+
+def _check_entered(home: Home, known: Set[str]) -> Check:
+    missing = sum(folder.name not in known and _is_run(RunDir(folder)) for folder in home.run_folders)
+    if not missing:
         return Check("runs", True, f"{len(known)} in the store")
-    found = f"{counted(unknown, 'run is', 'runs are')} in {home.runs} and not in the store"
+    found = f"{counted(missing, 'run is', 'runs are')} in {home.runs} and not in the store"
     return Check("runs", False, found, "Close the app, then enter them again: finetui store rebuild")
 
 
@@ -165,6 +170,9 @@ def check_store(home: Home) -> Check:
         return Check("store", False, f"{error.strerror or error}", "Choose another home with --home DIR.")
     if not wal:
         return Check("store", False, f"no write-ahead log at {home.root}", _ELSEWHERE)
+    runs = _check_entered(home, set())
+    if not runs.ok:
+        return Check("store", False, runs.found, runs.fix)
     return Check("store", True, "write-ahead log works; no store yet")
 
 
