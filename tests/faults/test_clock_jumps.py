@@ -85,8 +85,9 @@ def test_row_8_the_clock_jumps_while_runs_train_and_wait(
     jump(0.0)
     launcher = managers("--steps", "6", "--hold-at", "3", "--only-attempt", "1")
     first = launcher.launch(recipe(cost_per_hour=3600.0), name="first")
-    second = launcher.launch(recipe(cost_per_hour=3600.0), name="second")
     reached(folder(home, first), 3)
+    second = launcher.launch(recipe(cost_per_hour=3600.0), name="second")
+    wait_for(lambda: any(event.get("phase", "").startswith("waiting") for event in events(folder(home, second))))
     cli("runs", "ls")  # takes in what there is before the jump
     jump(by)
     look(cli, first, second)
