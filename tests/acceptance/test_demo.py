@@ -15,8 +15,10 @@ import openai
 import pytest
 
 from engine.home import Home
+from engine.runs.rundir import RunDir
 from store import open_store
 from tests.acceptance.conftest import Demo, Installed
+from tests.engine.runs_at_work import events, record, wait_for
 from tests.security.modes import open_to_others
 from tests.security.secret_values import leaks
 from tests.tui.conftest import Driver
@@ -97,20 +99,25 @@ def test_the_store_is_made_again_from_the_folders(demo: Demo, variant: str) -> N
 
 def test_a_run_is_stopped_and_resumed_to_its_end(demo: Demo) -> None:
     finetui = demo.finetui
-    finetui.json(
+    run = finetui.json(
         *("train", "--preset", "quick-look", "--dataset", "support", "--name", "paused"),
-        *("--set", "max_steps=60", "--set", "eval_steps=20", "--set", "sample_max_new_tokens=4"),
+        *("--set", "max_steps=40", "--set", "eval_steps=20", "--set", "sample_max_new_tokens=4"),
     )
-    _until(finetui, "paused", lambda run: run["step"] >= 3)
+    rundir = RunDir(finetui.home / "runs" / run["id"])
+    wait_for(lambda: any(event["step"] >= 3 for event in events(rundir, "metrics")))
+    worker = record(rundir).worker
+    assert worker is not None
+    os.kill(worker.pid, signal.SIGSTOP)  # on a busy machine it would be done before the command has started
     finetui.json("runs", "stop", "paused")
+    os.kill(worker.pid, signal.SIGCONT)
     stopped = _until(finetui, "paused", lambda run: run["status"] == "stopped")
-    assert 3 <= stopped["step"] < 60
+    assert 3 <= stopped["step"] < 40
 
     finetui.json("runs", "resume", "paused")
     ended = _until(finetui, "paused", lambda run: run["status"] in ("succeeded", "failed") and run["attempt"] == 2)
-    assert (ended["status"], ended["step"]) == ("succeeded", 60)
+    assert (ended["status"], ended["step"]) == ("succeeded", 40)
     points = finetui.json("runs", "metrics", "paused", "--metric", "train/loss", "--points", "1000")
-    assert points["metrics"]["train/loss"]["steps"] == list(range(1, 61))
+    assert points["metrics"]["train/loss"]["steps"] == list(range(1, 41))
 
 
 @pytest.mark.long  # that it trains is in tests/worker/test_train.py, that it is checked in test_trust.py
