@@ -3,7 +3,6 @@
 A lock for as long as somebody is at work, a file that asks for an end, what is being done, how it ended, the log.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -16,11 +15,9 @@ from typing import Any, ClassVar
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.runs.backends.local import own_environment
-from engine.runs.leases import try_lock
+from engine.runs.claim import is_taken, take
 from engine.runs.rundir import read_json, write_json
 
-SETTLE_S = 3.0
-"""Who only looks whether somebody is at work holds the lock for a moment."""
 GRACE_S = 20.0
 """How long a driver that was just started may take until it is at work."""
 
@@ -71,22 +68,14 @@ class DriverDir:
 
     def busy(self) -> bool:
         """Whether somebody is at work now."""
-        if not self.lock.exists():
-            return False
-        held = try_lock(self.lock)
-        if held is None:
-            return True
-        os.close(held)
-        return False
+        return is_taken(self.lock)
 
     def take(self) -> int:
-        """The lock, to be closed by who drives. Raises `BadInput` while another process holds it."""
-        give_up = time.monotonic() + SETTLE_S
-        while (held := try_lock(self.lock)) is None:
-            if time.monotonic() > give_up:
-                raise self._is_taken()
-            time.sleep(0.05)
-        return held
+        """The claim on it, to be closed by who drives. Raises `BadInput` while another process holds it."""
+        claim = take(self.lock)
+        if claim is None:
+            raise self._is_taken()
+        return claim
 
     def require_idle(self) -> None:
         """Raises `BadInput` while somebody is at work."""

@@ -19,6 +19,7 @@ from engine.recipe import Recipe
 from engine.runs import backends
 from engine.runs.backends import Process
 from engine.runs.backends.local import SAMPLES, candidate_devices
+from engine.runs.claim import claimed
 from engine.runs.entry import new_run
 from engine.runs.identity import read_process
 from engine.runs.parents import Parent
@@ -78,19 +79,27 @@ def launch_run(
             fix="Free or unlock that folder, or choose another home with --home DIR or $FINETUI_HOME.",
         ) from error
     try:
-        store.runs.add(new_run(rundir, inputs))
+        with claimed(rundir.lock, _taken(inputs["name"])) as claim:
+            process = _enter_and_start(store, rundir, inputs, worker, claim)
     except BaseException:
-        shutil.rmtree(rundir.path, ignore_errors=True)
-        raise
-    try:
-        process = _start(rundir, 1, worker)
-    except BaseException:
-        store.runs.delete(run_id)
         shutil.rmtree(rundir.path, ignore_errors=True)
         raise
     run = store.runs.get(run_id)
     assert run is not None, "it was added above"
     return run, process
+
+
+def _enter_and_start(
+    store: Store, rundir: RunDir, inputs: dict[str, Any], worker: Sequence[str], claim: int
+) -> Process | None:
+    """Put a new run into the store and start it; where it cannot be started it is in the store no more."""
+    run = new_run(rundir, inputs)
+    store.runs.add(run)
+    try:
+        return _start(rundir, 1, worker, claim)
+    except BaseException:
+        store.runs.delete(run.id)
+        raise
 
 
 def _with_names(found: Preflight, name: str | None, tags: Sequence[str]) -> Preflight:
@@ -150,14 +159,23 @@ def _where(home: Home, found: Preflight, worker: Sequence[str]) -> dict[str, Any
     }
 
 
-def start_again(home: Home, run: Run, worker: Sequence[str]) -> Process | None:
+def start_again(home: Home, run: Run, attempt: int, worker: Sequence[str]) -> Process | None:
     """Start the next attempt of a run that has ended: from its last committed checkpoint, else from step 0.
 
-    The records of the attempt before are kept as `process-K.json` and `exit-K.json`.
+    The records of the attempt before are kept as `process-K.json` and `exit-K.json`. Raises `BadInput` where somebody
+    else has started an attempt of this number.
     """
     require_torch_side()
     rundir = RunDir(home.runs / run.id)
-    attempt = _last_attempt(rundir, run) + 1
+    with claimed(rundir.lock, _taken(run.name)) as claim:
+        if last_attempt(rundir, run) >= attempt:  # it may have been over before we had the claim
+            raise BadInput(f"{run.name} was resumed by somebody else a moment ago.", fix="Look at how it stands now.")
+        _prepare_attempt(rundir, attempt)
+        return _start(rundir, attempt, worker, claim)
+
+
+def _prepare_attempt(rundir: RunDir, attempt: int) -> None:
+    """Put the records of the attempt before away, and say where the next one begins."""
     checkpoints = rundir.committed_checkpoints()
     try:
         for record in (rundir.process, rundir.exit):
@@ -169,13 +187,16 @@ def start_again(home: Home, run: Run, worker: Sequence[str]) -> Process | None:
             _announce(rundir, attempt, 0, "no checkpoint was saved: it starts again from step 0")
     except OSError as error:
         raise _cannot_start(error) from error
-    return _start(rundir, attempt, worker)
 
 
-def _start(rundir: RunDir, attempt: int, worker: Sequence[str]) -> Process | None:
+def _taken(name: str) -> str:
+    return f"{name} is being run already."
+
+
+def _start(rundir: RunDir, attempt: int, worker: Sequence[str], claim: int) -> Process | None:
     """Hand an attempt to its backend. `None` where no process of ours stays with it."""
     try:
-        return backends.start(rundir, attempt, worker)
+        return backends.start(rundir, attempt, worker, claim)
     except OSError as error:
         raise _cannot_start(error) from error
 
@@ -256,7 +277,8 @@ def _announce(rundir: RunDir, attempt: int, from_step: int, reason: str) -> None
         writer.close()
 
 
-def _last_attempt(rundir: RunDir, run: Run) -> int:
+def last_attempt(rundir: RunDir, run: Run) -> int:
+    """The number of the attempt that was started last."""
     process = read_process(rundir.process)
     ended = read_table(rundir.exit).get("attempt")
     return max(1, run.attempt, process.attempt if process else 0, ended if isinstance(ended, int) else 0)

@@ -17,11 +17,12 @@ from engine.insight.stalled import stalled_since
 from engine.recipe import Recipe
 from engine.runs.backends import Process, slurm
 from engine.runs.backends.local import start_supervisor
+from engine.runs.claim import claimed
 from engine.runs.entry import new_run
 from engine.runs.fields import text
 from engine.runs.identity import Identity, ProcessRecord, host, kill_group, read_process, send_signal
 from engine.runs.ingest import ingest_run
-from engine.runs.launcher import launch_run, start_again
+from engine.runs.launcher import last_attempt, launch_run, start_again
 from engine.runs.leases import try_lock
 from engine.runs.processes import process_count
 from engine.runs.queue import RunQueue
@@ -145,9 +146,10 @@ class RunManager:
         rundir = self._dir(run_id)
         if not rundir.inputs.exists():
             raise BadInput(f"{run.name} cannot be resumed: its folder {rundir.path} is gone.")
+        attempt = last_attempt(rundir, run) + 1
         self._wait_until_settled(run)
         with self._refreshing:
-            process = start_again(self._home, run, self._worker)
+            process = start_again(self._home, run, attempt, self._worker)
             if process is not None:
                 self._children[run_id] = process
             ingest_run(self._store, run_id, rundir)
@@ -268,8 +270,9 @@ class RunManager:
         """Start supervisors for the runs that lost theirs while they waited: one after the other, to keep the order."""
         for run_id in self.queue.in_order(self._left_waiting):
             try:
-                child = start_supervisor(self._dir(run_id), self._left_waiting[run_id], self._worker)
-            except OSError:
+                with claimed(self._dir(run_id).lock, f"{run_id} is at work") as claim:
+                    child = start_supervisor(self._dir(run_id), self._left_waiting[run_id], self._worker, claim)
+            except (OSError, FinetuiError):
                 _log.warning("the run %s cannot be queued again", run_id, exc_info=True)
                 continue
             self._children[run_id] = child
@@ -344,12 +347,21 @@ class RunManager:
             write_json(self._dir(run.id).exit, told)
 
     def _wait_for_record(self, run: Run) -> ProcessRecord | None:
-        """The record of a run's processes; one that was launched a moment ago is given time to write it."""
+        """The record of a run's processes; one that was launched a moment ago is given time to write it.
+
+        Raises `FinetuiError` while there is none.
+        """
         rundir = self._dir(run.id)
+        give_up = time.monotonic() + SETTLE_S
         while True:
             record = read_process(rundir.process)
             if record is not None or judge(rundir) is not None:
                 return record
+            if time.monotonic() > give_up:
+                raise FinetuiError(
+                    f"{run.name} cannot be stopped yet: its process is still being started.",
+                    fix="Try again in a moment.",
+                )
             time.sleep(0.05)
 
     def _wait_until_settled(self, run: Run) -> None:

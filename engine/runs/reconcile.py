@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.runs.backends.slurm_end import LAG_S, verdict_of
 from engine.runs.backends.slurm_jobs import WATCH
+from engine.runs.claim import is_taken
 from engine.runs.failure_codes import FailureCode
 from engine.runs.fields import finite, text
 from engine.runs.identity import ProcessRecord, boot_id, host, read_process
@@ -15,9 +16,6 @@ from engine.runs.processes import TAKEN_AWAY
 from engine.runs.recognise import CAUSES, code_of_signal, last_words
 from engine.runs.rundir import RunDir, checkpoint_step, read_table
 from store.records import LAST_STEP, Status
-
-GRACE_S = 10.0
-"""Time a supervisor is given to say that it is there."""
 
 SILENCE_S = 600.0
 """After this long without a sign of life, a run on another machine counts as lost."""
@@ -106,7 +104,7 @@ def _judge_job(rundir: RunDir, record: ProcessRecord, now: float) -> Verdict | N
 
 def _may_be_at_work(rundir: RunDir, record: ProcessRecord | None, now: float) -> bool:
     if record is None:
-        return now - _last_sign(rundir) < GRACE_S
+        return is_taken(rundir.lock)
     if record.alive():
         return True
     return record.host != host() and now - _last_sign(rundir) < SILENCE_S

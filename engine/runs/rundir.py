@@ -45,6 +45,11 @@ class RunDir:
         return self.path / "exit.json"
 
     @property
+    def lock(self) -> Path:
+        """The claim on the run, from before anybody can see it until its last process ends: `engine/runs/claim.py`."""
+        return self.path / ".lock"
+
+    @property
     def stop(self) -> Path:
         """Its being there asks the run to save a checkpoint and end: for workers that no signal reaches."""
         return self.path / "stop"

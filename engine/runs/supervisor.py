@@ -1,6 +1,6 @@
 """The parent of one run's worker: waits for a device, starts it, passes signals on, records how it ended.
 
-`python -m engine.runs.supervisor RUN_DIR [--attempt N] [--worker PROGRAM ARGUMENT…]`
+`python -m engine.runs.supervisor RUN_DIR [--attempt N] [--claim FD | --job ID] [--worker PROGRAM ARGUMENT…]`
 
 SIGTERM asks for a stop: the worker is asked once to save and end. SIGQUIT kills the worker with all its children.
 Standard library only: it lives as long as the run does, while the rest of finetui may be upgraded under it.
@@ -20,7 +20,7 @@ from typing import Any
 
 from engine.notices.starting import start_watching
 from engine.runs.allot import CPU, Request
-from engine.runs.identity import Identity, boot_id, host, identity_of
+from engine.runs.identity import Identity, boot_id, host, identity_of, read_process
 from engine.runs.job import go_on_later, keep_records, latest_step
 from engine.runs.leases import Lease, Ticket, try_lock
 from engine.runs.oom import OomWatch
@@ -41,6 +41,9 @@ SIGN_OF_LIFE_S = 30.0
 
 CPU_NICENESS = 5
 """Training on the processor gives way to whoever types on the same machine."""
+
+SUBMITTED_S = 120.0
+"""Time given to whoever submits a job to put it on record, once it has begun."""
 
 RECORD_FOR_S = 600.0
 """How long a full disk is given to take the exit record."""
@@ -66,8 +69,11 @@ class Ending:
 class Supervisor:
     """One attempt of one run, from the wait for a device to the exit record."""
 
-    def __init__(self, rundir: RunDir, attempt: int, worker: Sequence[str], job: str = "") -> None:
+    def __init__(
+        self, rundir: RunDir, attempt: int, worker: Sequence[str], claim: int | None = None, job: str = ""
+    ) -> None:
         self._dir = rundir
+        self._claim = claim
         self._attempt = attempt
         self._worker = tuple(worker)
         self._job = job
@@ -84,7 +90,7 @@ class Supervisor:
 
     def run(self) -> int:
         """0 once the exit record is written, 1 where another supervisor has the run already."""
-        claim = try_lock(self._dir.path / ".lock")
+        claim = self._take_claim()
         if claim is None:
             sys.stderr.write(f"finetui: {self._dir.path} is being run already\n")
             return 1
@@ -103,6 +109,22 @@ class Supervisor:
         if self._requested == TAKEN_AWAY:
             go_on_later(self._dir, self._job, self._first_step)
         return 0
+
+    def _take_claim(self) -> int | None:
+        """The claim that we were handed, else one of our own; `None` where another supervisor has it.
+
+        Whoever submitted our job keeps it until that is on record; the job may begin before.
+        """
+        if self._claim is not None:
+            os.set_inheritable(self._claim, False)
+            return self._claim
+        give_up = time.monotonic() + SUBMITTED_S
+        while (claim := try_lock(self._dir.lock)) is None:
+            record = read_process(self._dir.process)
+            if (record is not None and record.host) or time.monotonic() > give_up:
+                return None
+            time.sleep(0.05)
+        return claim
 
     def _work(self) -> None:
         inputs = read_json(self._dir.inputs)
@@ -344,10 +366,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run one attempt of a run to its end.")
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--attempt", type=int, default=1)
+    parser.add_argument("--claim", type=int, help="the claim on the run, as an open file descriptor")
     parser.add_argument("--job", default="", help="the Slurm job that this is")
     parser.add_argument("--worker", nargs=argparse.REMAINDER, default=list(WORKER))
     options = parser.parse_args(arguments)
-    return Supervisor(RunDir(options.run_dir.absolute()), options.attempt, options.worker, options.job).run()
+    rundir = RunDir(options.run_dir.absolute())
+    return Supervisor(rundir, options.attempt, options.worker, options.claim, options.job).run()
 
 
 if __name__ == "__main__":

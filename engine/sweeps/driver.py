@@ -1,6 +1,6 @@
 """The process behind a sweep: chooses trials, launches them as runs, watches them, records how it ended.
 
-`python -m engine.sweeps.driver SWEEP_DIR [--worker PROGRAM ARGUMENT…]`
+`python -m engine.sweeps.driver SWEEP_DIR --claim FD [--worker PROGRAM ARGUMENT…]`
 
 It has a session of its own and outlives the app. Its trials are runs like any other, which outlive it: a driver that
 was killed is started again (`finetui sweeps resume`), finds the runs it had launched and goes on. The file `stop` in
@@ -24,7 +24,6 @@ from engine.errors import FinetuiError
 from engine.home import Home
 from engine.runs.identity import boot_id, host, identity_of, read_process
 from engine.runs.ingest import ingest_run
-from engine.runs.leases import try_lock
 from engine.runs.manager import RunManager
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir, read_table, write_json
@@ -306,16 +305,14 @@ class Driver:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 once the exit record is written, 1 where another driver has the sweep already."""
+    """0 once the exit record is written."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--claim", type=int, required=True, help="the claim on the sweep, as an open file descriptor")
     parser.add_argument("--worker", nargs=argparse.REMAINDER, default=list(WORKER))
     options = parser.parse_args(arguments)
     folder = SweepDir(options.folder)
-    claim = try_lock(folder.lock)
-    if claim is None:
-        _say(f"{folder.path} is being driven already")
-        return 1
+    os.set_inheritable(options.claim, False)  # its runs go on without it
     me = identity_of(os.getpid())
     write_json(
         folder.process,

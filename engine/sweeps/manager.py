@@ -1,6 +1,5 @@
 """The sweeps of one home: start, stop, resume, remove, and say how each stands."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,11 +11,11 @@ from typing import Any
 from engine.errors import BadInput, FinetuiError, NotFound
 from engine.home import Home
 from engine.runs.backends.local import own_environment
+from engine.runs.claim import claimed, is_taken
 from engine.runs.identity import boot_id, host, read_process
 from engine.runs.launcher import new_run_id
-from engine.runs.leases import try_lock
 from engine.runs.recognise import last_words
-from engine.runs.reconcile import GRACE_S, SILENCE_S
+from engine.runs.reconcile import SILENCE_S
 from engine.runs.rundir import read_json, write_json
 from engine.runs.supervisor import WORKER
 from engine.sweeps.folder import SweepDir
@@ -62,8 +61,9 @@ class SweepManager:
                 f"The sweep's folder cannot be made in {self._home.sweeps}.",
                 why=f"The system says: {error.strerror or error}.",
             ) from error
-        self._store.sweeps.add(_record(folder, spec, created))
-        self._drive(folder)
+        with claimed(folder.lock, _taken(spec.name)) as claim:
+            self._store.sweeps.add(_record(folder, spec, created))
+            self._drive(folder, claim)
         return self.get(folder.path.name)
 
     def stop(self, sweep_id: str) -> None:
@@ -88,12 +88,11 @@ class SweepManager:
         folder = SweepDir(Path(sweep.dir))
         if not folder.spec.exists():
             raise BadInput(f"{sweep.name} cannot be resumed: its folder {folder.path} is gone.")
-        self._wait_until_gone(folder, sweep.name)
-        for record in (folder.stop, folder.exit, folder.process):
-            record.unlink(missing_ok=True)
-        folder.about.touch()  # it is given time to say that it is there
-        self._store.sweeps.set_status(sweep_id, SweepStatus.RUNNING)
-        self._drive(folder)
+        with claimed(folder.lock, _taken(sweep.name), SETTLE_S) as claim:
+            for record in (folder.stop, folder.exit, folder.process):
+                record.unlink(missing_ok=True)
+            self._store.sweeps.set_status(sweep_id, SweepStatus.RUNNING)
+            self._drive(folder, claim)
 
     def remove(self, sweep_id: str) -> None:
         """Forget a sweep that has ended. Its runs stay. Raises `BadInput` for a live one."""
@@ -170,10 +169,10 @@ class SweepManager:
             candidate = f"{name}-{number}"
         return candidate
 
-    def _drive(self, folder: SweepDir) -> None:
-        """Start the driver in a session of its own, its output in the sweep's log."""
+    def _drive(self, folder: SweepDir, claim: int) -> None:
+        """Start the driver in a session of its own, its output in the sweep's log, and hand it the claim."""
         # -P: what lies in the working directory cannot stand in for a module.
-        driver = [sys.executable, "-P", "-m", "engine.sweeps.driver", str(folder.path)]
+        driver = [sys.executable, "-P", "-m", "engine.sweeps.driver", str(folder.path), "--claim", str(claim)]
         try:
             with folder.log.open("ab") as log:
                 self._children[folder.path.name] = subprocess.Popen(
@@ -181,7 +180,7 @@ class SweepManager:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    close_fds=True,
+                    pass_fds=(claim,),
                     start_new_session=True,
                     cwd=folder.path.parent,
                     env=own_environment(),
@@ -194,16 +193,13 @@ class SweepManager:
             ) from error
 
     def _wait_until_gone(self, folder: SweepDir, name: str) -> None:
-        give_up = time.monotonic() + SETTLE_S
-        while True:
-            lock = try_lock(folder.lock) if folder.path.is_dir() else -1
-            if lock is not None:
-                if lock >= 0:
-                    os.close(lock)
+        if folder.path.is_dir():
+            with claimed(folder.lock, _taken(name), SETTLE_S):
                 return
-            if time.monotonic() > give_up:
-                raise BadInput(f"The driver of {name} is still at work.", fix="Wait for it to end, then try again.")
-            time.sleep(0.05)
+
+
+def _taken(name: str) -> str:
+    return f"The driver of {name} is still at work."
 
 
 def judge(folder: SweepDir, now: float | None = None) -> tuple[SweepStatus, str, float] | None:
@@ -214,7 +210,7 @@ def judge(folder: SweepDir, now: float | None = None) -> tuple[SweepStatus, str,
         return SweepStatus(ending["status"]), str(ending.get("reason", "")), float(ending.get("ended") or now)
     record = read_process(folder.process)
     if record is None:
-        if now - _changed(folder.about) < GRACE_S:
+        if is_taken(folder.lock):
             return None
         words = last_words(folder.log).line
         return SweepStatus.LOST, "its driver never started" + (f": {words}" if words else ""), now

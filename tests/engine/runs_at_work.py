@@ -5,13 +5,16 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.datasets.library import DatasetLibrary
 from engine.home import Home
+from engine.runs.backends.local import start_supervisor
+from engine.runs.claim import claimed
 from engine.runs.identity import ProcessRecord, read_process
 from engine.runs.protocol import Event, read_events
 from engine.runs.rundir import RunDir, read_json
@@ -26,6 +29,12 @@ PATIENCE_S = 60.0
 def stand_in(*options: str) -> list[str]:
     """The worker command that runs the stand-in with these options."""
     return ["python", str(STAND_IN), *options]
+
+
+def begin(run: RunDir, worker: Sequence[str], attempt: int = 1) -> "subprocess.Popen[bytes]":
+    """The supervisor of a run, at work on one attempt."""
+    with claimed(run.lock, "it is at work") as claim:
+        return start_supervisor(run, attempt, worker, claim)
 
 
 def import_support(home: Home, store: Store) -> Dataset:

@@ -230,7 +230,7 @@ def test_a_queued_run_that_cannot_be_started_again_is_lost(
     restart_machine(home, second)
     started: list[Path] = []
 
-    def dies(rundir: RunDir, attempt: int, worker: object) -> "subprocess.Popen[bytes]":
+    def dies(rundir: RunDir, attempt: int, worker: object, claim: int) -> "subprocess.Popen[bytes]":
         started.append(rundir.path)
         return subprocess.Popen(["false"])
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from engine.runs.claim import claimed
 from engine.runs.identity import boot_id, host, identity_of
 from engine.runs.recognise import last_words
-from engine.runs.reconcile import GRACE_S, SILENCE_S, judge
+from engine.runs.reconcile import SILENCE_S, judge
 from engine.runs.rundir import COMMITTED, RunDir, write_json
 from store.records import Status
 
@@ -154,10 +155,11 @@ def test_a_run_on_another_machine_is_live_while_it_is_heard_of(run: RunDir) -> N
     assert verdict.reason == "nothing has been heard of it on another for 10 minutes"
 
 
-def test_a_launch_is_given_time(run: RunDir) -> None:
+def test_a_launch_is_given_all_the_time_that_it_takes(run: RunDir) -> None:
     run.events.touch()
-    assert judge(run) is None
-    verdict = judge(run, now=time.time() + GRACE_S + 1)
+    with claimed(run.lock, "it is at work"):
+        assert judge(run, now=time.time() + SILENCE_S + 1) is None
+    verdict = judge(run)
     assert verdict is not None
     assert (verdict.status, verdict.reason) == (Status.LOST, "its process never started")
 

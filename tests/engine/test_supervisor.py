@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from engine.errors import BadInput
 from engine.runs.allot import Request
-from engine.runs.backends.local import start_supervisor
 from engine.runs.identity import identity_of, is_alive
 from engine.runs.leases import Ticket, read_holders
 from engine.runs.rundir import RunDir, read_json, write_json
 from tests.engine.runs_at_work import (
     PROJECT,
+    begin,
     ending,
     events,
     gone,
@@ -46,7 +47,7 @@ def make_run(home: Path, name: str = "r1", **inputs: Any) -> RunDir:
 
 
 def supervise(run: RunDir, *options: str, attempt: int = 1) -> "subprocess.Popen[bytes]":
-    return start_supervisor(run, attempt, stand_in(*options))
+    return begin(run, stand_in(*options), attempt)
 
 
 def holders(home: Path) -> list[str]:
@@ -218,7 +219,7 @@ def test_a_stop_ends_the_preparation(home: Path) -> None:
 
 def test_a_worker_that_cannot_be_started_is_recorded(home: Path) -> None:
     run = make_run(home)
-    assert start_supervisor(run, 1, ["/nowhere/python"]).wait(20) == 0
+    assert begin(run, ["/nowhere/python"]).wait(20) == 0
     assert ending(run)["code"] == 127
     assert "/nowhere/python cannot be started" in run.log.read_text()
 
@@ -236,9 +237,9 @@ def test_killing_whoever_launched_it_changes_nothing(home: Path) -> None:
     code = f"""
         import time
         from pathlib import Path
-        from engine.runs.backends.local import start_supervisor
         from engine.runs.rundir import RunDir
-        start_supervisor(RunDir(Path({str(run.path)!r})), 1, {stand_in("--steps", "4", "--hold-at", "2")!r})
+        from tests.engine.runs_at_work import begin
+        begin(RunDir(Path({str(run.path)!r})), {stand_in("--steps", "4", "--hold-at", "2")!r})
         time.sleep(60)
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=PROJECT) as launcher:
@@ -258,8 +259,8 @@ def test_a_worker_whose_supervisor_was_killed_goes_on_and_keeps_the_device(home:
     process.wait(20)
     assert record(run).alive() == [record(run).worker]
     assert holders(home) == ["r1"]
-    again = supervise(run, attempt=2)
-    assert again.wait(20) == 1, "one supervisor a run"
+    with pytest.raises(BadInput, match="at work"):
+        supervise(run, attempt=2)
     (run.path / "go").touch()
     wait_for(lambda: gone(run))
     assert events(run)[-1]["status"] == "succeeded"

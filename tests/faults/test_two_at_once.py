@@ -3,14 +3,21 @@
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 
+import pytest
+
+from engine.errors import BadInput
 from engine.home import Home
-from engine.runs.backends.local import start_supervisor
+from engine.runs.claim import claimed
 from engine.runs.leases import try_lock
+from engine.runs.manager import RunManager
+from engine.runs.rundir import RunDir, write_json
 from store import Store
 from store.records import Status
 from tests.engine.runs_at_work import PROJECT, events, kill, reached, record, stand_in, wait_for
-from tests.engine.test_manager import Managers, folder, recipe
+from tests.engine.test_manager import Managers, ended, folder, recipe
 from tests.engine.test_supervisor import make_run
 
 APP = """
@@ -29,9 +36,16 @@ APP = """
 """
 
 
+def supervise(run: RunDir, *options: str) -> "subprocess.Popen[bytes]":
+    """A supervisor that nobody hands the claim to, as where a cluster starts one job twice."""
+    command = [sys.executable, "-P", "-m", "engine.runs.supervisor", str(run.path), "--worker", *stand_in(*options)]
+    with run.log.open("ab") as log:
+        return subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)
+
+
 def test_row_23_of_two_supervisors_of_one_run_one_works(home: Home) -> None:
     run = make_run(home.root)
-    both = [start_supervisor(run, 1, stand_in("--hold-at", "1")) for _ in range(2)]
+    both = [supervise(run, "--hold-at", "1") for _ in range(2)]
     wait_for(lambda: any(one.poll() is not None for one in both))
     loser, winner = sorted(both, key=lambda one: one.poll() is None)
     assert loser.returncode == 1
@@ -44,6 +58,47 @@ def test_row_23_of_two_supervisors_of_one_run_one_works(home: Home) -> None:
     assert winner.wait(20) == 0
     assert [event["step"] for event in events(run, "metrics")] == [1, 2, 3]
     assert len(events(run, "plan")) == len(events(run, "end")) == 1
+
+
+def test_row_23_a_supervisor_waits_for_whoever_submits_its_job_and_is_no_second_one(home: Home) -> None:
+    """A cluster may begin a job before the one who submits it has put it on record."""
+    run = make_run(home.root)
+    with claimed(run.lock, "it is at work"):
+        early = supervise(run)
+        time.sleep(1)
+        assert early.poll() is None and not run.process.exists()
+        write_json(run.process, {"host": "", "boot_id": "", "attempt": 1, "supervisor": None, "worker": None})
+    assert early.wait(20) == 0
+    assert [event["step"] for event in events(run, "metrics")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("more", [(), ("--hold-at", "3")], ids=["it is over at once", "it is at work"])
+def test_row_23_of_two_who_resume_a_run_at_once_one_is_told(
+    home: Home, store: Store, managers: Managers, more: tuple[str, ...]
+) -> None:
+    manager = managers("--steps", "3", "--crash-at", "3")
+    run = manager.launch(recipe())
+    rundir = folder(home, run)
+    assert ended(manager, store, run).status is Status.FAILED
+    told: list[str] = []
+
+    def resume(manager: RunManager) -> None:
+        try:
+            manager.resume(run.id)
+        except BadInput as error:
+            told.append(error.what)
+
+    both = [threading.Thread(target=resume, args=(managers("--steps", "3", *more),)) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    (rundir.path / "go").touch()
+    done = ended(manager, store, run)
+    assert (done.status, done.attempt, done.step) == (Status.SUCCEEDED, 2, 3)
+    assert len(told) == 1 and run.name in told[0]
+    announced = [event["attempt"] for event in events(rundir, "state") if event["status"] == "queued"]
+    assert announced == [1, 2]
 
 
 def test_row_23_of_two_apps_one_takes_events_in_and_the_other_takes_over(

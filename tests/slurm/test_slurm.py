@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from engine.runs import backends
 from engine.runs.backends import slurm as slurm_backend
 from engine.runs.backends import slurm_jobs
 from engine.runs.backends.slurm_jobs import look_at_one
+from engine.runs.claim import claimed
 from engine.runs.entry import new_run
 from engine.runs.identity import host, kill_group, read_process
 from engine.runs.manager import RunManager
@@ -44,7 +45,7 @@ class Cluster:
         """A run with the stand-in as its worker, submitted as its first attempt."""
         rundir = self.make(name, **recipe)
         self.manager = RunManager(self.home, self.store, worker=stand_in(*options))
-        assert backends.start(rundir, 1, stand_in(*options)) is None
+        assert start(rundir, stand_in(*options)) is None
         return rundir
 
     def make(self, name: str, given: Mapping[str, object] | None = None, **recipe: Any) -> RunDir:
@@ -101,6 +102,11 @@ def cluster(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     subprocess.run(["scancel", "--signal=KILL", "--full", "--me"], check=False, capture_output=True)
     subprocess.run(["scancel", "--me"], check=False)
     wait_for(lambda: not subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=True).stdout)
+
+
+def start(rundir: RunDir, worker: Sequence[str]) -> object:
+    with claimed(rundir.lock, "it is at work") as claim:
+        return backends.start(rundir, 1, worker, claim)
 
 
 def job_of(rundir: RunDir) -> str:
@@ -224,7 +230,7 @@ def test_a_real_training_over_two_processes(cluster: Cluster, tiny_model: TinyMo
     inputs = read_json(made.inputs) or {}
     given = {"model": inputs["model"], "dataset": inputs["dataset"], "processes": 2}
     run = cluster.make("r1", given, **SHORT | TINY)
-    assert backends.start(run, 1, WORKER) is None
+    assert start(run, WORKER) is None
     done = cluster.until(run, Status.SUCCEEDED, patience_s=120)
     assert (done.step, done.total_steps) == (3, 3)
     assert events(run, "plan")[0]["processes"] == 2
@@ -241,7 +247,7 @@ def test_what_slurm_refuses_is_told_in_its_words(cluster: Cluster) -> None:
     ):
         rundir = cluster.make(name, **recipe)
         with pytest.raises(BadInput, match="did not take") as refused:
-            backends.start(rundir, 1, stand_in())
+            start(rundir, stand_in())
         assert words in refused.value.why.lower()
         assert fix in refused.value.fix
         assert not rundir.process.exists()

@@ -14,12 +14,13 @@ Process = subprocess.Popen[bytes]
 SLURM = "slurm"
 
 
-def start(rundir: RunDir, attempt: int, worker: Sequence[str]) -> Process | None:
+def start(rundir: RunDir, attempt: int, worker: Sequence[str], claim: int) -> Process | None:
     """Start an attempt of a run; it goes on whatever becomes of this process. Returns a child to poll, if it has one.
 
-    Raises `BadInput` with the backend's own words where it does not take the run, and `OSError`.
+    `claim` is the run's; a process of this machine is handed it. Raises `BadInput` with the backend's own words where
+    it does not take the run, and `OSError`.
     """
     if read_table(rundir.inputs).get("backend") == SLURM:
         slurm.submit(rundir, attempt, worker)
         return None
-    return local.start_supervisor(rundir, attempt, worker)
+    return local.start_supervisor(rundir, attempt, worker, claim)

@@ -38,20 +38,20 @@ def candidate_devices(environment: Mapping[str, str] = os.environ) -> dict[str, 
     return gpus or {"cpu": ""}
 
 
-def start_supervisor(rundir: RunDir, attempt: int, worker: Sequence[str]) -> "subprocess.Popen[bytes]":
+def start_supervisor(rundir: RunDir, attempt: int, worker: Sequence[str], claim: int) -> "subprocess.Popen[bytes]":
     """Start the supervisor in a session of its own, its output in the run's log: it outlives whoever started it.
 
-    The caller polls what is returned, so that no zombie stays. Raises `OSError`.
+    It is handed the claim on the run. The caller polls what is returned, so that no zombie stays. Raises `OSError`.
     """
     # -P: what lies in the working directory cannot stand in for a module.
     supervisor = [sys.executable, "-P", "-m", "engine.runs.supervisor", str(rundir.path), "--attempt", str(attempt)]
     with rundir.log.open("ab") as log:
         return subprocess.Popen(
-            [*supervisor, "--worker", *worker],
+            [*supervisor, "--claim", str(claim), "--worker", *worker],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            close_fds=True,
+            pass_fds=(claim,),
             start_new_session=True,
             cwd=rundir.path.parent,
             env=own_environment(),
