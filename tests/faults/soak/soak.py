@@ -98,7 +98,8 @@ class Soak:
         self._actors: list[Actor] = []
         self._app: App | None = None
         self._names = 0
-        self._notes: dict[str, str] = {}
+        self._notes: dict[str, list[str]] = {}
+        """Of each run the note that it has: the one that was answered last, or one after it that never was."""
         self._promised: set[str] = set()
         """Runs whose launch was answered."""
         self.report = Report(seed, steps)
@@ -230,7 +231,9 @@ class Soak:
         if "run" in answer:
             self._promised.add(answer["run"])
         if wish.get("do") == "note" and "done" in answer:
-            self._notes[wish["run"]] = wish["text"]
+            self._notes[wish["run"]] = [wish["text"]]
+        elif wish.get("do") == "note" and not answer:
+            self._notes.setdefault(wish["run"], [""]).append(wish["text"])
 
     # living
 
@@ -267,9 +270,9 @@ class Soak:
         self.report.looks += 1
         there = {run.id: run for run in self._runs()}
         self.report.lost += [f"{run}: launched, and not in the store" for run in self._promised - there.keys()]
-        for run, note in self._notes.items():
-            if run in there and there[run].notes != note:
-                self.report.lost.append(f"{run}: its note is {there[run].notes!r}, not {note!r}")
+        for run, notes in self._notes.items():
+            if run in there and there[run].notes not in notes:
+                self.report.lost.append(f"{run}: its note is {there[run].notes!r}, not {' or '.join(map(repr, notes))}")
         if self.report.total and self.report.total % 50 == 0:
             self._say(f"{self.report.total} kills, {len(there)} runs, lost: {self.report.lost or 'nothing'}")
 
