@@ -1,9 +1,13 @@
 """The list of runs: what it shows, filters, orders, marks and does."""
 
+import json
 import math
+import os
 
 import pytest
 
+from engine.home import Home
+from engine.runs.rundir import RunDir
 from store import Store
 from tests.tui.conftest import Driver, MakeApp
 from tests.tui.sample_runs import SampleRuns
@@ -51,6 +55,18 @@ async def test_an_empty_home_says_what_to_do(make_app: MakeApp) -> None:
     async with make_app(size=(80, 24)) as driver:
         await driver.sees("No runs yet", "Press 2 to import", "finetui demo")
         assert "compare" not in driver.text().splitlines()[-1]
+
+
+async def test_an_empty_list_tells_of_runs_that_the_store_has_lost(make_app: MakeApp, home: Home) -> None:
+    inputs = {"id": "r1gone", "name": "gone", "created": 1.0, "tags": [], "source": "trainer", "method": "lora"}
+    inputs |= {"config": {}, "model": {"name": "tiny"}, "dataset": {"id": "d1", "name": "support"}}
+    rundir = RunDir(home.runs / "r1gone")
+    rundir.path.mkdir(parents=True)
+    rundir.inputs.write_text(json.dumps(inputs), encoding="utf-8")
+    os.utime(rundir.inputs, (1.0, 1.0))  # else it may be about to be launched
+    async with make_app(size=(80, 24)) as driver:
+        await driver.sees("1 run is in", "in the store", "finetui store rebuild")
+        assert "No runs yet" not in driver.text()
 
 
 async def test_every_state_is_in_words(make_app: MakeApp, filled: SampleRuns) -> None:

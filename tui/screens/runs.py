@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from tui.messages import ChatWith, CompareRuns
 from tui.screens.run_list import Listing, RunList
-from tui.text import clean_line
+from tui.text import clean, clean_line
 from tui.widgets.run_orders import order_of
 from tui.widgets.run_table import RunTable
 
@@ -137,8 +137,11 @@ cost.
         self._fit_table()
         self.set_class(not found.ids, "-empty")
         self.set_class(not found.total, "-bare")
-        words = f"No run matches “{clean_line(self._query)}”.\n\nEsc clears the filter." if found.total else EMPTY
-        self.query_one("#empty", Static).update(Content(words))
+        if found.total:
+            self._say_empty(f"No run matches “{clean_line(self._query)}”.\n\nEsc clears the filter.")
+        else:
+            self._say_empty(EMPTY)
+            self.in_thread(self._look_for_folders, self._say_empty, group="folders")
         total = f"{found.total:,} {'run' if found.total == 1 else 'runs'}"
         count = f"{len(found.ids):,} of {total}" if self._query and not found.problem else total
         if self._filter is not None:
@@ -149,6 +152,16 @@ cost.
         if not self._is_whole:
             self._is_whole = True
             self.call_after_refresh(self._add_preview)
+
+    def _say_empty(self, words: str) -> None:
+        self.query_one("#empty", Static).update(Content(words))
+
+    def _look_for_folders(self) -> str:
+        """What is said of an empty list: a store that was lost and begun anew has none of the runs that are there."""
+        from engine.insight.checks.storing import check_runs
+
+        check = check_runs(self.services.home, self.services.store)
+        return EMPTY if check.ok else clean(f"{check.found}.\n\n{check.fix}")
 
     def _fit_table(self) -> None:
         """As high as all runs need, filtered or not, so that the preview stays where it is while one types."""
