@@ -1,6 +1,6 @@
 """Makes an evaluation in a process of its own, which outlives the terminal.
 
-`python -m engine.evaluation.driver HOME ID`
+`python -m engine.evaluation.driver HOME ID CLAIM`
 """
 
 import signal
@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.errors import FinetuiError
 from engine.evaluation.folder import EvaluationDir
 from engine.home import Home
+from engine.runs.claim import accept
 
 
 def start_driver(home: Home, evaluation: str) -> "subprocess.Popen[bytes]":
@@ -20,11 +21,12 @@ def start_driver(home: Home, evaluation: str) -> "subprocess.Popen[bytes]":
     Raises `BadInput` while a process is at it, `FinetuiError` where the system refuses.
     """
     folder = EvaluationDir.of(home, evaluation)
-    folder.begin()
-    return folder.start(home)
+    claim = folder.begin()
+    folder.say("starting")
+    return folder.start(home, claim)
 
 
-def main(root: str, evaluation: str) -> int:
+def main(root: str, evaluation: str, claim: str) -> int:
     """Exit status 0 where it came to its end or was stopped, else 1; why is in the folder's exit record."""
     from engine.evaluation.running import drive, find_evaluation
     from store import open_store
@@ -34,7 +36,7 @@ def main(root: str, evaluation: str) -> int:
     signal.signal(signal.SIGTERM, lambda _number, _frame: folder.stop.touch())
     store = open_store(home.db)
     try:
-        drive(home, store, find_evaluation(store, evaluation))
+        drive(home, store, find_evaluation(store, evaluation), claim=accept(int(claim)))
     except FinetuiError as error:
         sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {error}\n")
         return 1
@@ -44,4 +46,4 @@ def main(root: str, evaluation: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(main(*sys.argv[1:4]))

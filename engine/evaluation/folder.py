@@ -71,16 +71,13 @@ class EvaluationDir(DriverDir):
 
     # the driver
 
-    def begin(self) -> None:
-        """A driver is about to start: what an earlier one left is over. Raises `BadInput` while one is at work."""
-        self.require_idle()
-        for old in (self.stop, self.exit, self.end, self.figures):
-            old.unlink(missing_ok=True)
-        self.say("starting")
+    @property
+    def left(self) -> tuple[Path, ...]:
+        return (*super().left, self.end, self.figures)
 
     def say(self, doing: str, **more: Any) -> None:
         """Record what is being done."""
-        write_json(self.doing, {"doing": doing, "t": time.time()} | more)
+        write_json(self.doing, {"doing": doing} | more)
 
     # what is asked and answered
 

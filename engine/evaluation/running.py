@@ -160,21 +160,23 @@ def drive(
     store: Store,
     evaluation: Evaluation,
     *,
+    claim: int | None = None,
     worker: Sequence[str] = WORKER,
     on_look: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Measure what is missing and make the figures, as the one process that may.
 
-    `EvaluationDir.begin` comes first. Returns the evaluation as it has ended; stopped ones have a `reason`. Raises
-    `FinetuiError` where it cannot go on, `BadInput` where another process is at it.
+    `claim` is what `EvaluationDir.begin` gave, where that was called already. Returns the evaluation as it has ended;
+    stopped ones have a `reason`. Raises `FinetuiError` where it cannot go on, `BadInput` where another process is at
+    it.
     """
     folder = EvaluationDir.of(home, evaluation.id)
-    lock = folder.take()
+    claim = folder.begin() if claim is None else claim
     failed: FinetuiError | None = None
     try:
         record_processes(folder, None)
         store.evaluations.end(evaluation.id, None)
-        if not _measured(home, store, evaluation, folder, lock, worker, on_look):
+        if not _measured(home, store, evaluation, folder, claim, worker, on_look):
             return _ended(store, evaluation, reason_of({}))
         folder.say("making the figures")
         figures, counted_by, notes = _figures(home, store, evaluation, folder)
@@ -187,7 +189,7 @@ def drive(
         raise
     finally:
         folder.finish(failed)
-        os.close(lock)
+        os.close(claim)
 
 
 def _ended(store: Store, evaluation: Evaluation, reason: str) -> Evaluation:
@@ -201,7 +203,7 @@ def _measured(
     store: Store,
     evaluation: Evaluation,
     folder: EvaluationDir,
-    lock: int,
+    claim: int,
     worker: Sequence[str],
     on_look: Callable[[], None],
 ) -> bool:
@@ -218,7 +220,7 @@ def _measured(
     if lease is None:
         return False
     try:
-        process = WorkerProcess(folder, lease, lock, stop, on_look)
+        process = WorkerProcess(folder, lease, claim, stop, on_look)
         folder.say("starting the worker", measuring=True, **{"from": before})
         if rows_left and not measure_rows(process, worker):
             return False

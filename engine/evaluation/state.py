@@ -2,14 +2,13 @@
 
 import shutil
 import signal
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine.evaluation.folder import EvaluationDir, reason_of
 from engine.home import Home
-from engine.runs.driver_folder import GRACE_S, Stage
+from engine.runs.driver_folder import Stage
 from engine.runs.identity import read_process, send_signal
 from engine.runs.rundir import read_json
 from store import Store
@@ -46,7 +45,7 @@ def state_of(home: Home, evaluation: Evaluation) -> EvaluationState:
     done = min(total, int(told.get("done") or 0))
     if folder.figures.exists() or (evaluation.ended is not None and not evaluation.reason):
         return EvaluationState(evaluation, Stage.DONE, total, total)
-    if folder.busy() or (doing and not ending and time.time() - float(doing.get("t") or 0) < GRACE_S):
+    if folder.busy():
         at_work = doing.get("measuring") is True and told
         words = str(told.get("doing") or "") if at_work else str(doing.get("doing") or "")
         model = str(told.get("model") or "") if at_work else ""

@@ -115,12 +115,12 @@ def measure_rows(process: "WorkerProcess", command: Sequence[str] = WORKER) -> b
 class WorkerProcess:
     """Runs commands one after the other, on the leased device, their output in the evaluation's log.
 
-    Each keeps `lock` and the lease for as long as it lives, also where this process is killed.
+    Each keeps `claim` and the lease for as long as it lives, also where this process is killed.
     """
 
     folder: EvaluationDir
     lease: Lease
-    lock: int
+    claim: int
     stop: Callable[[], bool]
     on_look: Callable[[], None] = lambda: None
 
@@ -133,7 +133,7 @@ class WorkerProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    pass_fds=(self.lock, *self.lease.fds),
+                    pass_fds=(self.claim, *self.lease.fds),
                     cwd=self.folder.path,
                     env=environment_of(self.lease),
                     process_group=0,

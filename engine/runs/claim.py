@@ -45,6 +45,12 @@ def is_taken(lock: Path) -> bool:
     return False
 
 
+def accept(claim: int) -> int:
+    """The claim that this process was started with; what it starts in turn gets it only where it is handed on."""
+    os.set_inheritable(claim, False)
+    return claim
+
+
 @contextmanager
 def claimed(lock: Path, taken: str, patience_s: float = SETTLE_S) -> Iterator[int]:
     """The claim, for as long as it takes to hand it to a process: `pass_fds`.

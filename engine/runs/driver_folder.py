@@ -3,6 +3,7 @@
 A lock for as long as somebody is at work, a file that asks for an end, what is being done, how it ended, the log.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -17,9 +18,6 @@ from engine.home import Home
 from engine.runs.backends.local import own_environment
 from engine.runs.claim import is_taken, take
 from engine.runs.rundir import read_json, write_json
-
-GRACE_S = 20.0
-"""How long a driver that was just started may take until it is at work."""
 
 
 class Stage(StrEnum):
@@ -40,7 +38,7 @@ class DriverDir:
     taken: ClassVar[str]
     """What is said while another is at work, with `{}` for the folder's name."""
     driver: ClassVar[str]
-    """The driver's module. It is given the home and the folder's name."""
+    """The driver's module. It is given the home, the folder's name and the claim on it."""
 
     @property
     def lock(self) -> Path:
@@ -70,11 +68,27 @@ class DriverDir:
         """Whether somebody is at work now."""
         return is_taken(self.lock)
 
-    def take(self) -> int:
-        """The claim on it, to be closed by who drives. Raises `BadInput` while another process holds it."""
-        claim = take(self.lock)
+    @property
+    def left(self) -> tuple[Path, ...]:
+        """What an earlier driver may have left that is over once another begins."""
+        return (self.stop, self.exit)
+
+    def begin(self) -> int:
+        """The claim on the folder, which is made where there is none, and rid of what an earlier driver left.
+
+        To be closed by who drives, or by who has handed it to a driver. Raises `BadInput` while another process has it,
+        `FinetuiError` where nothing can be written.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            claim = take(self.lock)
+        except OSError as error:
+            why = f"The system says: {error.strerror or error}."
+            raise FinetuiError(f"{self.path} cannot be worked in.", why=why) from error
         if claim is None:
             raise self._is_taken()
+        for old in self.left:
+            old.unlink(missing_ok=True)
         return claim
 
     def require_idle(self) -> None:
@@ -82,17 +96,20 @@ class DriverDir:
         if self.busy():
             raise self._is_taken()
 
-    def start(self, home: Home) -> "subprocess.Popen[bytes]":
-        """The driver, in a session of its own, its output in the log. Raises `FinetuiError` where it cannot be."""
+    def start(self, home: Home, claim: int) -> "subprocess.Popen[bytes]":
+        """The driver, in a session of its own, its output in the log; the claim, which `begin` gave, is its own now.
+
+        Raises `FinetuiError` where it cannot be started.
+        """
         try:
             with self.log.open("ab") as log:
                 return subprocess.Popen(
                     # -P: what lies in the working directory cannot stand in for a module.
-                    [sys.executable, "-P", "-m", self.driver, str(home.root), self.path.name],
+                    [sys.executable, "-P", "-m", self.driver, str(home.root), self.path.name, str(claim)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    close_fds=True,
+                    pass_fds=(claim,),
                     start_new_session=True,
                     cwd=self.path,
                     env=own_environment(),
@@ -101,6 +118,8 @@ class DriverDir:
             raise FinetuiError(
                 "The process that does it could not be started.", why=f"The system says: {error.strerror or error}."
             ) from error
+        finally:
+            os.close(claim)
 
     def finish(self, error: FinetuiError | None) -> None:
         """Record how the driver ended."""

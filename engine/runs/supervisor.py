@@ -20,6 +20,7 @@ from typing import Any
 
 from engine.notices.starting import start_watching
 from engine.runs.allot import CPU, Request
+from engine.runs.claim import accept
 from engine.runs.identity import Identity, boot_id, host, identity_of, read_process
 from engine.runs.job import go_on_later, keep_records, latest_step
 from engine.runs.leases import Lease, Ticket, try_lock
@@ -116,8 +117,7 @@ class Supervisor:
         Whoever submitted our job keeps it until that is on record; the job may begin before.
         """
         if self._claim is not None:
-            os.set_inheritable(self._claim, False)
-            return self._claim
+            return accept(self._claim)
         give_up = time.monotonic() + SUBMITTED_S
         while (claim := try_lock(self._dir.lock)) is None:
             record = read_process(self._dir.process)

@@ -1,4 +1,7 @@
-"""Asks a suite run in a process of its own, which outlives the terminal: `python -m engine.suites.driver HOME ID`."""
+"""Asks a suite run in a process of its own, which outlives the terminal.
+
+`python -m engine.suites.driver HOME ID CLAIM`
+"""
 
 import subprocess
 import sys
@@ -7,6 +10,7 @@ from pathlib import Path
 
 from engine.errors import FinetuiError
 from engine.home import Home
+from engine.runs.claim import accept
 from engine.suites.folder import SuiteDir
 
 
@@ -16,12 +20,12 @@ def start_driver(home: Home, suite_run: str) -> "subprocess.Popen[bytes]":
     Raises `BadInput` while a process is at it, `FinetuiError` where the system refuses.
     """
     folder = SuiteDir.of(home, suite_run)
-    folder.begin()
-    folder.say(doing="starting", began=time.time())
-    return folder.start(home)
+    claim = folder.begin()
+    folder.say(doing="starting")
+    return folder.start(home, claim)
 
 
-def main(root: str, suite_run: str) -> int:
+def main(root: str, suite_run: str, claim: str) -> int:
     """Exit status 0 where everything was asked or it was stopped, else 1; why is in the folder's exit record."""
     from engine.datasets.library import DatasetLibrary
     from engine.suites.running import drive, find_suite_run
@@ -31,7 +35,7 @@ def main(root: str, suite_run: str) -> int:
     store = open_store(home.db)
     library = DatasetLibrary(home, store)
     try:
-        drive(home, store, library, find_suite_run(store, suite_run))
+        drive(home, store, library, find_suite_run(store, suite_run), claim=accept(int(claim)))
     except FinetuiError as error:
         sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {error}\n")
         return 1
@@ -42,4 +46,4 @@ def main(root: str, suite_run: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(main(*sys.argv[1:4]))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from engine.errors import FinetuiError
 from engine.home import Home
 from engine.runs.driver_folder import DriverDir
 from engine.runs.rundir import write_json
@@ -25,16 +24,6 @@ class SuiteDir(DriverDir):
     def prompts(self) -> Path:
         """JSON: the suite's name and prompts as they are asked."""
         return self.path / "prompts.json"
-
-    def begin(self) -> None:
-        """A process is about to start: what an earlier one left is over. Raises `BadInput` while one is at work."""
-        try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise FinetuiError(f"{self.path} cannot be made.", why=f"The system says: {error.strerror}.") from error
-        self.require_idle()
-        for old in (self.stop, self.exit):
-            old.unlink(missing_ok=True)
 
     def say(self, **what: Any) -> None:
         """Record what is being done."""

@@ -138,17 +138,18 @@ def drive(
     library: DatasetLibrary,
     run: SuiteRun,
     *,
+    claim: int | None = None,
     batch: int = BATCH,
     on_progress: Callable[[str, SuiteProgress | None], None] | None = None,
     make_pool: Callable[[Home, Callable[[str], None]], ServerPool] = ServerPool,
 ) -> SuiteRun:
     """`go_on` as the one process that may, with model servers of its own; what it does can be read in its folder.
 
-    `on_progress` hears what is waited for, in words, and how far it is. Returns and raises as `go_on`; `BadInput`
-    where another process is at it. `SuiteDir.begin` comes first.
+    `claim` is what `SuiteDir.begin` gave, where that was called already. `on_progress` hears what is waited for, in
+    words, and how far it is. Returns and raises as `go_on`; `BadInput` where another process is at it.
     """
     folder = SuiteDir.of(home, run.id)
-    lock = folder.take()
+    claim = folder.begin() if claim is None else claim
     told = _Telling(folder, on_progress)
     failed: FinetuiError | None = None
     try:
@@ -167,7 +168,7 @@ def drive(
         raise
     finally:
         folder.finish(failed)
-        os.close(lock)
+        os.close(claim)
 
 
 class _Telling:

@@ -1,11 +1,10 @@
 """How suite runs stand: at work, done, stopped or failed, and how far."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.home import Home
-from engine.runs.driver_folder import GRACE_S, Stage, words_of
+from engine.runs.driver_folder import Stage, words_of
 from engine.suites.folder import SuiteDir
 from store import Store
 from store.talk_records import SuiteRun
@@ -46,7 +45,7 @@ def _state(home: Home, run: SuiteRun, done: int, errors: int) -> SuiteState:
     total = int(told.get("total") or 0) or run.prompts * len(run.models)
     if run.ended is not None:
         return SuiteState(run, Stage.DONE, done, done, errors)
-    if folder.busy() or (not ending and time.time() - float(told.get("began") or 0) < GRACE_S):
+    if folder.busy():
         return SuiteState(run, Stage.RUNNING, done, total, errors, str(told.get("doing") or ""), told.get("eta_s"))
     error = ending.get("error")
     if isinstance(error, dict):

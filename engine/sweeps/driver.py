@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from engine.errors import FinetuiError
 from engine.home import Home
+from engine.runs.claim import accept
 from engine.runs.identity import boot_id, host, identity_of, read_process
 from engine.runs.ingest import ingest_run
 from engine.runs.manager import RunManager
@@ -312,7 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--worker", nargs=argparse.REMAINDER, default=list(WORKER))
     options = parser.parse_args(arguments)
     folder = SweepDir(options.folder)
-    os.set_inheritable(options.claim, False)  # its runs go on without it
+    accept(options.claim)  # its runs go on without it
     me = identity_of(os.getpid())
     write_json(
         folder.process,

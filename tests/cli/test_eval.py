@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import typer
 
-from engine.evaluation.folder import EvaluationDir
 from engine.evaluation.running import drive, find_evaluation
 from engine.home import Home
 from store import open_store
@@ -36,7 +35,6 @@ class Driver:
         self.how = "well"
 
     def start(self, home: Home, evaluation_id: str) -> "Driver":
-        EvaluationDir.of(home, evaluation_id).begin()
         store = open_store(home.db)
         try:
             drive(home, store, find_evaluation(store, evaluation_id), worker=[sys.executable, str(STAND_IN), self.how])

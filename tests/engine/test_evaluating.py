@@ -106,7 +106,6 @@ def stand_in(how: str) -> list[str]:
 
 
 def measured(home: Home, store: Store, evaluation: Evaluation, how: str = "well") -> Evaluation:
-    EvaluationDir.of(home, evaluation.id).begin()
     return drive(home, store, evaluation, worker=stand_in(how))
 
 
@@ -311,7 +310,6 @@ def test_rows_that_one_model_cannot_answer_count_for_none(home: Home, store: Sto
 
 def test_it_ends_when_it_is_stopped_and_goes_on_later(home: Home, store: Store, made: Evaluation) -> None:
     folder = EvaluationDir.of(home, made.id)
-    folder.begin()
     seen: list[Stage] = []
 
     def look() -> None:
@@ -330,7 +328,6 @@ def test_it_ends_when_it_is_stopped_and_goes_on_later(home: Home, store: Store, 
 
 def test_a_worker_whose_driver_was_killed_can_be_stopped(home: Home, store: Store, made: Evaluation) -> None:
     folder = EvaluationDir.of(home, made.id)
-    folder.begin()
     start = (
         "import sys; from pathlib import Path; from engine.evaluation.running import drive, find_evaluation;"
         "from engine.home import Home; from store import open_store; home = Home(Path(sys.argv[1]));"

@@ -215,7 +215,6 @@ def test_figures_compare_with_the_reference_and_the_first_model(store: Store, su
 
 
 def start(home: Home, suite_run: str, delay_s: str = "0.3") -> "subprocess.Popen[bytes]":
-    SuiteDir.of(home, suite_run).begin()
     command = [sys.executable, "-m", "tests.engine.suite_stand_in", str(home.root), suite_run, delay_s]
     return subprocess.Popen(command, cwd=SOURCE)
 

@@ -104,7 +104,7 @@ def measured(home: Home, store: Store, tuned: SampleRuns) -> Evaluation:
 def running(home: Home, store: Store, tuned: SampleRuns) -> Iterator[EvaluationDir]:
     """One that is being made: a process holds its lock, a quarter is measured."""
     _, folder = _made(home, store)
-    lock = folder.take()
+    lock = folder.begin()
     now = time.time()
     write_json(
         folder.progress, {"done": 6, "total": 24, "doing": "generating", "model": "b", "t": now, "began": now - 60}

@@ -13,7 +13,6 @@ from engine.datasets.library import DatasetLibrary
 from engine.home import Home
 from engine.inference.pool import Sampling
 from engine.suites.endpoints import known_endpoints
-from engine.suites.folder import SuiteDir
 from engine.suites.kept import suite_of
 from engine.suites.reading import find_suite, read_suite
 from engine.suites.running import new_suite_run
@@ -91,7 +90,6 @@ async def test_a_started_suite_is_asked_beside_the_app_and_shows_how_far_it_is(
     slow = ("0.5", "0.01")
 
     def start(home: Home, suite_run: str) -> None:
-        SuiteDir.of(home, suite_run).begin()
         command = [sys.executable, "-m", "tests.engine.suite_stand_in", str(home.root), suite_run, slow[len(started)]]
         started.append(subprocess.Popen(command, cwd=SOURCE, start_new_session=True))
 
@@ -180,7 +178,6 @@ async def test_errors_of_a_run_that_is_over_are_asked_again(
     started: list[subprocess.Popen[bytes]] = []
 
     def start(home: Home, suite_run: str) -> None:
-        SuiteDir.of(home, suite_run).begin()
         command = [sys.executable, "-m", "tests.engine.suite_stand_in", str(home.root), suite_run, "0"]
         started.append(subprocess.Popen(command, cwd=SOURCE, start_new_session=True))
 

@@ -137,11 +137,9 @@ def _models(session: Session, names: list[str], bases: list[str], *, with_base: 
 
 def _ask(session: Session, made: "SuiteRun", batch: int) -> None:
     """Ask in this process, with a line of progress."""
-    from engine.suites.folder import SuiteDir
     from engine.suites.running import drive
     from tui.cli.suite_words import answer_run
 
-    SuiteDir.of(session.home, made.id).begin()
     try:
         with session.progress() as progress:
             after = drive(
