@@ -1,7 +1,7 @@
 """A dataset's rows: gone through, read, searched, dropped, edited, written; and the report on them."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from engine.datasets.library import DatasetLibrary
 from engine.datasets.reader import RowReader
 from engine.datasets.rows import Row, Turn
+from engine.errors import Cancelled
 from engine.home import Home
 from store import Store
 from store.records import Dataset
@@ -227,6 +228,34 @@ async def test_editing_gives_nothing_away_silently(make_app: MakeApp, tmp_path: 
         await driver.press("e", "ctrl+s")
         await driver.sees_no("Edit row")
         assert not page(driver).edits, "what was not changed is no edit"
+
+
+async def test_it_is_left_while_its_rows_are_checked(
+    make_app: MakeApp, tmp_path: Path, library: DatasetLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the thread says last arrives when the screen has gone to pieces."""
+    dataset = library.import_file(write_jsonl(tmp_path / "faq.jsonl", numbered(20)))
+    heard: list[Callable[[float], None]] = []
+    left = threading.Event()
+
+    def check(_services: object, _dataset: Dataset, progress: Callable[[float], None], _given_up: object) -> None:
+        heard.append(progress)
+        left.wait(20)
+        raise Cancelled("nobody looks any more")
+
+    monkeypatch.setattr("tui.screens.dataset.check_rows", check)
+    async with make_app() as driver:
+        await opened(driver, dataset, checked=False)
+        await driver.wait(lambda: heard)
+
+        async def leave() -> None:
+            await driver.app.pop_screen()
+            left.set()
+
+        driver.app.call_later(leave)
+        heard[0](0.5)
+        await driver.wait(left.is_set)
+        await driver.sees("faq")
 
 
 async def test_report_by_itself_and_the_way_to_its_rows(

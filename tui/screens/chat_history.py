@@ -179,8 +179,10 @@ class ChatHistory(Dialog[Chosen]):
         try:
             found = await asyncio.to_thread(find_chats, self._store, query)
         except Exception as error:  # a filter that is not understood, or a store that cannot be read
-            self._line.show_problem(clean_line(str(error)))
-        else:
+            if self.is_running:
+                self._line.show_problem(clean_line(str(error)))
+            return
+        if self.is_running:
             self._show(found)
 
     def action_filter(self) -> None:
@@ -258,7 +260,8 @@ class ChatHistory(Dialog[Chosen]):
             await asyncio.to_thread(write)
         except Exception as error:  # shown to the user, whatever it is
             show_error(self.app, error)
-        self._read(self._line.query_text)
+        if self.is_running:
+            self._read(self._line.query_text)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("pin", "tag", "rename", "delete", "again"):

@@ -221,7 +221,10 @@ keeps the rows that match a filter, `o` has more ways to make a version. `l` tra
         """In the thread."""
         if int(share * 20) != int(self._share * 20) and self.is_running:
             self._share = share
-            self.app.call_later(self.query_one(ReportPane).show_progress, share)
+            self.call_later(self._show_share)  # by its own messages: there are none once it is left
+
+    def _show_share(self) -> None:
+        self.query_one(ReportPane).show_progress(self._share)
 
     def _checked(self, report: "Report") -> None:
         self.validating, self.report = False, report

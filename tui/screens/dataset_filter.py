@@ -113,7 +113,7 @@ class FilterDialog(Dialog[str | None]):
 
         def progress(share: float) -> None:
             if not cancelled() and share < 1:
-                self.app.call_later(self._counting, share, asked)
+                self.call_later(self._counting, share, asked)
 
         try:
             found = count_matches(self._library, self._dataset, text, progress=progress, cancelled=cancelled)
@@ -121,10 +121,10 @@ class FilterDialog(Dialog[str | None]):
             return
         except FinetuiError as error:
             if not cancelled():
-                self.app.call_from_thread(self._refused, error, asked)
+                self.call_later(self._refused, error, asked)
             return
         if not cancelled():
-            self.app.call_from_thread(self._counted_rows, found, text, asked)
+            self.call_later(self._counted_rows, found, text, asked)
 
     def _counting(self, share: float, asked: int) -> None:
         if asked == self._asked and self._matching is None:

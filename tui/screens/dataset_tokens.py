@@ -137,8 +137,12 @@ class TokensPane(DatasetPane):
     def _progress(self, share: float) -> None:
         """In the thread."""
         if int(share * 50) != int(self._share * 50):
-            self.app.call_later(self._show)
+            self.call_later(self._show_share)
         self._share = share
+
+    def _show_share(self) -> None:
+        if self._counting is not None:  # else it is over, and what came of it is shown
+            self._show()
 
     def _counted(self, seen: SeenBy, found: dict[str, Any]) -> None:
         self._counting = None

@@ -100,11 +100,12 @@ class LookAhead:
     def _hear(self, learning: _Learning, words: str) -> None:
         """In the thread."""
         if learning.wanted and self._page.is_running:
-            self._page.app.call_from_thread(self._say, words)
+            self._page.call_later(self._say, learning, words)
 
-    def _say(self, words: str) -> None:
-        self.working = words
-        self._show()
+    def _say(self, learning: _Learning, words: str) -> None:
+        if learning is self._learning:  # it may be over by now
+            self.working = words
+            self._show()
 
     def _learned(self, learning: _Learning, ahead: "Preflight") -> None:
         gate = ahead.gate

@@ -144,7 +144,8 @@ class MappingScreen(ModalScreen[Reading | None]):
         try:
             found = await asyncio.to_thread(self._preview, self._source, shape)
         except Exception:  # it has none of the usual columns: then they are chosen by hand
-            self._look()
+            if self.is_running:
+                self._look()
             return
         if self.is_running and shape == self._shape:
             self._show_fields({**self._fields.mapping, **found.mapping})
@@ -169,7 +170,8 @@ class MappingScreen(ModalScreen[Reading | None]):
             found = await asyncio.to_thread(read)
         except Exception as error:  # shown in the place of the rows
             self._show_lines(problem_lines(explain(error)))
-        else:
+            return
+        if self.is_running:
             self._show_found(found)
 
     def _show_found(self, found: "ImportPreview") -> None:

@@ -127,9 +127,11 @@ class SweepDialog(FormDialog):
             sweep = await asyncio.to_thread(self.services.sweeps.start, spec)
         except Exception as error:  # shown, and the lines stay as they were typed
             self._starting = False
-            self.query_one("#outcome", Static).update(Content(clean(str(error))).stylize("$text-error"))
+            if self.is_running:
+                self.query_one("#outcome", Static).update(Content(clean(str(error))).stylize("$text-error"))
             return
-        self.dismiss(self.values | {STARTED: sweep.id})
+        if self.is_running:
+            self.dismiss(self.values | {STARTED: sweep.id})
 
 
 def outlook_words(found: "Outlook") -> str:

@@ -147,7 +147,8 @@ class ViewsDialog(Dialog["View | None"]):
         except Exception as error:  # whatever the store says is shown
             show_error(self.app, error, "The view was not kept")
             return
-        self._show(views, self._current.name)
+        if self.is_running:
+            self._show(views, self._current.name)
 
 
 def read_views(store: "Store") -> list[CountedView]:
