@@ -1,14 +1,18 @@
 """Row 23: two supervisors for one run, and two apps that take in what runs write."""
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from engine.errors import BadInput
+from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.runs.claim import claimed
 from engine.runs.leases import try_lock
@@ -99,6 +103,25 @@ def test_row_23_of_two_who_resume_a_run_at_once_one_is_told(
     assert len(told) == 1 and run.name in told[0]
     announced = [event["attempt"] for event in events(rundir, "state") if event["status"] == "queued"]
     assert announced == [1, 2]
+
+
+def test_row_23_where_nothing_can_be_locked_nothing_is_launched(
+    home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = managers("--steps", "3")
+    lock = fcntl.flock
+
+    def refuse(file: int, operation: int) -> None:
+        if Path(f"/proc/self/fd/{file}").readlink().name == ".lock":
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        lock(file, operation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", refuse)
+        with pytest.raises(FinetuiError, match="cannot be locked") as refused:
+            manager.launch(recipe())
+        assert "No locks available" in refused.value.why
+    assert store.runs.list() == [] and [*home.runs.iterdir()] == []
 
 
 def test_row_23_of_two_apps_one_takes_events_in_and_the_other_takes_over(
