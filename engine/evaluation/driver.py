@@ -21,9 +21,9 @@ def start_driver(home: Home, evaluation: str) -> "subprocess.Popen[bytes]":
     Raises `BadInput` while a process is at it, `FinetuiError` where the system refuses.
     """
     folder = EvaluationDir.of(home, evaluation)
-    claim = folder.begin()
-    folder.say("starting")
-    return folder.start(home, claim)
+    with folder.begun() as claim:
+        folder.say("starting")
+        return folder.start(home, claim)
 
 
 def main(root: str, evaluation: str, claim: str) -> int:

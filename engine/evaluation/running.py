@@ -1,8 +1,8 @@
 """Evaluations: made, measured, gone on with."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 
 from engine.errors import BadInput, FinetuiError, NotFound
@@ -166,30 +166,29 @@ def drive(
 ) -> Evaluation:
     """Measure what is missing and make the figures, as the one process that may.
 
-    `claim` is what `EvaluationDir.begin` gave, where that was called already. Returns the evaluation as it has ended;
+    `claim` is what `EvaluationDir.begun` gave whoever started this process. Returns the evaluation as it has ended;
     stopped ones have a `reason`. Raises `FinetuiError` where it cannot go on, `BadInput` where another process is at
     it.
     """
     folder = EvaluationDir.of(home, evaluation.id)
-    claim = folder.begin() if claim is None else claim
-    failed: FinetuiError | None = None
-    try:
-        record_processes(folder, None)
-        store.evaluations.end(evaluation.id, None)
-        if not _measured(home, store, evaluation, folder, claim, worker, on_look):
-            return _ended(store, evaluation, reason_of({}))
-        folder.say("making the figures")
-        figures, counted_by, notes = _figures(home, store, evaluation, folder)
-        folder.write_figures(figures, counted_by, notes)
-        store.evaluations.set_figures(evaluation.id, figures)
-        return _ended(store, evaluation, "")
-    except Exception as error:
-        failed = error if isinstance(error, FinetuiError) else FinetuiError(str(error) or type(error).__name__)
-        _ended(store, evaluation, reason_of({"what": failed.what, "why": failed.why, "fix": failed.fix}))
-        raise
-    finally:
-        folder.finish(failed)
-        os.close(claim)
+    with folder.begun() if claim is None else nullcontext(claim) as held:
+        failed: FinetuiError | None = None
+        try:
+            record_processes(folder, None)
+            store.evaluations.end(evaluation.id, None)
+            if not _measured(home, store, evaluation, folder, held, worker, on_look):
+                return _ended(store, evaluation, reason_of({}))
+            folder.say("making the figures")
+            figures, counted_by, notes = _figures(home, store, evaluation, folder)
+            folder.write_figures(figures, counted_by, notes)
+            store.evaluations.set_figures(evaluation.id, figures)
+            return _ended(store, evaluation, "")
+        except Exception as error:
+            failed = error if isinstance(error, FinetuiError) else FinetuiError(str(error) or type(error).__name__)
+            _ended(store, evaluation, reason_of({"what": failed.what, "why": failed.why, "fix": failed.fix}))
+            raise
+        finally:
+            folder.finish(failed)
 
 
 def _ended(store: Store, evaluation: Evaluation, reason: str) -> Evaluation:

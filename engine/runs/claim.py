@@ -17,6 +17,8 @@ from engine.runs.leases import try_lock
 SETTLE_S = 3.0
 """Time for the last processes of what has ended to be gone, and for who only looks to have looked."""
 
+WAIT = "Wait for it to end, or stop it first."
+
 
 def take(lock: Path, patience_s: float = SETTLE_S) -> int | None:
     """A file descriptor that is the claim, or `None` while another process keeps it. Raises `OSError`."""
@@ -66,7 +68,7 @@ def claimed(lock: Path, taken: str, patience_s: float = SETTLE_S) -> Iterator[in
             fix="`finetui doctor` looks into the home. Choose another with --home DIR or $FINETUI_HOME.",
         ) from error
     if claim is None:
-        raise BadInput(taken, fix="Wait for its processes to end, then try again.")
+        raise BadInput(taken, fix=WAIT)
     try:
         yield claim
     finally:

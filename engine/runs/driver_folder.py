@@ -3,11 +3,11 @@
 A lock for as long as somebody is at work, a file that asks for an end, what is being done, how it ended, the log.
 """
 
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.runs.backends.local import own_environment
-from engine.runs.claim import is_taken, take
+from engine.runs.claim import WAIT, claimed, is_taken
 from engine.runs.rundir import read_json, write_json
 
 
@@ -73,31 +73,29 @@ class DriverDir:
         """What an earlier driver may have left that is over once another begins."""
         return (self.stop, self.exit)
 
-    def begin(self) -> int:
+    @contextmanager
+    def begun(self) -> Iterator[int]:
         """The claim on the folder, which is made where there is none, and rid of what an earlier driver left.
 
-        To be closed by who drives, or by who has handed it to a driver. Raises `BadInput` while another process has it,
+        For as long as it takes to drive, or to start a driver. Raises `BadInput` while another process has it,
         `FinetuiError` where nothing can be written.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            claim = take(self.lock)
         except OSError as error:
-            why = f"The system says: {error.strerror or error}."
-            raise FinetuiError(f"{self.path} cannot be worked in.", why=why) from error
-        if claim is None:
-            raise self._is_taken()
-        for old in self.left:
-            old.unlink(missing_ok=True)
-        return claim
+            raise FinetuiError(f"{self.path} cannot be made.", why=f"The system says: {error.strerror}.") from error
+        with claimed(self.lock, self._taken) as claim:
+            for old in self.left:
+                old.unlink(missing_ok=True)
+            yield claim
 
     def require_idle(self) -> None:
         """Raises `BadInput` while somebody is at work."""
         if self.busy():
-            raise self._is_taken()
+            raise BadInput(self._taken, fix=WAIT)
 
     def start(self, home: Home, claim: int) -> "subprocess.Popen[bytes]":
-        """The driver, in a session of its own, its output in the log; the claim, which `begin` gave, is its own now.
+        """The driver, in a session of its own, its output in the log. It is handed the claim that `begun` gives.
 
         Raises `FinetuiError` where it cannot be started.
         """
@@ -118,8 +116,6 @@ class DriverDir:
             raise FinetuiError(
                 "The process that does it could not be started.", why=f"The system says: {error.strerror or error}."
             ) from error
-        finally:
-            os.close(claim)
 
     def finish(self, error: FinetuiError | None) -> None:
         """Record how the driver ended."""
@@ -131,8 +127,9 @@ class DriverDir:
         found = read_json(path)
         return found if isinstance(found, dict) else {}
 
-    def _is_taken(self) -> BadInput:
-        return BadInput(self.taken.format(self.path.name), fix="Wait for it to end, or stop it first.")
+    @property
+    def _taken(self) -> str:
+        return self.taken.format(self.path.name)
 
 
 def words_of(error: Mapping[str, Any]) -> str:

@@ -168,7 +168,7 @@ def start_again(home: Home, run: Run, attempt: int, worker: Sequence[str]) -> Pr
     require_torch_side()
     rundir = RunDir(home.runs / run.id)
     with claimed(rundir.lock, _taken(run.name)) as claim:
-        if last_attempt(rundir, run) >= attempt:  # it may have been over before we had the claim
+        if last_attempt(rundir) >= attempt:  # it may have been over before we had the claim
             raise BadInput(f"{run.name} was resumed by somebody else a moment ago.", fix="Look at how it stands now.")
         _prepare_attempt(rundir, attempt)
         return _start(rundir, attempt, worker, claim)
@@ -277,11 +277,11 @@ def _announce(rundir: RunDir, attempt: int, from_step: int, reason: str) -> None
         writer.close()
 
 
-def last_attempt(rundir: RunDir, run: Run) -> int:
-    """The number of the attempt that was started last."""
+def last_attempt(rundir: RunDir) -> int:
+    """The number of the attempt that was at work last, as far as the folder tells."""
     process = read_process(rundir.process)
     ended = read_table(rundir.exit).get("attempt")
-    return max(1, run.attempt, process.attempt if process else 0, ended if isinstance(ended, int) else 0)
+    return max(1, process.attempt if process else 0, ended if isinstance(ended, int) else 0)
 
 
 def _versions() -> dict[str, str]:

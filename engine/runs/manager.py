@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from engine.insight.diagnosis import FindingKeeper
 
 SETTLE_S = 10.0
-"""Time a run that has ended is given to put its processes away."""
+"""Time the processes of a run are given to be gone, or to say that they are there."""
 
 RECENT = 50
 """So many of the newest runs are watched for what others change in the store."""
@@ -131,6 +131,7 @@ class RunManager:
 
         Without one it starts again from step 0, and says so. Raises `BadInput` for a run in another state.
         """
+        before = last_attempt(self._dir(run_id))  # then how it stands, so that nobody resumes it unnoticed in between
         run = self._get(run_id)
         if run.source:
             raise BadInput(
@@ -146,10 +147,9 @@ class RunManager:
         rundir = self._dir(run_id)
         if not rundir.inputs.exists():
             raise BadInput(f"{run.name} cannot be resumed: its folder {rundir.path} is gone.")
-        attempt = last_attempt(rundir, run) + 1
         self._wait_until_settled(run)
         with self._refreshing:
-            process = start_again(self._home, run, attempt, self._worker)
+            process = start_again(self._home, run, max(before, run.attempt) + 1, self._worker)
             if process is not None:
                 self._children[run_id] = process
             ingest_run(self._store, run_id, rundir)

@@ -20,9 +20,9 @@ def start_driver(home: Home, suite_run: str) -> "subprocess.Popen[bytes]":
     Raises `BadInput` while a process is at it, `FinetuiError` where the system refuses.
     """
     folder = SuiteDir.of(home, suite_run)
-    claim = folder.begin()
-    folder.say(doing="starting")
-    return folder.start(home, claim)
+    with folder.begun() as claim:
+        folder.say(doing="starting")
+        return folder.start(home, claim)
 
 
 def main(root: str, suite_run: str, claim: str) -> int:

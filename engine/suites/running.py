@@ -1,9 +1,9 @@
 """Suite runs: made, asked, gone on with."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -145,30 +145,29 @@ def drive(
 ) -> SuiteRun:
     """`go_on` as the one process that may, with model servers of its own; what it does can be read in its folder.
 
-    `claim` is what `SuiteDir.begin` gave, where that was called already. `on_progress` hears what is waited for, in
+    `claim` is what `SuiteDir.begun` gave whoever started this process. `on_progress` hears what is waited for, in
     words, and how far it is. Returns and raises as `go_on`; `BadInput` where another process is at it.
     """
     folder = SuiteDir.of(home, run.id)
-    claim = folder.begin() if claim is None else claim
-    told = _Telling(folder, on_progress)
-    failed: FinetuiError | None = None
-    try:
-        told.words("starting")
-        suite = suite_of(library, run)
-        panes = panes_of(store, home, run.models, run.sampling.get("endpoints"))
-        pool = make_pool(home, told.words)
+    with folder.begun() if claim is None else nullcontext(claim):
+        told = _Telling(folder, on_progress)
+        failed: FinetuiError | None = None
         try:
-            return go_on(
-                store, pool, suite, panes, run, batch=batch, on_progress=told.progress, stop=folder.stop.exists
-            )
+            told.words("starting")
+            suite = suite_of(library, run)
+            panes = panes_of(store, home, run.models, run.sampling.get("endpoints"))
+            pool = make_pool(home, told.words)
+            try:
+                return go_on(
+                    store, pool, suite, panes, run, batch=batch, on_progress=told.progress, stop=folder.stop.exists
+                )
+            finally:
+                asyncio.run(pool.close())
+        except Exception as error:
+            failed = error if isinstance(error, FinetuiError) else FinetuiError(str(error) or type(error).__name__)
+            raise
         finally:
-            asyncio.run(pool.close())
-    except Exception as error:
-        failed = error if isinstance(error, FinetuiError) else FinetuiError(str(error) or type(error).__name__)
-        raise
-    finally:
-        folder.finish(failed)
-        os.close(claim)
+            folder.finish(failed)
 
 
 class _Telling:

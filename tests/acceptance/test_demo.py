@@ -108,8 +108,7 @@ def test_a_run_is_stopped_and_resumed_to_its_end(demo: Demo) -> None:
     worker = record(rundir).worker
     assert worker is not None
     os.kill(worker.pid, signal.SIGSTOP)  # on a busy machine it would be done before the command has started
-    finetui.json("runs", "stop", "paused")
-    os.kill(worker.pid, signal.SIGCONT)
+    finetui.json("runs", "stop", "paused")  # which wakes it
     stopped = _until(finetui, "paused", lambda run: run["status"] == "stopped")
     assert 3 <= stopped["step"] < 40
 

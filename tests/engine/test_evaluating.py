@@ -1,5 +1,6 @@
 """Evaluations: chosen, measured by a process, stopped, killed and gone on with; a stand-in measures."""
 
+import errno
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 from engine.datasets.library import DatasetLibrary
 from engine.datasets.rows import Row, Turn
 from engine.errors import BadInput, FinetuiError, NotFound
+from engine.evaluation.driver import start_driver
 from engine.evaluation.folder import EvaluationDir
 from engine.evaluation.probes import probe_set
 from engine.evaluation.reading import (
@@ -326,6 +328,20 @@ def test_it_ends_when_it_is_stopped_and_goes_on_later(home: Home, store: Store, 
     assert measured(home, store, made).reason == "" and len([*folder.answer_lines()]) == 6
 
 
+def test_one_that_cannot_be_started_is_not_taken_for_at_work(
+    home: Home, store: Store, made: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: EvaluationDir, *_words: object, **_more: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EvaluationDir, "say", full)
+        with pytest.raises(OSError, match="No space left"):
+            start_driver(home, made.id)
+    assert state_of(home, made).stage is Stage.STOPPED
+    assert measured(home, store, made).reason == ""
+
+
 def test_a_worker_whose_driver_was_killed_can_be_stopped(home: Home, store: Store, made: Evaluation) -> None:
     folder = EvaluationDir.of(home, made.id)
     start = (
@@ -341,8 +357,8 @@ def test_a_worker_whose_driver_was_killed_can_be_stopped(home: Home, store: Stor
         driver.wait()
         assert folder.busy() and read_holders(home.root / "leases"), "the worker has the device still"
         assert state_of(home, made).stage is Stage.RUNNING
-        with pytest.raises(BadInput, match="being made already"):
-            folder.begin()
+        with pytest.raises(BadInput, match="being made already"), folder.begun():
+            pass
         stop_evaluation(home, made.id)
         wait_for(lambda: not folder.busy())
     finally:

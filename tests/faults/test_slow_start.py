@@ -6,12 +6,12 @@ give the run up: it would go on all the same, shown as lost.
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.errors import FinetuiError
@@ -87,13 +87,10 @@ def test_row_1_a_process_that_is_killed_before_its_first_word_is_known_to_be_gon
     manager = managers("--steps", "3")
     run = store.runs.get(launched(home, "--steps", "3"))
     assert run is not None
-    [supervisor] = [
-        int(path.name)
-        for path in Path("/proc").iterdir()
-        if path.name.isdecimal() and str(folder(home, run).path).encode() in (path / "cmdline").read_bytes()
-    ]
+    home_of_run = str(folder(home, run).path)
+    [supervisor] = [one for one in psutil.process_iter(["cmdline"]) if home_of_run in (one.info["cmdline"] or ())]
     assert look(manager, store, run).status is Status.QUEUED
-    os.kill(supervisor, signal.SIGKILL)
+    supervisor.kill()
     lost = ended(manager, store, run)
     assert (lost.status, lost.reason) == (Status.LOST, "its process never started")
     begin()

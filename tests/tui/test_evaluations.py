@@ -1,7 +1,6 @@
 """The screens of evaluations: the list, verdict and figures, rows word by word, starting one, targets on a run."""
 
 import json
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -104,14 +103,12 @@ def measured(home: Home, store: Store, tuned: SampleRuns) -> Evaluation:
 def running(home: Home, store: Store, tuned: SampleRuns) -> Iterator[EvaluationDir]:
     """One that is being made: a process holds its lock, a quarter is measured."""
     _, folder = _made(home, store)
-    lock = folder.begin()
-    now = time.time()
-    write_json(
-        folder.progress, {"done": 6, "total": 24, "doing": "generating", "model": "b", "t": now, "began": now - 60}
-    )
-    folder.say("starting the worker", measuring=True, **{"from": 0})
-    yield folder
-    os.close(lock)
+    with folder.begun():
+        now = time.time()
+        at = {"done": 6, "total": 24, "doing": "generating", "model": "b"}
+        write_json(folder.progress, at | {"t": now, "began": now - 60})
+        folder.say("starting the worker", measuring=True, **{"from": 0})
+        yield folder
 
 
 async def test_without_an_evaluation_it_says_how_to_make_one(open_evaluations: OpenEvaluations) -> None:

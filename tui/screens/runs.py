@@ -140,7 +140,6 @@ cost.
         if found.total:
             self._say_empty(f"No run matches “{clean_line(self._query)}”.\n\nEsc clears the filter.")
         else:
-            self._say_empty(EMPTY)
             self.in_thread(self._look_for_folders, self._say_empty, group="folders")
         total = f"{found.total:,} {'run' if found.total == 1 else 'runs'}"
         count = f"{len(found.ids):,} of {total}" if self._query and not found.problem else total
