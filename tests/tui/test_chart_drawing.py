@@ -179,6 +179,7 @@ class TestScales:
         assert x_at(SCALE, 800) == 8.0
         assert step_at(SCALE, 2.0) == 150
         assert step_at(SCALE, -1.0) == -100
+        assert math.isnan(x_at(SCALE, math.nan)) and math.isnan(x_at(((0,), (0.0,)), math.nan))
 
     @given(st.floats(-1000, 1000))
     def test_a_step_and_its_x_turn_into_each_other(self, step: float) -> None:

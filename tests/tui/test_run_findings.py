@@ -169,6 +169,7 @@ async def test_an_imported_run_says_why_it_cannot_go_on(make_app: MakeApp, runs:
 
     async with make_app(open_run="w1import000", size=(140, 40)) as driver:
         await driver.sees("from-wandb", "Overfitting since step 20")
+        await driver.wait(lambda: not driver.app.screen.query_one("DevicePanels").display)
         await says(driver, "t", "no adapter here")
         await says(driver, "n", "no recipe of finetui")
         await says(driver, "a", "nothing can be done about it")

@@ -87,7 +87,12 @@ def reference(series: Iterable["ChartSeries"], axis: str) -> Scale | None:
 
 
 def _between(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
-    """The y at an x on the line through some points, which goes on beyond them with the slope of the whole."""
+    """The y at an x on the line through some points, which goes on beyond them with the slope of the whole.
+
+    What is no number is nowhere, and no number comes of it.
+    """
+    if math.isnan(x):
+        return x
     slope = (ys[-1] - ys[0]) / (xs[-1] - xs[0]) if xs[-1] > xs[0] else 0.0
     if x <= xs[0]:
         return ys[0] + (x - xs[0]) * slope if slope else ys[0]
