@@ -85,21 +85,32 @@ def was_waiting(rundir: RunDir) -> bool:
 
 def _judge_job(rundir: RunDir, record: ProcessRecord, now: float) -> Verdict | None:
     """The same for a run that is a job of Slurm: its own word counts, then Slurm's."""
-    ending = read_table(rundir.exit)
-    told = False
-    if ending.get("attempt") == record.attempt:
-        told = ending.get("requested") == TAKEN_AWAY
-        if not told:
-            status, reason, code = _ended(rundir, ending)
-            return Verdict(status, reason, finite(ending.get("ended")) or now, code)
+    verdict = _own_word(rundir, record, now)
+    if verdict is not None:
+        return verdict
     job = WATCH.find(record.job)
     if job is None or job.live:
         return None
     elsewhere = record.host != host()
     if elsewhere and now - max(job.ended, _last_sign(rundir)) < LAG_S:
         return None  # its last lines and its exit record may not be seen here yet
+    if read_process(rundir.process) != record:
+        return None  # it was queued again and began anew while Slurm was asked
+    verdict = _own_word(rundir, record, now)  # it may have ended while Slurm was asked: nothing can change it now
+    if verdict is not None:
+        return verdict
+    told = read_table(rundir.exit).get("attempt") == record.attempt
     status, reason, code = verdict_of(job, rundir.log, _kept(rundir), told=told)
     return Verdict(status, reason, job.ended or _last_sign(rundir) or now, code)
+
+
+def _own_word(rundir: RunDir, record: ProcessRecord, now: float) -> Verdict | None:
+    """How an attempt under Slurm says itself that it ended; `None` where it does not, or waits to go on."""
+    ending = read_table(rundir.exit)
+    if ending.get("attempt") != record.attempt or ending.get("requested") == TAKEN_AWAY:
+        return None
+    status, reason, code = _ended(rundir, ending)
+    return Verdict(status, reason, finite(ending.get("ended")) or now, code)
 
 
 def _may_be_at_work(rundir: RunDir, record: ProcessRecord | None, now: float) -> bool:

@@ -13,8 +13,10 @@ from engine.runs.backends.slurm_end import verdict_of
 from engine.runs.backends.slurm_jobs import Job, JobWatch, look
 from engine.runs.backends.slurm_script import script_text, slug, time_limit_s
 from engine.runs.failure_codes import FailureCode
+from engine.runs.identity import boot_id, host
 from engine.runs.processes import is_taken_away, process_count, worker_command
-from engine.runs.rundir import RunDir
+from engine.runs.reconcile import judge
+from engine.runs.rundir import RunDir, write_json
 from store.records import Status
 
 INPUTS = {"id": "r1", "name": "Größe 7\n#SBATCH --uid=0", "processes": 4, "backend": "slurm"}
@@ -154,6 +156,7 @@ def test_a_stop_is_slurms_unless_a_person_asked(tmp_path: Path) -> None:
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that comes first in the PATH."""
+    monkeypatch.setattr(slurm_jobs, "FIRST_LOOK_S", 60.0)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     return tmp_path
 
@@ -193,6 +196,27 @@ def test_a_slurm_that_hangs_holds_nobody_up(programs: Path, monkeypatch: pytest.
     watch = JobWatch()
     assert watch.find("7") is None, "nothing is said of it"
     assert look(["7"]) == {}
+
+
+def test_an_end_that_comes_while_slurm_is_asked_is_not_missed(tmp_path: Path, programs: Path) -> None:
+    run = RunDir(tmp_path / "r1")
+    run.path.mkdir()
+    write_json(run.process, {"host": host(), "boot_id": boot_id(), "attempt": 1, "job_id": "901"})
+    write_json(run.path / "soon.json", {"attempt": 1, "requested": "kill", "signal": 9, "ended": 2.0})
+    install(programs, "squeue", f"mv '{run.path}/soon.json' '{run.exit}'; echo '901|FAILED|n1|x|None'")
+    found = judge(run)
+    assert found is not None
+    assert (found.status, found.reason, found.ended) == (Status.STOPPED, "killed; no step was saved", 2.0)
+
+
+def test_a_job_that_begins_anew_while_slurm_is_asked_has_not_ended(tmp_path: Path, programs: Path) -> None:
+    run = RunDir(tmp_path / "r1")
+    run.path.mkdir()
+    first = {"host": host(), "boot_id": boot_id(), "attempt": 1, "job_id": "902"}
+    write_json(run.process, first)
+    write_json(run.path / "soon.json", first | {"attempt": 2})
+    install(programs, "squeue", f"mv '{run.path}/soon.json' '{run.process}'; echo '902|FAILED|n1|x|None'")
+    assert judge(run) is None
 
 
 @pytest.mark.parametrize(
