@@ -61,11 +61,12 @@ class ComparedRow:
 def results_of(store: Store, home: Home, evaluation: Evaluation, targets: tuple[Target, ...] = ()) -> Results:
     """What an evaluation came to so far, and how its models stand to the targets."""
     folder = EvaluationDir.of(home, evaluation.id)
+    state = state_of(home, evaluation)  # before the rest is read: of one that is done, no figure is missing
     told = folder.read(folder.figures)
     figures = {(one.model, one.metric): one for one in store.evaluations.figures(evaluation.id)}
     measured = {metric for _, metric in figures}
     return Results(
-        state_of(home, evaluation),
+        state,
         tuple(labels(store, evaluation.models)),
         figures,
         (*(name for name in MEASURES if name in measured), *sorted(measured - {*MEASURES})),

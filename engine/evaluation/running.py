@@ -180,8 +180,8 @@ def drive(
                 return _ended(store, evaluation, reason_of({}))
             folder.say("making the figures")
             figures, counted_by, notes = _figures(home, store, evaluation, folder)
+            store.evaluations.set_figures(evaluation.id, figures)  # first: with the file in its place it counts as done
             folder.write_figures(figures, counted_by, notes)
-            store.evaluations.set_figures(evaluation.id, figures)
             return _ended(store, evaluation, "")
         except Exception as error:
             failed = error if isinstance(error, FinetuiError) else FinetuiError(str(error) or type(error).__name__)

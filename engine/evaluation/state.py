@@ -40,12 +40,13 @@ def states_of(home: Home, evaluations: Sequence[Evaluation]) -> list[EvaluationS
 
 def state_of(home: Home, evaluation: Evaluation) -> EvaluationState:
     folder = EvaluationDir.of(home, evaluation.id)
+    busy = folder.busy()  # before anything is read: where nobody is at work, nothing of it can change any more
     total = evaluation.rows * len(evaluation.models)
     told, doing, ending = folder.read(folder.progress), folder.read(folder.doing), folder.read(folder.exit)
     done = min(total, int(told.get("done") or 0))
     if folder.figures.exists() or (evaluation.ended is not None and not evaluation.reason):
         return EvaluationState(evaluation, Stage.DONE, total, total)
-    if folder.busy():
+    if busy:
         at_work = doing.get("measuring") is True and told
         words = str(told.get("doing") or "") if at_work else str(doing.get("doing") or "")
         model = str(told.get("model") or "") if at_work else ""

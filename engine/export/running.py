@@ -14,11 +14,11 @@ from pathlib import Path
 
 from engine.errors import Cancelled, FinetuiError
 from engine.export.plan import ExportPlan
-from engine.export.spec import END, LOG, PROCESS, PROGRESS, SPEC, Result, Spec
+from engine.export.spec import END, LOCK, LOG, PROGRESS, SPEC, Result, Spec
 from engine.home import Home
 from engine.private import make_shared_folder
 from engine.runs.backends.local import own_environment
-from engine.runs.identity import Identity, identity_of, is_alive
+from engine.runs.claim import claimed, is_taken
 from engine.runs.rundir import read_json, write_json
 
 POLL_S = 0.1
@@ -93,21 +93,19 @@ def start_export(home: Home, plan: ExportPlan) -> Export:
         if place.is_dir() and not any(place.iterdir()):
             place.rmdir()
         folder.mkdir(mode=0o700, parents=True)
-        write_json(folder / SPEC, plan.spec.to_json())
-        with (folder / LOG).open("ab") as log:
+        with claimed(folder / LOCK, "It is being exported already.") as claim, (folder / LOG).open("ab") as log:
+            write_json(folder / SPEC, plan.spec.to_json())
             process = subprocess.Popen(
                 # -P: what lies in the working directory cannot stand in for a module.
                 [sys.executable, "-P", "-m", "engine.worker.export", str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                close_fds=True,
+                pass_fds=(claim,),
                 start_new_session=True,
                 cwd=folder,
                 env=own_environment() | {"TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""},
             )
-        identity = identity_of(process.pid)
-        write_json(folder / PROCESS, identity.to_json() if identity is not None else {})
     except OSError as error:
         raise FinetuiError(
             "The export could not be started.", why=f"The system says: {error.strerror or error}."
@@ -134,22 +132,22 @@ def clear_up(home: Home) -> None:
         return
     ended = []
     for folder in exports_of(home).iterdir():
-        if _alive(folder):
+        if is_taken(folder / LOCK):
             continue
         ended.append(folder)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             _clear(Spec.from_json(json.loads((folder / SPEC).read_text(encoding="utf-8"))))
-    ended.sort(key=lambda folder: folder.stat().st_mtime)
+    ended.sort(key=_made)
     for folder in ended[:-KEPT]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _alive(folder: Path) -> bool:
-    told = read_json(folder / PROCESS)
+def _made(folder: Path) -> float:
+    """When the last file came into a folder, unix seconds; 0 for one that another clearing up has removed."""
     try:
-        return isinstance(told, dict) and is_alive(Identity(int(told["pid"]), int(told["create_time"])))
-    except (KeyError, TypeError, ValueError):
-        return False
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _clear(spec: Spec) -> None:

@@ -36,7 +36,7 @@ GGUF_FAMILIES = {
 SPEC = "spec.json"
 PROGRESS = "progress.json"
 END = "end.json"
-PROCESS = "process.json"
+LOCK = "lock"
 LOG = "log.txt"
 """Files of an export's folder."""
 

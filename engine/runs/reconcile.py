@@ -41,12 +41,13 @@ def judge(rundir: RunDir, now: float | None = None) -> Verdict | None:
     record = read_process(rundir.process)
     if record is not None and record.job:
         return _judge_job(rundir, record, now)
-    if not rundir.exit.exists() and _may_be_at_work(rundir, record, now):
-        return None
-    ending = read_table(rundir.exit)  # read after the processes were found dead: nothing can change it now
+    at_work = _may_be_at_work(rundir, record, now)
+    ending = read_table(rundir.exit)  # after they were looked for: of dead ones, nothing can change it
     if ending:
         status, reason, code = _ended(rundir, ending)
         return Verdict(status, reason, finite(ending.get("ended")) or now, code)
+    if at_work:
+        return None
     if record is None:
         reason, code = "its process never started", FailureCode.NEVER_STARTED
     elif record.host != host():

@@ -7,6 +7,7 @@ from engine.home import Home
 from engine.runs.driver_folder import Stage, words_of
 from engine.suites.folder import SuiteDir
 from store import Store
+from store.suites import SuiteCount
 from store.talk_records import SuiteRun
 
 
@@ -35,17 +36,20 @@ class SuiteState:
 
 def states_of(store: Store, home: Home, runs: Sequence[SuiteRun]) -> list[SuiteState]:
     """How these stand, in their order. Reads files and the store."""
-    counts = store.suites.counts([run.id for run in runs])
-    return [_state(home, run, counts[run.id].answers, counts[run.id].errors) for run in runs]
+    at_work = {run.id for run in runs if run.ended is None and SuiteDir.of(home, run.id).busy()}
+    # What follows is read after that: of a run that nobody is at work on, nothing can change any more.
+    known = [run if run.ended is not None or run.id in at_work else store.suites.get(run.id) or run for run in runs]
+    counts = store.suites.counts([run.id for run in known])
+    return [_state(home, run, counts[run.id], busy=run.id in at_work) for run in known]
 
 
-def _state(home: Home, run: SuiteRun, done: int, errors: int) -> SuiteState:
-    folder = SuiteDir.of(home, run.id)
+def _state(home: Home, run: SuiteRun, count: SuiteCount, *, busy: bool) -> SuiteState:
+    folder, done, errors = SuiteDir.of(home, run.id), count.answers, count.errors
     told, ending = folder.read(folder.doing), folder.read(folder.exit)
     total = int(told.get("total") or 0) or run.prompts * len(run.models)
     if run.ended is not None:
         return SuiteState(run, Stage.DONE, done, done, errors)
-    if folder.busy():
+    if busy:
         return SuiteState(run, Stage.RUNNING, done, total, errors, str(told.get("doing") or ""), told.get("eta_s"))
     error = ending.get("error")
     if isinstance(error, dict):

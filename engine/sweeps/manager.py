@@ -12,11 +12,11 @@ from engine.errors import BadInput, FinetuiError, NotFound
 from engine.home import Home
 from engine.runs.backends.local import own_environment
 from engine.runs.claim import claimed, is_taken
-from engine.runs.identity import boot_id, host, read_process
+from engine.runs.identity import ProcessRecord, boot_id, host, read_process
 from engine.runs.launcher import new_run_id
 from engine.runs.recognise import last_words
 from engine.runs.reconcile import SILENCE_S
-from engine.runs.rundir import read_json, write_json
+from engine.runs.rundir import read_json, read_table, write_json
 from engine.runs.supervisor import WORKER
 from engine.sweeps.folder import SweepDir
 from engine.sweeps.outlook import look_ahead
@@ -205,19 +205,24 @@ def _taken(name: str) -> str:
 def judge(folder: SweepDir, now: float | None = None) -> tuple[SweepStatus, str, float] | None:
     """How a sweep ended, why and when, or `None` while a driver may be at work on it."""
     now = time.time() if now is None else now
-    ending = read_json(folder.exit)
-    if isinstance(ending, dict) and ending.get("status") in list(SweepStatus):
-        return SweepStatus(ending["status"]), str(ending.get("reason", "")), float(ending.get("ended") or now)
     record = read_process(folder.process)
+    at_work = _may_be_at_work(folder, record, now)
+    ending = read_table(folder.exit)  # after the driver was looked for: of a dead one, nothing can change it
+    if ending.get("status") in list(SweepStatus):
+        return SweepStatus(ending["status"]), str(ending.get("reason", "")), float(ending.get("ended") or now)
+    if at_work:
+        return None
     if record is None:
-        if is_taken(folder.lock):
-            return None
         words = last_words(folder.log).line
         return SweepStatus.LOST, "its driver never started" + (f": {words}" if words else ""), now
-    if record.alive() or (record.host != host() and now - _changed(folder.process) < SILENCE_S):
-        return None
     gone = "the machine was restarted" if record.host == host() and record.boot_id != boot_id() else "it was killed"
     return SweepStatus.LOST, f"its driver is gone: {gone}; resume goes on", _changed(folder.process) or now
+
+
+def _may_be_at_work(folder: SweepDir, record: ProcessRecord | None, now: float) -> bool:
+    if record is None:
+        return is_taken(folder.lock)
+    return bool(record.alive()) or (record.host != host() and now - _changed(folder.process) < SILENCE_S)
 
 
 def _record(folder: SweepDir, spec: SweepSpec, created: float) -> Sweep:

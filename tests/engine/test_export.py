@@ -178,7 +178,10 @@ def test_given_up_or_killed_nothing_is_left(home: Home, plan: Plan, tmp_path: Pa
     made = plan("merged")
     (home.models / "mine" / "config.json").write_text("no JSON")  # it would end by itself soon
     killed = start_export(home, made)
+    killed.process.send_signal(signal.SIGSTOP)
     Path(killed.spec.staging).mkdir()
+    clear_up(home)
+    assert Path(killed.spec.staging).exists(), "it is at work"
     killed.process.send_signal(signal.SIGKILL)
     with pytest.raises(FinetuiError, match="could not be exported") as told:
         killed.follow()

@@ -126,13 +126,13 @@ def read_run(services: "Services", suite_run: str, known: TakenRun | None = None
     run = find_suite_run(store, suite_run)
     if known is not None and run.ended is not None and run.ended == known.state.run.ended:
         return known
-    answers = store.suites.answers(run.id)
+    [state] = states_of(store, services.home, [run])
+    run, answers = state.run, store.suites.answers(run.id)  # after it, so that none is missing once it is done
     suite = shown_suite(services.library, run, answers)
     rows = {prompt.position: Answered(prompt) for prompt in suite.prompts}
     for one in answers:
         if one.position in rows:
             rows[one.position].answers[one.turn, one.model] = one
-    [state] = states_of(store, services.home, [run])
     labels = list(_labels(labels_of(store, run.models)))
     models = len(run.models)
     figures, categories = figures_of(suite, models, answers), figures_by_category(suite, models, answers)
