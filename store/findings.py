@@ -2,12 +2,14 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from store.connection import Database
 from store.records import FindingRow
 
 _RUN = "(SELECT key FROM runs WHERE id = ?)"
+_OF = f"SELECT code, level, step, found, dismissed, body FROM findings WHERE run = {_RUN}"
 
 
 class FindingStore:
@@ -21,12 +23,10 @@ class FindingStore:
 
         One that was there keeps when it was found, and whether it was dismissed. Writes nothing where nothing changed.
         """
-        before = {row.code: row for row in self.of(run_id)}
-        if [(row.code, row.level, row.step, row.body) for row in before.values()] == [
-            (row.code, row.level, row.step, row.body) for row in sorted(findings, key=_place)
-        ]:
+        if _same(self.of(run_id), findings):
             return []
         with self._database.transaction() as connection:
+            before = {row.code: row for row in _rows(run_id, connection.execute(_OF, (run_id,)))}
             connection.execute(f"DELETE FROM findings WHERE run = {_RUN}", (run_id,))
             connection.executemany(
                 "INSERT INTO findings SELECT key, ?, ?, ?, ?, ?, ? FROM runs WHERE id = ?",
@@ -57,13 +57,21 @@ class FindingStore:
 
     def of(self, run_id: str) -> list[FindingRow]:
         """All of a run, the worst first, then the latest."""
-        rows = [
-            FindingRow(run_id, code, level, step, found, dismissed, json.loads(body))
-            for code, level, step, found, dismissed, body in self._database.all(
-                f"SELECT code, level, step, found, dismissed, body FROM findings WHERE run = {_RUN}", (run_id,)
-            )
-        ]
-        return sorted(rows, key=_place)
+        return sorted(_rows(run_id, self._database.all(_OF, (run_id,))), key=_place)
+
+
+def _rows(run_id: str, found: Iterable[Any]) -> list[FindingRow]:
+    return [
+        FindingRow(run_id, code, level, step, when, dismissed, json.loads(body))
+        for code, level, step, when, dismissed, body in found
+    ]
+
+
+def _same(before: Sequence[FindingRow], findings: Sequence[FindingRow]) -> bool:
+    """Whether they say the same; `before` is in the order of `_place`."""
+    return [(row.code, row.level, row.step, row.body) for row in before] == [
+        (row.code, row.level, row.step, row.body) for row in sorted(findings, key=_place)
+    ]
 
 
 def _place(row: FindingRow) -> tuple[int, int, str]:

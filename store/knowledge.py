@@ -107,11 +107,15 @@ class KnowledgeStore:
                 (json.dumps(dict(embeddings)) if embeddings else "", collection),
             )
 
-    def set_vectors(self, vectors: Iterable[tuple[int, bytes]]) -> None:
-        """Keep vectors (little-endian float32) by the keys of their passages; keys that went meanwhile are no error."""
+    def set_vectors(self, vectors: Iterable[tuple[int, str, bytes]]) -> None:
+        """Keep vectors (little-endian float32) by the keys of their passages and the texts that they were made of.
+
+        A passage that went meanwhile, or whose key another one has by now, gets none.
+        """
         with self._database.transaction() as connection:
             connection.executemany(
-                "UPDATE passages SET vector = ? WHERE key = ?", ((vector, key) for key, vector in vectors)
+                "UPDATE passages SET vector = ? WHERE key = ? AND text = ?",
+                ((vector, key, text) for key, text, vector in vectors),
             )
 
     # reading

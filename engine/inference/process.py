@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -28,7 +29,8 @@ class ServerProcess(LoggedProcess):
             )
         home.ensure()
         key = hashlib.sha256(repr(pane.server).encode()).hexdigest()[:10]
-        self.socket = home.sockets / f"{key}-{os.getpid()}.sock"
+        # One process may have two servers of the same model: a chat's, and a judge's that ends with what it judges.
+        self.socket = home.sockets / f"{key}-{secrets.token_hex(3)}-{os.getpid()}.sock"
         self.was_ready = False
         """Whether it has answered yet. One that ended before that would end again."""
         self.adapters: set[str] = set()

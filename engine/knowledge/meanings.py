@@ -71,7 +71,9 @@ def embed_passages(
     done = last = 0
     while not stop() and (waiting := store.knowledge.without_vectors(name, BATCH, last)):
         vectors = embeddings.vectors([f"{title}\n{text}" for _, title, text in waiting])
-        store.knowledge.set_vectors(zip((key for key, _, _ in waiting), packed(vectors), strict=True))
+        store.knowledge.set_vectors(
+            (key, text, vector) for (key, _, text), vector in zip(waiting, packed(vectors), strict=True)
+        )
         last = waiting[-1][0]
         done += len(waiting)
         on_progress(done, max(total, done))

@@ -24,11 +24,11 @@ def ingest_run(
     A log that is shorter than the offset has been replaced: everything is read again from the beginning. A missing
     one changes nothing. `progress` hears the offset that was come to. Raises `StoreError`.
     """
+    offset = store.runs.ingest_offset(run_id)  # before the size: another process may be at it, and the log only grows
     try:
         size = rundir.events.stat().st_size
     except OSError:
         return False
-    offset = store.runs.ingest_offset(run_id)
     if size == offset:
         return False
     if size < offset:

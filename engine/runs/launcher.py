@@ -159,11 +159,14 @@ def _where(home: Home, found: Preflight, worker: Sequence[str]) -> dict[str, Any
     }
 
 
-def start_again(home: Home, run: Run, attempt: int, worker: Sequence[str]) -> Process | None:
+def start_again(
+    home: Home, run: Run, attempt: int, worker: Sequence[str], announced: Callable[[], object]
+) -> Process | None:
     """Start the next attempt of a run that has ended: from its last committed checkpoint, else from step 0.
 
+    `announced` is called once the run's log says so, to take that in before a process is at work that nobody follows.
     The records of the attempt before are kept as `process-K.json` and `exit-K.json`. Raises `BadInput` where somebody
-    else has started an attempt of this number.
+    else has started an attempt of this number, and what `announced` raises: nothing is started then.
     """
     require_torch_side()
     rundir = RunDir(home.runs / run.id)
@@ -171,7 +174,13 @@ def start_again(home: Home, run: Run, attempt: int, worker: Sequence[str]) -> Pr
         if last_attempt(rundir) >= attempt:  # it may have been over before we had the claim
             raise BadInput(f"{run.name} was resumed by somebody else a moment ago.", fix="Look at how it stands now.")
         _prepare_attempt(rundir, attempt)
-        return _start(rundir, attempt, worker, claim)
+        announced()
+        try:
+            return _start(rundir, attempt, worker, claim)
+        except BaseException:
+            _take_back(rundir, attempt, run)
+            announced()
+            raise
 
 
 def _prepare_attempt(rundir: RunDir, attempt: int) -> None:
@@ -187,6 +196,15 @@ def _prepare_attempt(rundir: RunDir, attempt: int) -> None:
             _announce(rundir, attempt, 0, "no checkpoint was saved: it starts again from step 0")
     except OSError as error:
         raise _cannot_start(error) from error
+
+
+def _take_back(rundir: RunDir, attempt: int, run: Run) -> None:
+    """Say that an attempt was none: the run stands as it stood before."""
+    writer = EventWriter(rundir.events, attempt)
+    try:
+        writer.write("end", status=str(run.status), reason=run.reason)
+    finally:
+        writer.close()
 
 
 def _taken(name: str) -> str:

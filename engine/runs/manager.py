@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,10 +150,10 @@ class RunManager:
             raise BadInput(f"{run.name} cannot be resumed: its folder {rundir.path} is gone.")
         self._wait_until_settled(run)
         with self._refreshing:
-            process = start_again(self._home, run, max(before, run.attempt) + 1, self._worker)
+            taken_in = partial(ingest_run, self._store, run_id, rundir)
+            process = start_again(self._home, run, max(before, run.attempt) + 1, self._worker, taken_in)
             if process is not None:
                 self._children[run_id] = process
-            ingest_run(self._store, run_id, rundir)
 
     def remove(self, run_id: str) -> None:
         """Delete a run: its folder and all that the store knows of it. Raises `BadInput` for a live run."""
@@ -249,8 +250,8 @@ class RunManager:
             return
         ingest_run(self._store, run_id, rundir)  # nobody writes any more: what is in the log now is all of it
         run = self._store.runs.get(run_id)
-        if run is None or not run.status.live:
-            return
+        if run is None or not run.status.live or run.attempt > verdict.attempt > 0:
+            return  # or the next attempt began while this one was judged
         if run.status is Status.QUEUED and run_id not in self._queued_again and was_waiting(rundir):
             self._queued_again.add(run_id)  # once: what cannot be started now is lost
             self._left_waiting[run_id] = run.attempt
@@ -341,10 +342,11 @@ class RunManager:
             else:
                 send_signal(process, signal.SIGTERM)
                 send_signal(process, signal.SIGCONT)
-        elif kill_group(process):
+        else:
             ending = Ending(attempt=record.attempt, started=run.started or run.created, log_offset=0)
             told = asdict(ending) | {"signal": int(signal.SIGKILL), "requested": "kill", "ended": time.time()}
-            write_json(self._dir(run.id).exit, told)
+            write_json(self._dir(run.id).exit, told)  # first: whoever finds it gone is to find why
+            kill_group(process)
 
     def _wait_for_record(self, run: Run) -> ProcessRecord | None:
         """The record of a run's processes; one that was launched a moment ago is given time to write it.

@@ -30,6 +30,8 @@ class Verdict:
     ended: float
     failure: FailureCode | None = None
     """Which of the closed list it was; `None` where it ended as it was asked to."""
+    attempt: int = 0
+    """Which attempt it was; 0 where nothing tells."""
 
 
 def judge(rundir: RunDir, now: float | None = None) -> Verdict | None:
@@ -44,9 +46,8 @@ def judge(rundir: RunDir, now: float | None = None) -> Verdict | None:
     at_work = _may_be_at_work(rundir, record, now)
     ending = read_table(rundir.exit)  # after they were looked for: of dead ones, nothing can change it
     if ending:
-        status, reason, code = _ended(rundir, ending)
-        return Verdict(status, reason, finite(ending.get("ended")) or now, code)
-    if at_work:
+        return _told(rundir, ending, now)
+    if at_work or read_process(rundir.process) != record:  # another attempt began meanwhile
         return None
     if record is None:
         reason, code = "its process never started", FailureCode.NEVER_STARTED
@@ -57,7 +58,7 @@ def judge(rundir: RunDir, now: float | None = None) -> Verdict | None:
         reason, code = "the process is gone (machine restarted)", FailureCode.RESTARTED
     else:
         reason, code = "the process is gone without an exit record", FailureCode.VANISHED
-    return Verdict(Status.LOST, reason, _last_sign(rundir) or now, code)
+    return Verdict(Status.LOST, reason, _last_sign(rundir) or now, code, record.attempt if record else 0)
 
 
 def waits_in_cluster(rundir: RunDir) -> str:
@@ -102,7 +103,7 @@ def _judge_job(rundir: RunDir, record: ProcessRecord, now: float) -> Verdict | N
         return verdict
     told = read_table(rundir.exit).get("attempt") == record.attempt
     status, reason, code = verdict_of(job, rundir.log, _kept(rundir), told=told)
-    return Verdict(status, reason, job.ended or _last_sign(rundir) or now, code)
+    return Verdict(status, reason, job.ended or _last_sign(rundir) or now, code, record.attempt)
 
 
 def _own_word(rundir: RunDir, record: ProcessRecord, now: float) -> Verdict | None:
@@ -110,13 +111,22 @@ def _own_word(rundir: RunDir, record: ProcessRecord, now: float) -> Verdict | No
     ending = read_table(rundir.exit)
     if ending.get("attempt") != record.attempt or ending.get("requested") == TAKEN_AWAY:
         return None
+    return _told(rundir, ending, now)
+
+
+def _told(rundir: RunDir, ending: dict[str, Any], now: float) -> Verdict:
+    """What an exit record says."""
     status, reason, code = _ended(rundir, ending)
-    return Verdict(status, reason, finite(ending.get("ended")) or now, code)
+    attempt = ending.get("attempt")
+    return Verdict(status, reason, finite(ending.get("ended")) or now, code, attempt if isinstance(attempt, int) else 0)
 
 
 def _may_be_at_work(rundir: RunDir, record: ProcessRecord | None, now: float) -> bool:
+    """Whether a process may be: each has the claim, so that one that no record names yet is not missed."""
+    if is_taken(rundir.lock):
+        return True
     if record is None:
-        return is_taken(rundir.lock)
+        return False
     if record.alive():
         return True
     return record.host != host() and now - _last_sign(rundir) < SILENCE_S

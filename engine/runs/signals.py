@@ -3,6 +3,8 @@
 import os
 import select
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 QUEUED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD)
@@ -29,11 +31,25 @@ class SignalQueue:
         return list(os.read(self._read, 4096))
 
     @staticmethod
+    @contextmanager
+    def held_back() -> Iterator[None]:
+        """Signals wait until this is over: around a fork, so that none comes to the child before `restore`.
+
+        The child would take it for one of ours, which nobody in it waits for.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, QUEUED)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    @staticmethod
     def restore() -> None:
-        """In a forked child: signals as a fresh program expects them."""
+        """In a forked child: signals as a fresh program expects them, also those that have come meanwhile."""
         signal.set_wakeup_fd(-1)
         for number in (*QUEUED, *IGNORED, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, QUEUED)
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:

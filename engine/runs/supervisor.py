@@ -21,6 +21,7 @@ from typing import Any
 from engine.notices.starting import start_watching
 from engine.runs.allot import CPU, Request
 from engine.runs.claim import accept
+from engine.runs.forking import fork_gated
 from engine.runs.identity import Identity, boot_id, host, identity_of, read_process
 from engine.runs.job import go_on_later, keep_records, latest_step
 from engine.runs.leases import Lease, Ticket, try_lock
@@ -206,7 +207,7 @@ class Supervisor:
         """Run a command to its end, as the leader of a process group, and note how it ended."""
         oom = OomWatch()
         sys.stderr.flush()
-        pid, gate = _fork_gated(argv, environment, (*self._held, *keep))
+        pid, gate = fork_gated(argv, environment, (*self._held, *keep))
         self._record_processes(identity_of(pid))
         with suppress(BrokenPipeError):
             os.write(gate, b"\n")
@@ -328,33 +329,6 @@ class Supervisor:
                     sys.stderr.write(f"finetui: {self._dir.exit} cannot be written ({error}): {asdict(ending)}\n")
                     return
             time.sleep(1.0)
-
-
-def _fork_gated(argv: Sequence[str], environment: Mapping[str, str], keep: Sequence[int]) -> tuple[int, int]:
-    """Fork a child that runs `argv` once a byte is written to the gate. Returns its pid and the gate.
-
-    Between the two its identity is put on record, so that no worker can ever be at work unrecorded: a supervisor
-    killed before it opened the gate takes the child with it. The child leads a process group of its own and
-    inherits the files `keep`.
-    """
-    ready, gate = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(ready)
-        return pid, gate
-    try:
-        os.setpgid(0, 0)
-        os.close(gate)
-        SignalQueue.restore()
-        if os.read(ready, 1):
-            for fd in keep:
-                os.set_inheritable(fd, True)
-            program = sys.executable if argv[0] == "python" else argv[0]
-            os.execvpe(program, [program, *argv[1:]], environment)
-    except BaseException as error:
-        os.write(2, f"finetui: {argv[0]} cannot be started: {error}\n".encode())
-    finally:
-        os._exit(127)
 
 
 def _kill_group(leader: int) -> None:

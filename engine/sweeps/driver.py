@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-from engine.errors import FinetuiError
+from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.runs.claim import accept
 from engine.runs.identity import boot_id, host, identity_of, read_process
@@ -109,6 +109,7 @@ class Driver:
 
     def _adopt(self) -> None:
         """Take up trials that have no outcome: their runs where there are some, else new ones."""
+        self._manager.refresh()  # a run that went down with the last driver may still be live to the store
         launched = self._launched()
         for trial in self._study.open_trials():
             run_id = trial.run_id or launched.get(trial.number, "")
@@ -120,7 +121,10 @@ class Driver:
             run = self._store.runs.get(run_id)
             if run is not None and run.status in (Status.STOPPED, Status.LOST) and not trial.reason:
                 _say(f"trial {trial.number + 1}: {run.name} was {run.status}; it is resumed")
-                self._manager.resume(run_id)
+                try:
+                    self._manager.resume(run_id)
+                except BadInput as error:  # somebody else was faster: the next look says how it stands
+                    _say(str(error))
         self._report()
 
     def _launched(self) -> dict[int, str]:

@@ -55,6 +55,35 @@ def holders(home: Path) -> list[str]:
     return [holder.run for holder in read_holders(home / "leases").get("cpu", [])]
 
 
+EARLY = """
+    import os, signal, time
+    from engine.runs import forking
+    from engine.runs.signals import SignalQueue
+    SignalQueue()
+    setpgid = os.setpgid
+    def late(*_):
+        time.sleep(1)
+        setpgid(0, 0)
+    os.setpgid = late
+    pid, gate = forking.fork_gated(["sleep", "60"], dict(os.environ), ())
+    os.kill(pid, signal.SIGTERM)
+    os.write(gate, b"-")
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_signal_to_a_command_that_has_not_begun_is_not_lost() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(EARLY)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    assert int(done.stdout) == -signal.SIGTERM
+
+
 def python(code: str) -> list[str]:
     return ["python", "-c", textwrap.dedent(code)]
 

@@ -164,7 +164,8 @@ def test_vectors_belong_to_one_model(store: Store) -> None:
     fill(store)
     store.knowledge.set_embeddings("desk", {"model": "one"})
     waiting = store.knowledge.without_vectors("desk", 10)
-    store.knowledge.set_vectors([(key, struct.pack("<2f", key, 1.0)) for key, _, _ in waiting[:2]])
+    store.knowledge.set_vectors([(key, text, struct.pack("<2f", key, 1.0)) for key, _, text in waiting[:2]])
+    store.knowledge.set_vectors([(waiting[2][0], "the text of another file", b"")])
     assert store.knowledge.count_vectors("desk") == 2 and len(store.knowledge.without_vectors("desk", 10)) == 1
     assert struct.unpack("<2f", store.knowledge.vectors("desk")[0][1]) == (float(waiting[0][0]), 1.0)
     assert store.knowledge.embeddings(["desk", "other"]) == {"desk": {"model": "one"}}

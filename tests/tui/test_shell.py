@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 import tomllib
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from tui.app import FinetuiApp
 from tui.commands import ScreenCommands
 from tui.errors import explain, show_error
 from tui.screens.dialogs import ConfirmDialog, Option, PickDialog, TextDialog
+from tui.screens.sweep import SweepScreen
+from tui.screens.working import run_long
 from tui.settings import load_settings, save_theme
 from tui.widgets.header import HeaderStrip
 from tui.widgets.key_bar import MOST, KeyBar
@@ -301,6 +304,50 @@ class TestDialogs:
             await driver.sees("Import", "It is [wrong].", "Row 3.", "Mend it.")
             await driver.press("escape")
             await driver.sees_no("Row 3.")
+
+    async def test_one_that_is_done_takes_nothing_away_but_itself(self, make_app: MakeApp) -> None:
+        async with make_app() as driver:
+            done, found = threading.Event(), list[str]()
+            run_long(driver.app.screen, "Validating", lambda *_: str(done.wait(30)), found.append)
+            await driver.sees("Validating")
+            show_error(driver.app, BadInput("It is wrong."))
+            await driver.sees("It is wrong.")
+            working = driver.app.screen_stack[-2]
+            done.set()
+            await driver.wait(lambda: not any(one.group == "work" for one in working.workers))
+            assert "It is wrong." in driver.text() and found == []
+            await driver.press("escape")
+            await driver.wait(lambda: found == ["True"] and len(driver.app.screen_stack) == 1)
+
+    async def test_one_that_is_done_behind_another_mode_goes_there(self, make_app: MakeApp) -> None:
+        async with make_app() as driver:
+            await driver.press("2")
+            await driver.wait(partial(_in_mode, driver, "datasets"))
+            done, found = threading.Event(), list[str]()
+            run_long(driver.app.screen, "Validating", lambda *_: str(done.wait(30)), found.append)
+            await driver.sees("Validating")
+            working = driver.app.screen
+            await driver.app.switch_mode("runs")  # as a run does that was launched a moment ago
+            done.set()
+            await driver.wait(lambda: not any(one.group == "work" for one in working.workers))
+            assert _in_mode(driver, "runs")
+            await driver.press("2")
+            await driver.wait(lambda: found == ["True"] and _in_mode(driver, "datasets"))
+
+    async def test_a_page_that_leaves_takes_nothing_away_but_itself(self, make_app: MakeApp) -> None:
+        async with make_app() as driver:
+            page = SweepScreen("s1")
+            await driver.app.push_screen(page)
+            await driver.wait(lambda: not isinstance(driver.app.screen, SweepScreen))  # there is no such sweep
+            page = SweepScreen("s2")
+            page.cannot_be_shown = lambda *_: None  # type: ignore[method-assign]
+            await driver.app.push_screen(page)
+            show_error(driver.app, BadInput("It is wrong."))
+            page.leave()
+            await driver.sees("It is wrong.")
+            await driver.press("escape")
+            await driver.wait(lambda: len(driver.app.screen_stack) == 1)
+            assert _in_mode(driver, "runs")
 
 
 def test_an_unexpected_error_names_its_place() -> None:

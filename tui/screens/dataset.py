@@ -80,9 +80,7 @@ keeps the rows that match a filter, `o` has more ways to make a version. `l` tra
         self.in_thread(read, self._show, group="dataset", failed=self._read_failed)
 
     def _read_failed(self, error: Exception) -> None:
-        from tui.errors import show_error
-
-        show_error(self.app, error, "The dataset cannot be read", on_close=self.leave)
+        self.cannot_be_shown(error, "The dataset cannot be read")
 
     def _show(self, opened: Opened) -> None:
         self._opened, self.report = opened, opened.report

@@ -73,16 +73,10 @@ same and answer otherwise: what went is struck, what came is green. `>` rows are
     def _start(self) -> None:
         read = partial(_read_diff, self.services, self.before, self.after)
         title = f"Comparing {title_of(self.before)} and {title_of(self.after)}"
-        run_long(self, title, read, self._show, failed=self._failed, given_up=self._leave)
+        run_long(self, title, read, self._show, failed=self._failed, given_up=self.leave)
 
     def _failed(self, error: Exception) -> None:
-        from tui.errors import show_error
-
-        show_error(self.app, error, "The versions cannot be compared", on_close=self._leave)
-
-    def _leave(self) -> None:
-        if self.is_current:
-            self.action_back()
+        self.cannot_be_shown(error, "The versions cannot be compared")
 
     def _show(self, found: "tuple[Diff, list[Difference], str]") -> None:
         diff, self._all, made = found

@@ -95,23 +95,18 @@ class VersionActions(DatasetActions):
     def _open(self, dataset_id: str) -> None:
         from tui.screens.dataset import DatasetScreen
 
-        self.app.switch_screen(DatasetScreen(dataset_id, self.seen_by))
+        self.when_in_front(lambda: self.app.switch_screen(DatasetScreen(dataset_id, self.seen_by)))
 
     def show_parent(self, parent: "Dataset") -> None:
         self.open_version(parent.id)
 
     def dataset_changed(self, dataset_id: str | None) -> None:
         if dataset_id is None:
-            self.app.pop_screen()
+            self.leave()
         else:
             self._open(dataset_id)
 
     # Leaving
-
-    def leave(self) -> None:
-        """Go back to where one came from."""
-        if self.is_current:
-            self.app.pop_screen()
 
     def action_leave(self) -> None:
         self.unless_changed(self.leave)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import ClassVar, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -14,12 +16,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets import option_list as options
 
+from tui.screens.in_front import InFront
 from tui.text import clean, clean_line
 
 Answer = TypeVar("Answer")
 
 
-class Dialog(ModalScreen[Answer]):
+class Dialog(ModalScreen[Answer], InFront[Answer]):
     """A box in the middle of the screen. Its words are shown as they are, never as markup."""
 
     CSS_PATH: ClassVar[str | list[str | PurePath]] = "dialogs.tcss"
@@ -30,6 +33,13 @@ class Dialog(ModalScreen[Answer]):
         box = Vertical(id="box", classes=" ".join(classes))
         box.border_title = Content(clean_line(self.title_text))
         return box
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        """Go, with a result: where something lies over it, as soon as that is gone."""
+        if self.is_active:
+            return super().dismiss(result)
+        self.when_in_front(partial(self.dismiss, result))
+        return AwaitComplete()
 
 
 class ConfirmDialog(Dialog[bool]):

@@ -149,7 +149,7 @@ The evaluation goes on without this screen.
             self._by = self.taken.asked_by
             show_error(self.app, error, "The rows cannot be sorted")
         else:
-            show_error(self.app, error, "The evaluation cannot be read", on_close=self.action_back)
+            self.cannot_be_shown(error, "The evaluation cannot be read")
 
     def _show(self, taken: Taken) -> None:
         self.reading = False
@@ -346,7 +346,7 @@ The evaluation goes on without this screen.
         self.notify(clean_line(str(path.absolute())), title="Written", markup=False)
 
     def removed(self) -> None:
-        self.action_back()
+        self.leave()
 
     def action_back(self) -> None:
         """End the filter, then the categories, then leave."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.worker import WorkType
 
+from tui.screens.in_front import InFront
+from tui.text import clean_line
 from tui.widgets.header import HeaderStrip
 from tui.widgets.key_bar import KeyBar
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 
-class Page(Screen[None]):
+class Page(InFront[None]):
     """A screen with the app's chrome. Subclasses write `compose_body` and set `MODE`, `TITLE` and `HELP`."""
 
     MODE: ClassVar[str] = ""
@@ -37,6 +38,7 @@ class Page(Screen[None]):
         super().__init__()
         self._styled_for = ""
         """The theme at hand when it was last in front."""
+        self._broken = False
 
     def compose(self) -> ComposeResult:
         yield HeaderStrip(self.MODE)
@@ -137,3 +139,21 @@ class Page(Screen[None]):
         """Leave a pushed screen; the first screen of a mode stays."""
         if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
+
+    def leave(self) -> None:
+        """Leave this screen, which was pushed, as soon as nothing lies over it."""
+        self.when_in_front(self.app.pop_screen)
+
+    def cannot_be_shown(self, error: Exception, title: str) -> None:
+        """Say once why there is nothing to show, and leave."""
+        from engine.errors import NotFound
+        from tui.errors import show_error
+
+        if self._broken:  # who looks again and again fails again and again
+            return
+        self._broken = True
+        if isinstance(error, NotFound):  # it was removed, here or by another process
+            self.notify(clean_line(error.what), severity="warning", markup=False)
+            self.leave()
+        else:
+            show_error(self.app, error, title, on_close=self.leave)

@@ -112,6 +112,8 @@ it fits or not. `s` stops a run, which saves a checkpoint first, or cancels one 
         super().__init__()
         self._reading = False
         self._again = False
+        self._overtaken = False
+        """Whether what is being read may be from before a change."""
         self._changes: deque[Callable[[], object]] = deque()
         """What a person did to the order and is not written yet; until then the list shows it in advance."""
 
@@ -135,14 +137,14 @@ it fits or not. `s` stops a run, which saves a checkpoint first, or cancels one 
         if self._reading:
             self._again = True
             return
-        self._reading = True
+        self._reading, self._overtaken = True, bool(self._changes)
         services = self.services
         read = partial(read_queue, services.home, services.store, services.manager.queue)
         self.in_thread(read, self._show, group="queue", failed=self._read_failed)
 
     def _show(self, entries: list[Entry]) -> None:
         self._reading = False
-        if not self._changes:  # else it was read before they were written
+        if not self._overtaken:  # else it is read again once they are written
             self.query_one(ItemTable).set_items(entries)
         self.set_class(not entries, "-empty")
         at_work = sum(entry.at_work for entry in entries)
@@ -234,6 +236,7 @@ it fits or not. `s` stops a run, which saves a checkpoint first, or cancels one 
     def _alter(self, change: Callable[[], object]) -> None:
         """Write a change of the order, after those before it."""
         self._changes.append(change)
+        self._overtaken = True
         if len(self._changes) == 1:
             self._write_next()
 

@@ -113,9 +113,7 @@ What was judged is kept vote by vote. `s` stops, and so does leaving this screen
         self.in_thread(read, self._show, group="judging", failed=self._unread)
 
     def _unread(self, error: Exception) -> None:
-        from tui.errors import show_error
-
-        show_error(self.app, error, "There is nothing to judge", on_close=self.action_back)
+        self.cannot_be_shown(error, "There is nothing to judge")
 
     def _show(self, judging: Judging) -> None:
         self.judging = judging

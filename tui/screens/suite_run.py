@@ -85,10 +85,8 @@ The run goes on without this screen. `R` asks what is missing and what ended in 
         self.refresh_bindings()
 
     def _failed(self, error: Exception) -> None:
-        from tui.errors import show_error
-
         self.reading = False
-        show_error(self.app, error, "The answers cannot be read", on_close=self.action_back)
+        self.cannot_be_shown(error, "The answers cannot be read")
 
     def _show_head(self) -> None:
         if (taken := self.taken) is not None:
@@ -133,7 +131,7 @@ The run goes on without this screen. `R` asks what is missing and what ended in 
         return "" if self.taken and self.taken.suite.removed else super().current_suite
 
     def removed(self) -> None:
-        self.action_back()
+        self.leave()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         taken = self.taken

@@ -92,10 +92,8 @@ hint.
         self._weigh(view)
 
     def _failed(self, error: Exception) -> None:
-        from tui.errors import show_error
-
         self._reading = False
-        show_error(self.app, error, "The sweep cannot be read", on_close=self.action_back)
+        self.cannot_be_shown(error, "The sweep cannot be read")
 
     def _show_head(self) -> None:
         if self.view is not None:
@@ -177,7 +175,7 @@ hint.
         """Leave when it is gone."""
         sweep = self.current_sweep
         if sweep is not None and not sweep.status.live:
-            self.action_back()
+            self.leave()
         else:
             self.reload()
 
