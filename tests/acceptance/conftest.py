@@ -21,14 +21,14 @@ class Installed:
 
     home: Path
 
-    def run(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout_s: float = 400) -> subprocess.CompletedProcess[str]:
         """Call it in an environment full of secrets, as a user who lets everybody read what they write."""
         environment = os.environ | SECRETS | {"FINETUI_HOME": str(self.home), "HF_HUB_OFFLINE": "1"}
         return subprocess.run(
             [FINETUI, *arguments], env=environment, umask=0, capture_output=True, text=True, timeout=timeout_s
         )
 
-    def json(self, *arguments: str, timeout_s: float = 120) -> Any:
+    def json(self, *arguments: str, timeout_s: float = 400) -> Any:
         """The document that a command prints with `--json`. Fails where the command does."""
         done = self.run(*arguments, "--json", timeout_s=timeout_s)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -47,4 +47,4 @@ class Demo:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """`finetui demo --headless --json` in a fresh home."""
     finetui = Installed(tmp_path_factory.mktemp("acceptance") / "home")
-    return Demo(finetui, finetui.json("demo", "--headless", timeout_s=900))
+    return Demo(finetui, finetui.json("demo", "--headless", timeout_s=1800))

@@ -104,7 +104,7 @@ def test_a_run_is_stopped_and_resumed_to_its_end(demo: Demo) -> None:
         *("--set", "max_steps=40", "--set", "eval_steps=20", "--set", "sample_max_new_tokens=4"),
     )
     rundir = RunDir(finetui.home / "runs" / run["id"])
-    wait_for(lambda: any(event["step"] >= 3 for event in events(rundir, "metrics")))
+    wait_for(lambda: any(event["step"] >= 3 for event in events(rundir, "metrics")), 300)
     worker = record(rundir).worker
     assert worker is not None
     os.kill(worker.pid, signal.SIGSTOP)  # on a busy machine it would be done before the command has started

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.terminal import FINETUI, Terminal
@@ -15,6 +16,7 @@ from engine.runs.allot import Request
 from engine.runs.leases import Ticket
 from store import open_store
 from tests.cli.conftest import Cli, MakeRun
+from tests.engine.runs_at_work import wait_for
 
 MAIN = "import sys; from tui.cli import main; sys.exit(main())"
 HEAVY = "torch transformers trl peft datasets pyarrow pandas textual"
@@ -142,6 +144,22 @@ def test_an_ascii_terminal(finetui: Cli, make_run: MakeRun, cli: Cli) -> None:
     assert document.json[0]["name"] == "emoji 🙂"
 
 
+EARLY = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "tui.cli.root":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+"""
+
+
+def test_ctrl_c_while_the_commands_are_loaded_is_quiet() -> None:
+    command = [sys.executable, "-c", EARLY + MAIN, "runs", "ls"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 @pytest.mark.parametrize("wait", [True, False], ids=["wait", "log -f"])
 def test_ctrl_c_leaves_the_run_going(wait: bool, home: Home, cli: Cli, chats: Path) -> None:
     """A run that waits for its device is followed, and the one who follows gives up."""
@@ -173,6 +191,8 @@ def test_ctrl_c_leaves_the_run_going(wait: bool, home: Home, cli: Cli, chats: Pa
                 line = follower.stderr.readline()
         else:
             assert cli("runs", "ls", "--filter", "status:running", "--json").json
+            process = psutil.Process(follower.pid)
+            wait_for(lambda: any(one.path == str(home.db) for one in process.open_files()))
         with pytest.raises(subprocess.TimeoutExpired):
             follower.wait(1.0)
         follower.send_signal(signal.SIGINT)

@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds an evaluation takes")
     parser.add_argument("--hold", action="store_true", help="stay at step 10 until the folder has a file `go`")
+    parser.add_argument("--hold-worst", action="store_true", help="where it is far worse, stay at step 20 until told")
     parser.add_argument("--fail-above", type=float, default=math.inf, help="fail where lora_r is above")
     options = parser.parse_args()
 
@@ -50,6 +51,8 @@ def main() -> int:
         folder.mkdir(parents=True)
         (folder / COMMITTED).touch()
         while options.hold and not asked_to_stop and not (run.path.parent.parent / "go").exists():
+            time.sleep(0.02)
+        while options.hold_worst and distance > 2 and step == 2 * EVERY and not asked_to_stop:
             time.sleep(0.02)
         if asked_to_stop:
             writer.write("end", status="stopped", reason=f"stopped at step {step}")

@@ -329,7 +329,7 @@ def test_killing_supervisor_and_worker_loses_the_run_until_it_is_resumed(
     found = record(folder(home, run))
     for process in found.alive():
         kill(process.pid)
-    wait_for(lambda: look(manager, store, run).status is Status.LOST, patience_s=5)
+    wait_for(lambda: look(manager, store, run).status is Status.LOST)
     lost = look(manager, store, run)
     assert lost.reason == "the process is gone without an exit record"
     with pytest.raises(BadInput, match="it is lost"):

@@ -317,8 +317,8 @@ def test_runs_at_a_time_on_the_processor(home: Home, manager: RunManager, store:
     settings.write_text("[queue]\ncpu_runs = 2\n")
     runs = [manager.launch(recipe(), name=name) for name in ("a", "b", "c")]
     everyone = {run.id for run in runs}
-    wait_for(lambda: len(at_work(home)) == 2 and {*waiting(home), *at_work(home)} == everyone)
-    assert len(waiting(home)) == 1
+    wait_for(lambda: len(at_work(home)) == 2 and len(waiting(home)) == 1)
+    assert {*waiting(home), *at_work(home)} == everyone
     for wrong in ("queue = 1", "[queue]\ncpu_runs = 0", "[queue]\ncpu_runs = true", '[queue]\ncpu_runs = "two"'):
         settings.write_text(wrong)
         with pytest.raises(BadInput, match="under \\[queue\\]"):

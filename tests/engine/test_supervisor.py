@@ -207,11 +207,13 @@ def test_a_queued_run_is_cancelled_at_once(home: Path) -> None:
 
 def test_preparation_runs_once_under_its_lock_before_the_worker(home: Path) -> None:
     made = home / "made"
+    logs = [str(home / "runs" / name / "events.jsonl") for name in ("r1", "r2")]
     build = python(f"""
         import os, pathlib, time
-        made = pathlib.Path({str(made)!r})
+        made, logs = pathlib.Path({str(made)!r}), [pathlib.Path(log) for log in {logs!r}]
         assert os.environ["FINETUI_RUN_DIR"] and os.environ["FINETUI_ATTEMPT"] == "1"
-        time.sleep(0.3)
+        while not all(log.exists() and "building" in log.read_text() for log in logs):
+            time.sleep(0.02)
         made.with_suffix(".log").open("a").write("built\\n")
         made.touch()
     """)

@@ -1,7 +1,6 @@
 """Sweeps from start to end, with real drivers, supervisors, optuna and store, and a stand-in for the worker."""
 
 import os
-import re
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -61,7 +60,7 @@ def ended(manager: SweepManager, sweep: Sweep) -> Sweep:
         found = manager.get(sweep.id)
         return None if found.status.live else found
 
-    found: Sweep = wait_for(over, 40)
+    found: Sweep = wait_for(over, 180)
     return found
 
 
@@ -106,18 +105,17 @@ def test_a_grid_of_eight_killed_and_resumed(home: Home, store: Store, managers: 
 
 
 def test_trials_that_do_worse_are_pruned(store: Store, managers: Managers) -> None:
-    manager = managers("--delay", "0.6")
+    manager = managers("--hold-worst")
     rates = {"learning_rate": [1e-3, 2e-3, 1e-6]}
     sweep = manager.start(spec(search=rates, prune=True, startup_trials=2, warmup_evaluations=1))
     assert ended(manager, sweep).status is SweepStatus.SUCCEEDED
     trials = SweepDir(Path(sweep.dir)).read_trials()
     assert [trial.state for trial in trials] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED]
-    # The third is told from the others at step 20; by then a slow driver may have seen step 30, too.
-    assert re.fullmatch(r"pruned at step [23]0: eval/loss 4\.\d+ is worse than the median", trials[2].reason)
+    assert trials[2].reason == "pruned at step 20: eval/loss 4.05 is worse than the median"
     run = store.runs.get(trials[2].run_id)
     assert run is not None
     assert (run.status, run.reason) == (Status.STOPPED, trials[2].reason), "and its own log says so"
-    assert run.step < 40
+    assert run.step == 20
 
 
 def test_stopped_and_gone_on_with(home: Home, store: Store, managers: Managers) -> None:

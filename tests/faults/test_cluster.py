@@ -60,7 +60,7 @@ def test_row_26_a_run_whose_node_is_lost_goes_on_or_can_be_resumed(cluster: Clus
     subprocess.run(["slurmd"], check=True, env=os.environ | {"PATH": os.environ["PATH"] + ":/usr/sbin"})
     cluster.manager.resume("r2")
     for run in (again, ends):
-        done = cluster.until(run, Status.SUCCEEDED, patience_s=60)
+        done = cluster.until(run, Status.SUCCEEDED)
         assert (done.step, done.attempt) == (4, 2)
         attempts = cluster.store.runs.attempts(run.path.name)
         assert [(one.number, one.from_step) for one in attempts] == [(1, 0), (2, 2)]

@@ -48,7 +48,7 @@ def is_cut_off(rundir: RunDir) -> bool:
 def test_row_5_a_full_disk_under_store_and_log_stops_no_run(
     disk: SmallDisk, home: Home, store: Store, managers: Managers
 ) -> None:
-    manager = managers("--steps", f"{STEPS}", "--delay", "0.01", "--no-checkpoints")
+    manager = managers("--steps", f"{STEPS}", "--delay", "0.01", "--no-checkpoints", "--hold-at", f"{STEPS - 1}")
     run = manager.launch(recipe())
     rundir = folder(home, run)
     wait_for(lambda: len(events(rundir, "metrics")) > 10)
@@ -61,6 +61,7 @@ def test_row_5_a_full_disk_under_store_and_log_stops_no_run(
     assert store.runs.get(run.id) is not None, "what is there can be read"
     assert record(rundir).alive(), "it trains on"
     disk.free()
+    (rundir.path / "go").touch()
 
     run = ended(manager, store, run)
     assert (run.status, run.reason, run.step) == (Status.SUCCEEDED, "", STEPS)

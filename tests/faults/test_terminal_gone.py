@@ -14,7 +14,7 @@ import pytest
 from benchmarks.terminal import FINETUI
 from engine.home import Home
 
-END_S = 3.0
+END_S = 30.0
 IGNORING = 'trap "" HUP; exec "$0"'
 
 

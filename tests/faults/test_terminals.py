@@ -77,6 +77,6 @@ def shows(terminal: Terminal, painted: Painted, words: tuple[str, ...]) -> None:
         return all(word in painted.text for word in words)
 
     try:
-        terminal.wait_until(done, timeout_s=10)
+        terminal.wait_until(done)
     except TimeoutError:
         pytest.fail(f"{words} are not on the screen:\n{painted.text}")

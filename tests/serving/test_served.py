@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import stat
 import threading
@@ -83,13 +84,17 @@ def test_openais_client_knows_what_went_wrong(client: openai.OpenAI, url: str) -
 def test_who_leaves_ends_the_generation(api: Api, url: str, stream: bool) -> None:
     api.pool.endless = True
     body = {"model": "base", "messages": HELLO, "stream": stream}
-    with httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=0.5) as client:
+    with httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=20) as client:
         if stream:
             with client.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
                 next(response.iter_lines())
-        else:
-            with pytest.raises(httpx.ReadTimeout):
-                client.post(f"{url}/v1/chat/completions", json=body)
+            until(lambda: api.pool.ended == ["cancelled"])
+            return
+    asked, port = json.dumps(body).encode(), int(url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as leaves:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+        leaves.sendall(f"{head}Content-Length: {len(asked)}\r\n\r\n".encode() + asked)
+        until(lambda: api.pool.asked)
     until(lambda: api.pool.ended == ["cancelled"])
 
 
@@ -102,16 +107,15 @@ def test_a_body_too_large_is_answered_and_not_only_cut_off(url: str) -> None:
 
 
 def test_slow_clients_are_closed_and_others_are_answered_meanwhile(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_S", 0.6)
+    monkeypatch.setattr(connections, "HEAD_S", 2.0)
     with served(api.app) as url:
         port = int(url.rpartition(":")[2])
         slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
         for number, connection in enumerate(slow):
             if number % 2:
                 connection.sendall(b"POST /ask HTTP/1.1\r\nHost: localhost\r\nX-A: ")
-        began = time.monotonic()
         assert httpx.get(f"{url}/health").status_code == 200
-        assert time.monotonic() - began < 0.5
+        assert select.select(slow, [], [], 0)[0] == [], "while none of the slow ones is closed yet"
         for connection in slow:
             connection.settimeout(10)
             with connection:

@@ -82,7 +82,7 @@ class Cluster:
         wait_for(lambda: self.look(rundir).phase.startswith(phase))
         return self.look(rundir)
 
-    def until(self, rundir: RunDir, status: Status, patience_s: float = 20.0) -> Run:
+    def until(self, rundir: RunDir, status: Status, patience_s: float = 90.0) -> Run:
         """The run once it has ended, as `status`."""
         wait_for(lambda: not self.look(rundir).status.live, patience_s)
         found = self.look(rundir)
@@ -93,6 +93,8 @@ class Cluster:
 @pytest.fixture
 def cluster(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch.setattr(slurm_jobs, "FRESH_S", 0.2)
+    for kept in (slurm_jobs.WATCH.jobs, slurm_jobs.WATCH._asked):
+        kept.clear()  # another cluster's jobs may have had the same numbers
     home.ensure()
     store = open_store(home.db)
     made = Cluster(home, store)
@@ -188,9 +190,19 @@ def test_jobs_that_slurm_takes_away_go_on_from_their_checkpoints(cluster: Cluste
     subprocess.run(["scontrol", "requeue", job_of(preempted)], check=True)
     # What --signal=B:TERM@120 does near the time limit.
     subprocess.run(["scancel", "--batch", "--signal=TERM", job_of(warned)], check=True)
-    for run in (preempted, warned):
-        (run.path / "go").touch()
-        assert cluster.until_phase(run, "waiting in Slurm").status is Status.QUEUED
+    (preempted.path / "go").touch()
+    (warned.path / "go").touch()
+    waited: set[str] = set()
+
+    def both_waited() -> bool:
+        for run in (preempted, warned):
+            found = cluster.look(run)
+            if found.phase.startswith("waiting in Slurm"):
+                assert found.status is Status.QUEUED
+                waited.add(found.id)
+        return len(waited) == 2
+
+    wait_for(both_waited)
     for run in (preempted, warned):
         done = cluster.until(run, Status.SUCCEEDED)
         assert (done.step, done.attempt) == (4, 2)

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
-time.sleep(float(sys.argv[2]))
+time.sleep(float(sys.argv[2])) if len(sys.argv) > 2 else sys.stdin.readline()
 connection.execute("COMMIT")
 """
 
@@ -93,10 +92,10 @@ def test_a_process_reads_while_another_writes(store: Store) -> None:
     assert store.check() == []
 
 
-def hold(path: Path, seconds: float) -> "subprocess.Popen[str]":
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path), str(seconds)], stdout=subprocess.PIPE, text=True
-    )
+def hold(path: Path, *seconds: float) -> "subprocess.Popen[str]":
+    """Another process that writes for so long, else until it is sent a line."""
+    command = [sys.executable, "-c", HOLDER, str(path), *map(str, seconds)]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     return holder
@@ -104,22 +103,23 @@ def hold(path: Path, seconds: float) -> "subprocess.Popen[str]":
 
 def test_a_writer_waits_for_a_locked_store_and_readers_do_not(store: Store) -> None:
     store.runs.add(new_run("r1"))
-    holder = hold(store.path, 2.0)
-    begun = time.monotonic()
+    holder = hold(store.path)
     assert store.runs.count() == 1
     opened = open_store(store.path)
     assert opened.runs.count() == 1
     opened.close()
-    assert holder.poll() is None, "reading waited for the writer"
-    store.runs.rename("r1", "renamed")
-    assert holder.wait(20) == 0
-    assert time.monotonic() - begun > 1.0
+    writing = threading.Thread(target=store.runs.rename, args=("r1", "renamed"))
+    writing.start()
+    writing.join(1.0)
+    assert writing.is_alive() and holder.poll() is None
+    holder.communicate("that is all\n")
+    writing.join(60)
     assert [run.name for run in store.runs.list()] == ["renamed"]
 
 
 def test_a_store_that_stays_locked_is_an_error_in_words(store: Store) -> None:
     store.runs.add(new_run("r1"))
-    holder = hold(store.path, 60.0)
+    holder = hold(store.path)
     try:
         with store._database.explained():
             store._database.connection().execute("PRAGMA busy_timeout = 100")

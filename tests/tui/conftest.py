@@ -134,6 +134,8 @@ def make_app(home: Home, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
         notifications: bool = False,
     ) -> AsyncIterator[Driver]:
         app = FinetuiApp(home, open_run=open_run)
+        if not notifications:  # they cover nothing, and are still there when they are looked for
+            monkeypatch.setattr(app, "NOTIFICATION_TIMEOUT", PATIENCE_S)
         if theme:
             app.theme = theme
         async with app.run_test(size=size, notifications=notifications) as pilot:

@@ -182,7 +182,8 @@ async def test_undo_skip_and_another_criterion(arena: Open, two: SampleRuns, sui
         await driver.type("Playful")
         await driver.press("enter")
         await driver.sees("by playful", "0 of 3 pairs")
-        assert json.loads((driver.app.home.root / "arena.json").read_text())["criteria"] == ["playful"]
+        kept = driver.app.home.root / "arena.json"
+        await driver.wait(lambda: json.loads(kept.read_text())["criteria"] == ["playful"])
 
 
 async def test_the_name_is_asked_once_and_can_be_changed(
@@ -366,6 +367,7 @@ async def test_a_model_at_an_address_takes_part_unnamed(
             await driver.press("tab")
         await driver.press("enter")
         await driver.sees("raf on question 0?", "ahpla on question 0?", "both bad")
+        await driver.wait(lambda: len(pool.asked) == 2)
         pool.error = FinetuiError("http://127.0.0.1:9/v1 does not answer.", why="127.0.0.1:9 is away.")
         await judge(driver, "1")
         await driver.sees("A was", "far")

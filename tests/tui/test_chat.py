@@ -1,12 +1,14 @@
 """The screen where models are asked side by side. A stand-in answers in place of the model servers."""
 
+import re
+
 from textual.widgets import Input
 
 from engine.errors import FinetuiError
 from engine.inference.pool import Delta
 from store import Store
 from store.records import Chat, Message
-from tests.tui.chats import OpenChat, with_adapter
+from tests.tui.chats import OpenChat, settled, with_adapter
 from tests.tui.sample_runs import SampleRuns
 from tui.widgets.conversation import Conversation
 from tui.widgets.prompt import Prompt
@@ -54,8 +56,14 @@ async def test_says_what_it_waits_for_and_for_how_long(open_chat: OpenChat, two:
         await chat.driver.wait(lambda: chat.pool.on_status)
         assert chat.pool.on_status is not None
         chat.pool.on_status("loading starter in 4-bit")
-        await chat.driver.sees("loading starter in 4-bit …  0 s")
-        await chat.driver.sees("loading starter in 4-bit …  1 s")
+
+        def seconds() -> int:
+            found = re.search(r"loading starter in 4-bit … +(\d+) s", chat.driver.text())
+            return int(found[1]) if found else -1
+
+        await chat.driver.wait(lambda: seconds() >= 0)
+        shown = seconds()
+        await chat.driver.wait(lambda: seconds() > shown)
 
 
 async def test_each_model_keeps_to_its_own_answers(open_chat: OpenChat, two: SampleRuns) -> None:
@@ -115,6 +123,7 @@ async def test_turns_are_stored_and_opened_again(open_chat: OpenChat, two: Sampl
         await chat.ask("what is stored")
         chat.pool.answer_whole("this", "that")
         await chat.driver.sees("41 tok")
+        await settled(chat)
         await chat.driver.press("ctrl+r")
         chat.pool.answer_whole("this again", "that again")
         await chat.driver.sees("this again")
@@ -161,6 +170,7 @@ async def test_models_are_added_and_taken_away(open_chat: OpenChat, two: SampleR
         await chat.ask("one")
         chat.pool.answer_whole("base one", "a one")
         await driver.sees("41 tok")
+        await settled(chat)
         await driver.press("ctrl+a")
         await driver.sees("Who else answers", "emoji-r8")
         await driver.press("enter")
@@ -170,6 +180,7 @@ async def test_models_are_added_and_taken_away(open_chat: OpenChat, two: SampleR
         assert [len(messages) for messages in chat.pool.asked[1][1]] == [3, 3, 1]
         chat.pool.answer_whole("base two", "a two", "b two")
         await driver.sees("42 tok")
+        await settled(chat)
         await driver.press("ctrl+d")
         await driver.sees("Who is taken away")
         await driver.type("r16")

@@ -83,10 +83,12 @@ async def test_other_models_and_templates(
         await driver.sees("zz-unmarked template", "⚠")
         assert "▐answer 1" not in driver.text(), "a template without marks trains nothing of it"
         await driver.press("m")
+        await driver.sees("Base model")
         await fill(driver, "starter")
         await driver.press("enter")
         await driver.sees("starter model is not built yet", "m chooses another model")
         await driver.press("m")
+        await driver.sees("Base model")
         await fill(driver, "tiny")
         await driver.press("enter")
         await driver.sees("tiny-chat template", "▐answer 1")

@@ -99,10 +99,12 @@ async def test_removing(make_app: MakeApp, tmp_path: Path, library: DatasetLibra
         await driver.sees("Remove free v1?", "20 rows")
         await driver.press("n", "j", "d")
         await driver.sees("used v1 is in use", "night-run")
-        await driver.press("escape", "k", "d", "y")
+        await driver.press("escape", "k", "d")
+        await driver.sees("Remove free v1?")
+        await driver.press("y")
         await driver.sees("1 dataset")
         assert [one.name for one in library.list()] == ["used"]
-        assert not Path(free.dir).exists()
+        await driver.wait(lambda: not Path(free.dir).exists())
 
 
 async def test_keys_offer_what_applies(make_app: MakeApp, tmp_path: Path, library: DatasetLibrary) -> None:

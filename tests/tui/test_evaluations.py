@@ -260,7 +260,8 @@ async def test_what_was_stopped_goes_on_or_is_removed(
         await driver.sees("Remove colours-test?")
         await driver.press("y")
         await driver.sees("This run was not evaluated yet.")
-        assert store.evaluations.list() == [] and not folder.path.exists()
+        assert store.evaluations.list() == []
+        await driver.wait(lambda: not folder.path.exists())
 
 
 async def test_an_evaluation_is_started_from_the_run(

@@ -81,9 +81,12 @@ async def test_matching_words_are_marked(make_app: MakeApp, desk: KnowledgeLibra
         await driver.press("slash")
         await driver.type("resetting passwords")
         await driver.sees("best of desk")
-        content: Any = driver.app.screen.query_one("#passages").visual  # type: ignore[attr-defined]
-        marked = [content.plain[span.start : span.end] for span in content.spans if "accent" in str(span.style)]
-        assert marked == ["reset", "password"]
+
+        def marked() -> list[str]:
+            content: Any = driver.app.screen.query_one("#passages").visual  # type: ignore[attr-defined]
+            return [content.plain[span.start : span.end] for span in content.spans if "accent" in str(span.style)]
+
+        await driver.wait(lambda: marked() == ["reset", "password"])
         await driver.press("ctrl+u")
         await driver.type("nix")
         await driver.sees("nothing has these words")

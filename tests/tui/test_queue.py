@@ -113,7 +113,7 @@ async def test_the_order_is_changed_by_keys(make_app: MakeApp, home: Home, store
         await driver.wait(lambda: order(driver) == "fgab")
         assert "+2" in driver.line("gamma")
         await driver.sees("gamma: cpu held by first")
-        assert manager.queue.waiting()[0].priority == 2
+        await driver.wait(lambda: manager.queue.waiting()[0].priority == 2)
         await driver.press("down", "r")
         await driver.sees("Start alpha now?", "whether it fits or not", "after gamma")
         await driver.press("y")
@@ -145,8 +145,10 @@ async def test_what_waits_says_how_long_and_how_much(
         assert re.search(r"in 2[34]m +3\.0 GB", driver.line("waits-r3")), "14 minutes, and 10 of the other"
         assert "10 m" in driver.line("waits-r2") and "-1" in driver.line("waits-r3")
     async with make_app((80, 24), theme="finetui-light") as driver:
-        await driver.press("6", "down")
-        await driver.sees("1 at work, 2 waiting", "waits-r2: cpu held by at-work · 3.0 GB planned · takes about 10 m")
+        await driver.press("6")
+        await driver.sees("1 at work, 2 waiting", "waits-r2")
+        await driver.press("down")
+        await driver.sees("waits-r2: cpu held by at-work · 3.0 GB planned · takes about 10 m")
         assert driver.line("waits-r2").rstrip().startswith("   1  waits-r2")
 
 

@@ -184,9 +184,8 @@ async def test_a_run_that_is_gone_is_not_opened(make_app: MakeApp, runs: SampleR
         driver.app.services.manager.remove(OTHER)
         for gone in (OTHER, "nosuchrun00"):
             driver.app.screen.post_message(OpenRun(gone))
-            await driver.wait(lambda: not screen.run_id)
             await driver.pilot.pause()
-            assert isinstance(driver.app.screen, RunsScreen)
+            await driver.wait(lambda: not screen.run_id and isinstance(driver.app.screen, RunsScreen))
         await opened(driver, FIRST, "name-FIRST")
 
 

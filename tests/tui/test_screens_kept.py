@@ -21,11 +21,22 @@ def colours(driver: Driver) -> Colours:
     return {(style.color.name if style.color else "", style.bgcolor.name if style.bgcolor else "") for style in styles}
 
 
+async def drawn(driver: Driver) -> None:
+    """Wait until what is drawn stays as it is: some of it comes from threads."""
+    seen: list[Colours] = []
+
+    def same() -> bool:
+        seen.append(colours(driver))
+        return len(seen) > 20 and all(one == seen[-1] for one in seen[-20:])
+
+    await driver.wait(same)
+
+
 async def shows_run(driver: Driver) -> None:
     driver.app.screen.post_message(OpenRun("r3stopped00"))
     await driver.wait(lambda: isinstance(driver.app.screen, RunScreen))
     await driver.sees("support-dora", "★")
-    await driver.pilot.pause(0.3)
+    await drawn(driver)
 
 
 async def goes(driver: Driver, key: str, mode: str) -> None:
@@ -37,13 +48,13 @@ async def goes(driver: Driver, key: str, mode: str) -> None:
 async def test_a_theme_chosen_elsewhere_shows_on_a_hidden_screen(make_app: MakeApp, filled: SampleRuns) -> None:
     async with make_app(theme="finetui-light") as driver:
         await driver.sees("emoji-next")
-        await driver.pilot.pause(0.3)
+        await drawn(driver)
         light_list = colours(driver)
         await shows_run(driver)
         light_run = colours(driver)
     async with make_app(theme="finetui-dark") as driver:
         await driver.sees("emoji-next")
-        await driver.pilot.pause(0.3)
+        await drawn(driver)
         dark_list = colours(driver)
         assert not dark_list & light_list
         await shows_run(driver)

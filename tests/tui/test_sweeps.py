@@ -139,7 +139,8 @@ async def test_stopping_and_removing(make_app: MakeApp, sweep: SweepDir, store: 
         await driver.sees("Remove rates?", "Its runs stay")
         await driver.press("y")
         await driver.sees("No sweeps yet.")
-        assert not sweep.path.exists() and store.runs.count() == 7
+        await driver.wait(lambda: not sweep.path.exists())
+        assert store.runs.count() == 7
 
 
 async def test_a_sweep_of_eight_from_the_form(

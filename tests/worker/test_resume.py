@@ -285,7 +285,7 @@ def test_a_killed_run_resumes_from_its_last_checkpoint_exactly(processes: tuple[
     reached = max(losses(killed.run))
     killed.resume(1)
     first, again = losses(killed.run, 1), losses(killed.run, 2)
-    assert min(again) % 20 == 1 and min(again) <= reached
+    assert min(again) % 20 == 1 and min(again) <= reached + 1, "what was saved may not be told yet"
     assert {step: loss for step, loss in again.items() if step <= reached} == {
         step: loss for step, loss in first.items() if step >= min(again)
     }

@@ -205,11 +205,14 @@ def test_a_client_that_leaves_ends_the_generation(server: Server) -> None:
     began = time.monotonic()
     server.chat(models=["base"] * 16, max_tokens=230)
     whole_s = time.monotonic() - began
-    with server.http.stream("POST", "/v1/chat/completions", json=long) as response:
-        next(response.iter_lines())
-    began = time.monotonic()
-    server.chat(model="base", max_tokens=1)
-    assert time.monotonic() - began < whole_s / 2
+    took: list[float] = []
+    while len(took) < 5 and min(took, default=whole_s) >= whole_s / 2:  # a machine may be busy with something else
+        with server.http.stream("POST", "/v1/chat/completions", json=long) as response:
+            next(response.iter_lines())
+        began = time.monotonic()
+        server.chat(model="base", max_tokens=1)
+        took.append(time.monotonic() - began)
+    assert min(took) < whole_s / 2
 
 
 def test_requests_at_once_are_answered_together_each_in_its_own_way(server: Server) -> None:

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 
 from engine.private import keep_private
 
+INTERRUPTED = 130
+"""Exit status after Ctrl+C, as shells have it."""
+
 COMPLETING = "_FINETUI_COMPLETE"
 """Set by shells that ask what could come next; then nothing is opened."""
 
@@ -24,8 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from tui.cli.opening import open_app
 
         return open_app(*opening)
-    from tui.cli.root import run
-
+    try:
+        from tui.cli.root import run
+    except KeyboardInterrupt:  # Ctrl+C while the commands are loaded
+        return INTERRUPTED
     return run(words)
 
 

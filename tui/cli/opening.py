@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.errors import BadInput
 from engine.home import Home, find_home
 from tui import allocator, garbage
+from tui.cli import INTERRUPTED
 
 if TYPE_CHECKING:
     from tui.app import FinetuiApp
@@ -27,7 +28,7 @@ def open_app(home: str | None = None, run: str | None = None) -> int:
         needs_terminal()
         return show_app(place, open_run=_run_id(place, run) if run is not None else None)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except Exception as error:
         from tui.cli.failure import report
 
