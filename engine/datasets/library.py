@@ -2,10 +2,12 @@
 
 import difflib
 import re
+import secrets
 import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,21 +184,26 @@ class DatasetLibrary:
             reader = self._readers.pop(dataset_id, None)
         if reader:
             reader.close()
-        self._store.datasets.delete(dataset_id)
-        shutil.rmtree(dataset.dir, ignore_errors=True)
+        doomed = self.home.datasets / f".import-removed-{dataset_id}-{secrets.token_hex(3)}"
+        with self._versions.one_at_a_time():  # the same rows may be imported again just now, and have the same id
+            self._store.datasets.delete(dataset_id)
+            with suppress(OSError):
+                Path(dataset.dir).rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def rebuild(self) -> int:
         """Enter datasets that are on disk but not in the store, oldest first; returns how many.
 
         A card that is not its folder's own is left out: by its id a folder is read, and removed one day.
         """
-        found = [(path.parent.name, read_json(path)) for path in self.home.datasets.glob("d*/card.json")]
-        cards = [card for name, card in found if isinstance(card, dict) and card.get("id") == name]
-        new = [card for card in cards if self._store.datasets.get(card["id"]) is None]
-        for card in sorted(new, key=lambda card: float(card["created"])):
-            self._store.datasets.add(record(card, self.home.datasets / card["id"]))
-            if report := read_json(self.home.datasets / card["id"] / REPORT):
-                self._store.datasets.learnt(card["id"], grade=report.get("grade"))
+        with self._versions.one_at_a_time():
+            found = [(path.parent.name, read_json(path)) for path in self.home.datasets.glob("d*/card.json")]
+            cards = [card for name, card in found if isinstance(card, dict) and card.get("id") == name]
+            new = [card for card in cards if self._store.datasets.get(card["id"]) is None]
+            for card in sorted(new, key=lambda card: float(card["created"])):
+                self._store.datasets.add(record(card, self.home.datasets / card["id"]))
+                if report := read_json(self.home.datasets / card["id"] / REPORT):
+                    self._store.datasets.learnt(card["id"], grade=report.get("grade"))
         return len(new)
 
     # reading

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from engine.datasets.figures import dataset_id, figures
 from engine.datasets.rows import Row, kind_of
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
+from engine.runs.claim import is_taken
 from engine.runs.rundir import read_json, write_json
 from store import Store
 from store.records import Dataset
@@ -126,7 +127,7 @@ class Versions:
 
     def keep(self, card: dict[str, Any], folder: Path) -> tuple[Dataset, bool]:
         """Move the finished `folder` to its place and enter it; false beside a dataset that already is the same."""
-        with self._one_at_a_time():
+        with self.one_at_a_time():
             target = self._home.datasets / str(card["id"])
             known = self._store.datasets.get(str(card["id"]))
             if known and (target / CARD).exists():
@@ -153,9 +154,13 @@ class Versions:
         """An empty folder beside the datasets, gone at the end whatever happens."""
         home = self._home.ensure()
         for left in home.datasets.glob(".import-*"):
-            if time.time() - left.stat().st_mtime > _ABANDONED_S:
-                shutil.rmtree(left, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _ABANDONED_S and not is_taken(left):
+                    shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=".import-", dir=home.datasets))
+        in_use = os.open(folder, os.O_RDONLY)  # locked, so that nobody takes it for abandoned, whatever the clock says
+        with suppress(OSError):
+            fcntl.flock(in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             yield folder
         except OSError as error:
@@ -166,10 +171,11 @@ class Versions:
             ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            os.close(in_use)
 
     @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        """Two imports must not take the same version number, nor the same folder."""
+    def one_at_a_time(self) -> Iterator[None]:
+        """Two imports must not take the same version number, nor the same folder; nor may one be removed meanwhile."""
         descriptor = os.open(self._home.datasets / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

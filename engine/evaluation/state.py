@@ -95,8 +95,11 @@ def rebuild(store: Store, home: Home) -> int:
         evaluation = folder.record() if isinstance(read_json(folder.about), dict) else None
         if evaluation is None or evaluation.id != path.name:
             continue
-        store.evaluations.delete(evaluation.id)
-        store.evaluations.add(evaluation)
-        store.evaluations.set_figures(evaluation.id, folder.measured())
+        if folder.busy() and store.evaluations.get(evaluation.id) is not None:
+            continue  # it is being made, and its driver writes what there is
+        with store.transaction():
+            store.evaluations.delete(evaluation.id)
+            store.evaluations.add(evaluation)
+            store.evaluations.set_figures(evaluation.id, folder.measured())
         count += 1
     return count

@@ -4,10 +4,12 @@ Each appears whole or not at all, under an id that follows from what it is: impo
 """
 
 import hashlib
+import os
 import shutil
 import time
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from engine.history.wandb import read_wandb
 from engine.history.writing import HistoryWriter
 from engine.home import Home
 from engine.insight.diagnosis import FindingKeeper
+from engine.runs.claim import take
 from engine.runs.entry import new_run
 from engine.runs.fields import text
 from engine.runs.ingest import ingest_run
@@ -35,6 +38,7 @@ FORMAT = 1
 """Raised whenever this finetui takes over more than the one before: what it imported is then read again."""
 READING = 0.6
 """Share of the time that is spent on the files; the rest goes into the store."""
+LOOK_S = 0.2
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _MOST_TAGS = 50
 
@@ -97,7 +101,8 @@ def import_history(
 
         told(0.0)
         try:
-            done.append(_import(home, store, run, name, tags, told))
+            with _alone(home, told):
+                done.append(_import(home, store, run, name, tags, told))
         except OSError as error:
             raise FinetuiError(
                 f"{run.name} cannot be imported into {home.runs}.",
@@ -105,6 +110,17 @@ def import_history(
                 fix=f"{len(done)} of {len(runs)} runs are done. Free space or unlock the folder, then import again.",
             ) from error
     return Outcome(done)
+
+
+@contextmanager
+def _alone(home: Home, told: Callable[[float], None]) -> Iterator[None]:
+    """As the one process that imports into this home. Another is waited for, unless `told` gives up meanwhile."""
+    while (claim := take(home.root / "import.lock", LOOK_S)) is None:
+        told(0.0)
+    try:
+        yield
+    finally:
+        os.close(claim)
 
 
 def run_id_of(run: FoundRun) -> str:

@@ -1,4 +1,4 @@
-"""Runs a program that must not outlive the one who started it: `python -m engine.inference.leash -- COMMAND…`.
+"""Runs a program that must not outlive the one who started it: `python -m engine.inference.leash PARENT -- COMMAND…`.
 
 The standard library alone. It leads a session of its own, so that all the program starts is in one group; it ends that
 group when its parent is gone, or when it is asked to.
@@ -18,9 +18,8 @@ GRACE_S = 10.0
 asked = False
 
 
-def main(command: list[str]) -> int:
-    """Run `command`; its exit status, as a shell gives it."""
-    parent = os.getppid()
+def main(parent: int, command: list[str]) -> int:
+    """Run `command` for the process `parent`; its exit status, as a shell gives it."""
     signal.signal(signal.SIGTERM, _ask)
     child = subprocess.Popen(command)
     deadline = None
@@ -44,4 +43,4 @@ def _ask(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[sys.argv.index("--") + 1 :]))
+    sys.exit(main(int(sys.argv[1]), sys.argv[sys.argv.index("--") + 1 :]))

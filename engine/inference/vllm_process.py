@@ -37,7 +37,7 @@ class VllmProcess(LoggedProcess):
         """The adapters it has, by the names that it was given."""
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}/v1"
-        leash = [sys.executable, "-P", "-m", "engine.inference.leash", "--"]
+        leash = [sys.executable, "-P", "-m", "engine.inference.leash", str(os.getpid()), "--"]
         environment = module_environment() | {
             "VLLM_API_KEY": self.key,  # arguments can be read by everybody on this machine
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",

@@ -168,6 +168,7 @@ def _promote(home: Home, store: Store, name: str, version: int, note: str) -> Pr
     promotion = Promotion(time.time(), version, note)
     folder = NameDir.of(home, name)
     with folder.held():
+        find_version(store, name, version)  # checking its files took a while: it may have been removed
         told = folder.read()
         entry = {"t": promotion.t, "version": version, "note": note}
         write_json(folder.about, told | {"promotions": [*_entries(told), entry]})

@@ -29,7 +29,7 @@ from engine.runs.queue import cpu_runs
 from engine.runs.requirements import require_torch_side
 from engine.runs.rundir import RunDir, checkpoint_step, read_table, write_json
 from engine.runs.supervisor import WORKER
-from store import Store
+from store import Store, StoreError
 from store.records import Run
 
 LONGEST_NAME = 80
@@ -70,19 +70,21 @@ def launch_run(
         "sweep": dict(sweep) if sweep else None,
     }
     rundir = RunDir(home.runs / run_id)
+    draft = RunDir(home.runs / f".new-{run_id}")
     try:
-        _make_folder(rundir, found.plan.recipe, inputs, found.parent)
-    except OSError as error:
-        raise BadInput(
-            f"The run's folder cannot be made in {home.runs}.",
-            why=f"The system says: {error.strerror or error}.",
-            fix="Free or unlock that folder, or choose another home with --home DIR or $FINETUI_HOME.",
-        ) from error
-    try:
-        with claimed(rundir.lock, _taken(inputs["name"])) as claim:
+        _make_folder(draft, rundir, found.plan.recipe, inputs, found.parent)
+        with claimed(draft.lock, _taken(inputs["name"])) as claim:  # before anybody can see the folder
+            draft.path.rename(rundir.path)
             process = _enter_and_start(store, rundir, inputs, worker, claim)
-    except BaseException:
-        shutil.rmtree(rundir.path, ignore_errors=True)
+    except BaseException as error:
+        for folder in (draft, rundir):
+            shutil.rmtree(folder.path, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise BadInput(
+                f"The run's folder cannot be made in {home.runs}.",
+                why=f"The system says: {error.strerror or error}.",
+                fix="Free or unlock that folder, or choose another home with --home DIR or $FINETUI_HOME.",
+            ) from error
         raise
     run = store.runs.get(run_id)
     assert run is not None, "it was added above"
@@ -94,7 +96,11 @@ def _enter_and_start(
 ) -> Process | None:
     """Put a new run into the store and start it; where it cannot be started it is in the store no more."""
     run = new_run(rundir, inputs)
-    store.runs.add(run)
+    try:
+        store.runs.add(run)
+    except StoreError:
+        if store.runs.get(run.id) is None:  # else somebody rebuilds the store, and was faster
+            raise
     try:
         return _start(rundir, 1, worker, claim)
     except BaseException:
@@ -268,20 +274,14 @@ def _preparation(model: ModelInfo, home: Home) -> list[dict[str, Any]]:
     ]
 
 
-def _make_folder(rundir: RunDir, recipe: Recipe, inputs: dict[str, Any], parent: Parent | None) -> None:
-    """The run's folder appears whole: recipe, inputs, the checkpoint it starts from and the first event."""
-    draft = RunDir(rundir.path.with_name(f".new-{rundir.path.name}"))
+def _make_folder(draft: RunDir, rundir: RunDir, recipe: Recipe, inputs: dict[str, Any], parent: Parent | None) -> None:
+    """What is to be `rundir`, whole: recipe, inputs, the checkpoint it starts from and the first event."""
     draft.path.mkdir(mode=0o700, parents=True)
-    try:
-        draft.recipe.write_text(recipe.to_toml(), encoding="utf-8")
-        if parent is not None:
-            inputs = inputs | {"parent": parent.kept_in(draft, rundir).to_json()}
-        write_json(draft.inputs, inputs)
-        _announce(draft, 1, 0, "")
-        draft.path.rename(rundir.path)
-    except BaseException:
-        shutil.rmtree(draft.path, ignore_errors=True)
-        raise
+    draft.recipe.write_text(recipe.to_toml(), encoding="utf-8")
+    if parent is not None:
+        inputs = inputs | {"parent": parent.kept_in(draft, rundir).to_json()}
+    write_json(draft.inputs, inputs)
+    _announce(draft, 1, 0, "")
 
 
 def _announce(rundir: RunDir, attempt: int, from_step: int, reason: str) -> None:

@@ -164,8 +164,11 @@ class RunManager:
         path = self._dir(run_id).path
         doomed = path.with_name(f".removed-{path.name}")
         try:
-            if path.exists():
+            if path.is_symlink():
                 path.rename(doomed)
+            elif path.exists():
+                with claimed(self._dir(run_id).lock, f"{run.name} was resumed a moment ago."):
+                    path.rename(doomed)
         except OSError as error:
             raise FinetuiError(
                 f"The folder of {run.name} cannot be deleted.", why=f"The system says: {error.strerror or error}."

@@ -1,5 +1,6 @@
 """The leash: a program under it ends when it is asked to, with all it has started, and tells its exit status."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 def leashed(*command: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "engine.inference.leash", "--", *command],
+        [sys.executable, "-m", "engine.inference.leash", str(os.getpid()), "--", *command],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
