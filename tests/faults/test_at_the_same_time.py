@@ -57,7 +57,7 @@ def once(
     patch.setattr(where, name, called)
 
 
-def test_a_launch_while_the_store_is_rebuilt(
+def test_row_23_a_launch_while_the_store_is_rebuilt(
     home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = managers("--steps", "3"), managers("--steps", "3")
@@ -67,7 +67,7 @@ def test_a_launch_while_the_store_is_rebuilt(
     assert ended(other, store, run).status is Status.SUCCEEDED
 
 
-def test_a_run_that_is_resumed_is_not_removed(home: Home, store: Store, managers: Managers) -> None:
+def test_row_23_a_run_that_is_resumed_is_not_removed(home: Home, store: Store, managers: Managers) -> None:
     one = managers("--steps", "3")
     run = one.launch(recipe())
     ended(one, store, run)
@@ -78,7 +78,7 @@ def test_a_run_that_is_resumed_is_not_removed(home: Home, store: Store, managers
     assert not folder(home, run).path.exists() and store.runs.get(run.id) is None
 
 
-def test_rows_that_are_imported_again_while_they_are_removed(
+def test_row_23_rows_that_are_imported_again_while_they_are_removed(
     home: Home, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "rows.jsonl"
@@ -92,7 +92,7 @@ def test_rows_that_are_imported_again_while_they_are_removed(
     library.close()
 
 
-def test_a_folder_in_use_is_not_abandoned_however_old_it_looks(home: Home, store: Store) -> None:
+def test_row_23_a_folder_in_use_is_not_abandoned_however_old_it_looks(home: Home, store: Store) -> None:
     versions = Versions(home, store)
     with versions.workspace() as used:
         os.utime(used, (1.0, 1.0))
@@ -103,7 +103,7 @@ def test_a_folder_in_use_is_not_abandoned_however_old_it_looks(home: Home, store
             assert used.exists() and not left.exists()
 
 
-def test_of_two_imports_of_the_same_runs_one_waits(home: Home, store: Store, tmp_path: Path) -> None:
+def test_row_23_of_two_imports_of_the_same_runs_one_waits(home: Home, store: Store, tmp_path: Path) -> None:
     metrics = tmp_path / "mlruns" / "0" / "run1" / "metrics"
     metrics.mkdir(parents=True)
     (metrics / "loss").write_text("".join(f"{1763712391000 + step} {step} {step}\n" for step in range(500)))
@@ -138,7 +138,7 @@ def test_of_two_imports_of_the_same_runs_one_waits(home: Home, store: Store, tmp
     assert (run.status, len(series.steps) if series else 0) == (Status.SUCCEEDED, 500)
 
 
-def test_a_finding_that_is_dismissed_while_others_are_found_stays_so(
+def test_row_23_a_finding_that_is_dismissed_while_others_are_found_stays_so(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.runs.add(new_run("r1"))
@@ -149,7 +149,7 @@ def test_a_finding_that_is_dismissed_while_others_are_found_stays_so(
     assert found.step == 40 and found.dismissed is not None
 
 
-def test_a_log_that_another_takes_in_meanwhile_is_not_read_from_the_beginning(
+def test_row_23_a_log_that_another_takes_in_meanwhile_is_not_read_from_the_beginning(
     home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rundir = RunDir(home.runs / "r1")
@@ -172,7 +172,7 @@ def test_a_log_that_another_takes_in_meanwhile_is_not_read_from_the_beginning(
     assert store.findings.of("r1"), "what a reset forgets is still there"
 
 
-def test_a_version_that_is_removed_while_it_is_checked_is_not_promoted(
+def test_row_23_a_version_that_is_removed_while_it_is_checked_is_not_promoted(
     home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = SampleRuns(home, store)
@@ -186,7 +186,7 @@ def test_a_version_that_is_removed_while_it_is_checked_is_not_promoted(
     runs.close()
 
 
-def test_two_servers_of_a_model_in_one_process_do_not_share_a_socket(
+def test_row_23_two_servers_of_a_model_in_one_process_do_not_share_a_socket(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "find_spec", lambda _: True)

@@ -52,7 +52,7 @@ def before(patch: pytest.MonkeyPatch, where: Any, name: str, happens: Callable[[
     patch.setattr(where, name, answer)
 
 
-def test_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_23_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDir(tmp_path)
     was_at_work(run)
     ending = {"attempt": 1, "requested": "stop", "signal": 15, "ended": 2.0}
@@ -62,7 +62,7 @@ def test_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.status, found.ended) == (Status.STOPPED, 2.0)
 
 
-def test_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_23_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = SweepDir(tmp_path)
     was_at_work(RunDir(tmp_path))
     ending = {"status": "succeeded", "reason": "", "ended": 2.0}
@@ -70,7 +70,7 @@ def test_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert judge_sweep(folder) == (SweepStatus.SUCCEEDED, "", 2.0)
 
 
-def test_an_evaluation(home: Home, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_23_an_evaluation(home: Home, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = EvaluationDir.of(home, EVALUATION.id)
     folder.path.mkdir(parents=True)
     store.evaluations.add(EVALUATION)
@@ -89,7 +89,7 @@ def test_an_evaluation(home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
     assert (results.state.stage, list(results.figures.values())) == (Stage.DONE, [FIGURE])
 
 
-def test_one_that_failed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_23_one_that_failed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = EvaluationDir.of(home, EVALUATION.id)
     folder.path.mkdir(parents=True)
     failed = {"ended": 2.0, "error": {"what": "The model is a chair.", "why": "", "fix": ""}}
@@ -97,7 +97,7 @@ def test_one_that_failed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     assert state_of(home, EVALUATION).problem == "The model is a chair."
 
 
-def test_the_questions_of_a_suite(home: Home, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_23_the_questions_of_a_suite(home: Home, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     run = SuiteRun("t1", "d1", "questions", time.time(), ("base:starter",), {}, 2)
     store.suites.add(run)
     SuiteDir.of(home, run.id).path.mkdir(parents=True)
@@ -106,7 +106,7 @@ def test_the_questions_of_a_suite(home: Home, store: Store, monkeypatch: pytest.
     assert (found.stage, found.run.ended) == (Stage.DONE, 2.0)
 
 
-def test_an_export_that_begins_is_not_cleared_up(home: Home, tmp_path: Path) -> None:
+def test_row_23_an_export_that_begins_is_not_cleared_up(home: Home, tmp_path: Path) -> None:
     place = tmp_path / "staging"
     place.mkdir()
     source = Source("mine", "/models/mine", "mine", None, "lora", None)

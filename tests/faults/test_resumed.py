@@ -29,7 +29,7 @@ from tests.engine.test_sweeps import runs_of, spec
 __all__ = ["sweep_managers"]
 
 
-def test_the_store_knows_of_an_attempt_before_its_process_is_there(
+def test_row_1_the_store_knows_of_an_attempt_before_its_process_is_there(
     home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = managers("--steps", "3", "--crash-at", "3")
@@ -48,7 +48,7 @@ def test_the_store_knows_of_an_attempt_before_its_process_is_there(
     assert ended(one, store, run).status is Status.SUCCEEDED
 
 
-def test_where_the_store_is_in_the_way_nothing_is_started(
+def test_row_1_where_the_store_is_in_the_way_nothing_is_started(
     home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = managers("--steps", "3", "--crash-at", "3")
@@ -69,7 +69,7 @@ def test_where_the_store_is_in_the_way_nothing_is_started(
     assert (done.status, done.step) == (Status.SUCCEEDED, 3)
 
 
-def test_one_that_cannot_be_started_stands_as_it_stood(
+def test_row_1_one_that_cannot_be_started_stands_as_it_stood(
     home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = managers("--steps", "9", "--hold-at", "3")
@@ -92,7 +92,7 @@ def test_one_that_cannot_be_started_stands_as_it_stood(
     assert ended(one, store, run).status is Status.SUCCEEDED
 
 
-def test_one_whose_resumer_was_killed_can_be_resumed(home: Home, store: Store, managers: Managers) -> None:
+def test_row_1_one_whose_resumer_was_killed_can_be_resumed(home: Home, store: Store, managers: Managers) -> None:
     one = managers("--steps", "3", "--crash-at", "3")
     run = one.launch(recipe())
     assert ended(one, store, run).status is Status.FAILED
@@ -110,7 +110,7 @@ def test_one_whose_resumer_was_killed_can_be_resumed(home: Home, store: Store, m
     assert ended(one, store, run).status is Status.SUCCEEDED
 
 
-def test_the_claim_counts_where_the_record_is_old(tmp_path: Path) -> None:
+def test_row_1_the_claim_counts_where_the_record_is_old(tmp_path: Path) -> None:
     """A command is at work before it is on record, and records are put away before the next attempt is at work."""
     run = RunDir(tmp_path)
     was_at_work(run)
@@ -119,7 +119,7 @@ def test_the_claim_counts_where_the_record_is_old(tmp_path: Path) -> None:
     assert (found := judge(run)) and found.status is Status.LOST
 
 
-def test_the_end_of_an_attempt_is_not_taken_for_that_of_the_next(
+def test_row_1_the_end_of_an_attempt_is_not_taken_for_that_of_the_next(
     home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = managers("--steps", "9", "--hold-at", "3")
@@ -149,7 +149,7 @@ def test_the_end_of_an_attempt_is_not_taken_for_that_of_the_next(
     assert (done.status, done.attempt, done.step) == (Status.SUCCEEDED, 2, 9)
 
 
-def test_why_it_is_gone_is_there_before_it_is_gone(
+def test_row_1_why_it_is_gone_is_there_before_it_is_gone(
     home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = managers("--ignore-term", "--hold-at", "2")
@@ -172,7 +172,7 @@ def test_why_it_is_gone_is_there_before_it_is_gone(
     assert ended(one, store, run).reason == "killed; 2 steps kept"
 
 
-def test_a_sweep_that_went_down_with_its_runs_takes_them_up_again(
+def test_row_1_a_sweep_that_went_down_with_its_runs_takes_them_up_again(
     home: Home, store: Store, sweep_managers: SweepManagers
 ) -> None:
     sweeps = sweep_managers("--hold")
