@@ -158,7 +158,7 @@ class _Folding:
         reason = words(event, "reason") or words(event, "message")
         best_step = whole(event, "best_step", optional=True)
         now.status, now.reason, now.phase, now.phase_progress = status, reason, "", None
-        now.failure = words(event, "code") if status is Status.FAILED else ""
+        now.failure = words(event, "code") if status in (Status.FAILED, Status.LOST) else ""
         if best_step is not None:
             now.best_step = best_step
         self._close(event["t"])

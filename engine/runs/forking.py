@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from engine.runs.signals import SignalQueue
@@ -19,6 +20,8 @@ def fork_gated(argv: Sequence[str], environment: Mapping[str, str], keep: Sequen
     with SignalQueue.held_back():
         pid = os.fork()
         if pid:
+            with suppress(OSError):  # as the child does: whoever comes first
+                os.setpgid(pid, pid)
             os.close(ready)
             return pid, gate
         return _become(argv, environment, keep, ready, gate)

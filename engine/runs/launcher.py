@@ -6,6 +6,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
 from typing import Any
@@ -27,7 +28,7 @@ from engine.runs.preflight import Preflight, preflight, require
 from engine.runs.protocol import EventWriter
 from engine.runs.queue import cpu_runs
 from engine.runs.requirements import require_torch_side
-from engine.runs.rundir import RunDir, checkpoint_step, read_table, write_json
+from engine.runs.rundir import RunDir, read_table, write_json
 from engine.runs.supervisor import WORKER
 from store import Store, StoreError
 from store.records import Run
@@ -71,13 +72,15 @@ def launch_run(
     }
     rundir = RunDir(home.runs / run_id)
     draft = RunDir(home.runs / f".new-{run_id}")
+    made: list[RunDir] = []
     try:
         _make_folder(draft, rundir, found.plan.recipe, inputs, found.parent)
         with claimed(draft.lock, _taken(inputs["name"])) as claim:  # before anybody can see the folder
             draft.path.rename(rundir.path)
+            made.append(rundir)
             process = _enter_and_start(store, rundir, inputs, worker, claim)
     except BaseException as error:
-        for folder in (draft, rundir):
+        for folder in made or [draft]:
             shutil.rmtree(folder.path, ignore_errors=True)
         if isinstance(error, OSError):
             raise BadInput(
@@ -166,11 +169,17 @@ def _where(home: Home, found: Preflight, worker: Sequence[str]) -> dict[str, Any
 
 
 def start_again(
-    home: Home, run: Run, attempt: int, worker: Sequence[str], announced: Callable[[], object]
+    home: Home,
+    run: Run,
+    attempt: int,
+    worker: Sequence[str],
+    announced: Callable[[], object],
+    told: Mapping[str, Any] | None = None,
 ) -> Process | None:
     """Start the next attempt of a run that has ended: from its last committed checkpoint, else from step 0.
 
-    `announced` is called once the run's log says so, to take that in before a process is at work that nobody follows.
+    `announced` is called once the run's log says so, to take that in before a process is at work that nobody follows;
+    `told` is the last `end` of the run, which is said again where nothing can be started.
     The records of the attempt before are kept as `process-K.json` and `exit-K.json`. Raises `BadInput` where somebody
     else has started an attempt of this number, and what `announced` raises: nothing is started then.
     """
@@ -180,12 +189,13 @@ def start_again(
         if last_attempt(rundir) >= attempt:  # it may have been over before we had the claim
             raise BadInput(f"{run.name} was resumed by somebody else a moment ago.", fix="Look at how it stands now.")
         _prepare_attempt(rundir, attempt)
-        announced()
         try:
+            announced()
             return _start(rundir, attempt, worker, claim)
         except BaseException:
-            _take_back(rundir, attempt, run)
-            announced()
+            _take_back(rundir, attempt, run, told or {})
+            with suppress(StoreError):  # it is in the log, for whoever looks next
+                announced()
             raise
 
 
@@ -196,19 +206,18 @@ def _prepare_attempt(rundir: RunDir, attempt: int) -> None:
         for record in (rundir.process, rundir.exit):
             if record.exists():
                 record.replace(record.with_stem(f"{record.stem}-{attempt - 1}"))
-        if checkpoints:
-            _announce(rundir, attempt, checkpoint_step(checkpoints[-1]), "")
-        else:
-            _announce(rundir, attempt, 0, "no checkpoint was saved: it starts again from step 0")
+        reason = "" if checkpoints else "no checkpoint was saved: it starts again from step 0"
+        _announce(rundir, attempt, reason)
     except OSError as error:
         raise _cannot_start(error) from error
 
 
-def _take_back(rundir: RunDir, attempt: int, run: Run) -> None:
+def _take_back(rundir: RunDir, attempt: int, run: Run, told: Mapping[str, Any]) -> None:
     """Say that an attempt was none: the run stands as it stood before."""
+    why = {name: told[name] for name in ("best_step", "fix", "changes", "summary") if told.get(name) is not None}
     writer = EventWriter(rundir.events, attempt)
     try:
-        writer.write("end", status=str(run.status), reason=run.reason)
+        writer.write("end", **why, status=str(run.status), reason=run.reason, code=run.failure)
     finally:
         writer.close()
 
@@ -281,14 +290,19 @@ def _make_folder(draft: RunDir, rundir: RunDir, recipe: Recipe, inputs: dict[str
     if parent is not None:
         inputs = inputs | {"parent": parent.kept_in(draft, rundir).to_json()}
     write_json(draft.inputs, inputs)
-    _announce(draft, 1, 0, "")
+    _announce(draft, 1, "")
 
 
-def _announce(rundir: RunDir, attempt: int, from_step: int, reason: str) -> None:
-    """The first event of an attempt, written while the log has no other writer."""
+def _announce(rundir: RunDir, attempt: int, reason: str) -> None:
+    """The first event of an attempt, written while the log has no other writer.
+
+    From which step a later one goes on is the worker's to say: until it is at work, no point is superseded.
+    """
     writer = EventWriter(rundir.events, attempt)
     try:
-        writer.write("state", status="queued", phase="starting", reason=reason, from_step=from_step)
+        writer.write(
+            "state", status="queued", phase="starting", reason=reason, **({"from_step": 0} if attempt == 1 else {})
+        )
         if writer.dropped:
             raise OSError("the event log cannot be written")
     finally:

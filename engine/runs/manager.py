@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from engine.insight.stalled import stalled_since
 from engine.recipe import Recipe
 from engine.runs.backends import Process, slurm
 from engine.runs.backends.local import start_supervisor
-from engine.runs.claim import claimed
+from engine.runs.claim import claimed, is_taken
 from engine.runs.entry import new_run
 from engine.runs.fields import text
 from engine.runs.identity import Identity, ProcessRecord, host, kill_group, read_process, send_signal
@@ -117,6 +118,11 @@ class RunManager:
             return
         alive = record.alive() if record else []
         if record is None or (not alive and record.host == host()):
+            if is_taken(self._dir(run_id).lock):
+                raise FinetuiError(
+                    f"{run.name} cannot be stopped: its processes are gone, but one that they left behind goes on.",
+                    fix=f"`fuser -v {self._dir(run_id).lock}` names it; end that process.",
+                )
             return  # it is over: the next refresh says how
         if not alive:
             raise BadInput(f"{run.name} cannot be reached: it runs on {record.host}.", fix="Stop it there.")
@@ -151,7 +157,10 @@ class RunManager:
         self._wait_until_settled(run)
         with self._refreshing:
             taken_in = partial(ingest_run, self._store, run_id, rundir)
-            process = start_again(self._home, run, max(before, run.attempt) + 1, self._worker, taken_in)
+            ends = self._store.runs.events(run_id, ["end"], limit=1)
+            told = next((end.body for end in ends if end.attempt == run.attempt), None)
+            attempt = max(before, run.attempt) + 1
+            process = start_again(self._home, run, attempt, self._worker, taken_in, told)
             if process is not None:
                 self._children[run_id] = process
 
@@ -348,8 +357,13 @@ class RunManager:
         else:
             ending = Ending(attempt=record.attempt, started=run.started or run.created, log_offset=0)
             told = asdict(ending) | {"signal": int(signal.SIGKILL), "requested": "kill", "ended": time.time()}
-            write_json(self._dir(run.id).exit, told)  # first: whoever finds it gone is to find why
-            kill_group(process)
+            with suppress(OSError):  # a disk that is full
+                write_json(self._dir(run.id).exit, told)  # first: whoever finds it gone is to find why
+            try:
+                kill_group(process)
+            except PermissionError:
+                self._dir(run.id).exit.unlink(missing_ok=True)
+                raise
 
     def _wait_for_record(self, run: Run) -> ProcessRecord | None:
         """The record of a run's processes; one that was launched a moment ago is given time to write it.

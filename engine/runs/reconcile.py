@@ -123,7 +123,7 @@ def _told(rundir: RunDir, ending: dict[str, Any], now: float) -> Verdict:
 
 def _may_be_at_work(rundir: RunDir, record: ProcessRecord | None, now: float) -> bool:
     """Whether a process may be: each has the claim, so that one that no record names yet is not missed."""
-    if is_taken(rundir.lock):
+    if (record is None or record.host == host()) and is_taken(rundir.lock):
         return True
     if record is None:
         return False

@@ -123,8 +123,11 @@ class Driver:
                 _say(f"trial {trial.number + 1}: {run.name} was {run.status}; it is resumed")
                 try:
                     self._manager.resume(run_id)
-                except BadInput as error:  # somebody else was faster: the next look says how it stands
-                    _say(str(error))
+                except BadInput as error:
+                    now = self._store.runs.get(run_id)
+                    if now is None or not (now.status.live or now.attempt > run.attempt):
+                        raise
+                    _say(str(error))  # somebody else was faster
         self._report()
 
     def _launched(self) -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from engine.errors import FinetuiError
 from engine.home import Home
+from engine.insight.failures import failure_of
 from engine.runs import backends, manager
 from engine.runs.claim import claimed
 from engine.runs.identity import kill_group, read_process
@@ -72,11 +74,10 @@ def test_row_1_where_the_store_is_in_the_way_nothing_is_started(
 def test_row_1_one_that_cannot_be_started_stands_as_it_stood(
     home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = managers("--steps", "9", "--hold-at", "3")
+    one = managers("--steps", "3", "--crash-at", "3", "--no-checkpoints")
     run = one.launch(recipe())
-    reached(folder(home, run), 3)
-    one.stop(run.id)
-    stopped = ended(one, store, run)
+    failed = ended(one, store, run)
+    assert failed.status is Status.FAILED
 
     def full(*_: Any) -> Any:
         raise BlockingIOError(11, os.strerror(11))
@@ -86,10 +87,17 @@ def test_row_1_one_that_cannot_be_started_stands_as_it_stood(
         with pytest.raises(FinetuiError, match="could not be started"):
             one.resume(run.id)
     found = look(one, store, run)
-    assert (found.status, found.reason) == (Status.STOPPED, stopped.reason) == (Status.STOPPED, "stopped at step 3")
-    (folder(home, run).path / "go").touch()
-    one.resume(run.id)
-    assert ended(one, store, run).status is Status.SUCCEEDED
+    assert replace(found, attempt=1, ended=0, heartbeat=0, busy_s=0, started=0) == replace(
+        failed, ended=0, heartbeat=0, busy_s=0, started=0
+    )
+    series = store.metrics.series(run.id, "train/loss")
+    assert series is not None and series.steps == [1, 2], "what it has shown is still shown"
+    before = failure_of(store, failed)
+    assert before is not None and failure_of(store, found) == before
+    two = managers("--steps", "3")
+    two.resume(run.id)
+    done = ended(one, store, run)
+    assert (done.status, done.attempt) == (Status.SUCCEEDED, 3)
 
 
 def test_row_1_one_whose_resumer_was_killed_can_be_resumed(home: Home, store: Store, managers: Managers) -> None:

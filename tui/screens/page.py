@@ -152,7 +152,7 @@ class Page(InFront[None]):
         if self._broken:  # who looks again and again fails again and again
             return
         self._broken = True
-        if isinstance(error, NotFound):  # it was removed, here or by another process
+        if isinstance(error, NotFound) and not error.why:  # it was removed, here or by another process
             self.notify(clean_line(error.what), severity="warning", markup=False)
             self.leave()
         else:
