@@ -96,7 +96,7 @@ def find_run(store: Store) -> Run | None:
 
 def start(manager: RunManager, library: DatasetLibrary, store: Store) -> Run:
     """The demo run: the one that is live or done, else a new one, with its datasets imported."""
-    manager.refresh()
+    manager.look()
     found = find_run(store)
     if found is not None:
         return found

@@ -203,6 +203,13 @@ class RunManager:
                 self._queue_again()
             return self._news()
 
+    def look(self) -> set[str]:
+        """`refresh`, and let other processes take events in again: for whoever looks once, or now and then."""
+        try:
+            return self.refresh()
+        finally:
+            self.close()
+
     def rebuild(self) -> int:
         """Make the store's view of every run anew from its folder. Returns how many runs there are.
 

@@ -37,6 +37,14 @@ def listen_tcp(host: str, port: int) -> socket.socket:
     return listener
 
 
+def remove_socket(path: Path, own: os.stat_result | None) -> None:
+    """Take away the socket that was `own`; another server may have put its own in its place meanwhile."""
+    with suppress(FileNotFoundError):
+        now = path.stat()
+        if own is not None and os.path.samestat(now, own) and now.st_mtime_ns == own.st_mtime_ns:  # numbers come again
+            path.unlink()
+
+
 def listen_unix(path: Path) -> socket.socket:
     """A listening unix socket, mode 0600 from its first moment on. One that nobody answers any more is replaced."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -23,6 +23,7 @@ from typing import TypeVar
 from engine.errors import BadInput, FinetuiError
 from engine.home import Home
 from engine.runs.claim import accept
+from engine.runs.follow import patiently
 from engine.runs.identity import boot_id, host, identity_of, read_process
 from engine.runs.ingest import ingest_run
 from engine.runs.manager import RunManager
@@ -97,15 +98,9 @@ class Driver:
 
     def _patiently(self, work: Callable[[], Found]) -> Found:
         """What `work` returns; while the store is in the way, it is tried again."""
-        give_up = time.monotonic() + STORE_PATIENCE_S
-        while True:
-            try:
-                return work()
-            except StoreError as error:
-                if time.monotonic() > give_up:
-                    raise
-                _say(f"the store is in the way, trying again: {error}")
-                time.sleep(POLL_S)
+        return patiently(
+            work, lambda error: _say(f"the store is in the way, trying again: {error}"), STORE_PATIENCE_S, POLL_S
+        )
 
     def _adopt(self) -> None:
         """Take up trials that have no outcome: their runs where there are some, else new ones."""

@@ -17,6 +17,7 @@ log = logging.getLogger("finetui.serve")
 
 MOST_ROWS = 32
 """Rows in one batch, while memory lasts."""
+ENDING = "The model server is ending."
 PATIENCE_S = 60.0
 """A batch that did not fit makes later ones smaller; after so long without another they may be twice as large."""
 
@@ -59,6 +60,8 @@ class Scheduler:
         self._at_work: list[LiveRow] = []
         self._changed = threading.Condition()
         self._stopping = False
+        self.broken = False
+        """Whether the model cannot write any more: its device has failed."""
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
 
     @property
@@ -75,7 +78,7 @@ class Scheduler:
         with self._changed:
             self._stopping = True
             for item in (*self._at_work, *self._waiting):
-                item.cancel()
+                item.cancel(FinetuiError(ENDING, fix="Ask again."))
             self._changed.notify_all()
 
     def submit(self, rows: Sequence[LiveRow]) -> None:
@@ -84,7 +87,7 @@ class Scheduler:
             self._waiting.extend(rows)
             if self._stopping:
                 for row in rows:
-                    row.cancel()
+                    row.cancel(FinetuiError(ENDING, fix="Ask again."))
             self._changed.notify_all()
 
     def call(self, work: Callable[[], Any], *, without: str | None = None) -> "Future[Any]":
@@ -142,7 +145,6 @@ class Scheduler:
             error, concerned = self._try(lambda writer: writer.step()), self._at_work
         if error is None:
             return
-        self.writer.drop()
         rows = [row for row in self._at_work if not row.done]
         if not isinstance(error, NotEnoughMemory):
             for row in concerned:
@@ -152,6 +154,13 @@ class Scheduler:
         else:
             self.most_rows, self._lowered = max(1, len(rows) // 2), time.monotonic()
             log.warning("%d rows at once do not fit into memory; from now on %d", len(rows), self.most_rows)
+        try:
+            self.writer.drop()
+        except Exception as failure:  # CUDA after a failed assertion, for one: nothing works on it any more
+            log.exception("the model's device has failed")
+            self.broken = True
+            for row in rows:
+                row.fail(FinetuiError("The model's device has failed.", why=str(failure), fix="Ask again."))
         with self._changed:  # those that have no error go on where they stood
             self._waiting.extendleft(row for row in reversed(rows) if not row.done)
             self._at_work = []
@@ -184,7 +193,7 @@ class _Call:
     def may_run(self, rows: Sequence[LiveRow]) -> bool:
         return self._without is None or all(row.request.adapter != self._without for row in rows)
 
-    def cancel(self) -> None:
+    def cancel(self, error: FinetuiError) -> None:
         self.future.cancel()
 
     def run(self) -> None:

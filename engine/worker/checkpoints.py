@@ -21,6 +21,8 @@ TRAINING_STATE = (
 """What a checkpoint holds to resume from, and what an adapter has no use for."""
 
 _ADAPTER_IN_THE_MAKING = ".adapter."
+_ADAPTER_BEFORE = ".adapter-before"
+"""What an earlier attempt left, while this one's takes its place."""
 
 
 def commit(run: RunDir, saved: Path, step: int) -> Path:
@@ -66,7 +68,10 @@ def drop_unfinished(run: RunDir) -> None:
         for folder in run.checkpoints.iterdir():
             if folder.is_dir() and not (folder / COMMITTED).exists():
                 shutil.rmtree(folder)
-    for folder in (*run.path.glob(f"{_ADAPTER_IN_THE_MAKING}*"), rehearsal_folder(run)):
+    before = run.path / _ADAPTER_BEFORE
+    if before.exists() and not run.adapter.exists():
+        before.rename(run.adapter)
+    for folder in (*run.path.glob(f"{_ADAPTER_IN_THE_MAKING}*"), before, rehearsal_folder(run)):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -114,8 +119,15 @@ def publish(run: RunDir, checkpoint: Path, card: str) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.copytree(checkpoint, temporary, ignore=shutil.ignore_patterns(*TRAINING_STATE))
     (temporary / "README.md").write_text(card, encoding="utf-8")
-    shutil.rmtree(run.adapter, ignore_errors=True)
+    for file in (*temporary.rglob("*"), temporary):
+        _flush(file)
+    before = run.path / _ADAPTER_BEFORE
+    shutil.rmtree(before, ignore_errors=True)
+    if run.adapter.exists():
+        run.adapter.rename(before)
     temporary.replace(run.adapter)
+    _flush(run.path)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

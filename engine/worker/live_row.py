@@ -33,6 +33,7 @@ class LiveRow:
         self._on_text = on_text
         self._on_done = on_done
         self._cancelled = threading.Event()
+        self._why: FinetuiError | None = None
         self._started: float | None = None
         self._first: float | None = None
         self._last: float | None = None
@@ -46,15 +47,16 @@ class LiveRow:
         """Tokens that may still come."""
         return self.request.max_new_tokens - len(self.tokens)
 
-    def cancel(self) -> None:
-        """Let the next token be the last."""
+    def cancel(self, error: FinetuiError | None = None) -> None:
+        """Let the next token be the last; with an `error`, what was written is no answer."""
+        self._why = error
         self._cancelled.set()
 
     def begin(self) -> bool:
         """Start the clock, once. False where there is nothing to write any more."""
         self._started = self._started or time.monotonic()
         if self._cancelled.is_set() and not self.done:
-            self._finish("cancelled")
+            self._finish("error" if self._why else "cancelled", self._why)
         return not self.done
 
     def take(self, token: int, ends: Collection[int]) -> None:

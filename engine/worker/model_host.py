@@ -51,6 +51,11 @@ class ModelHost:
         self._scheduler.stop()
 
     @property
+    def broken(self) -> bool:
+        """Whether it cannot answer any more, whatever is asked."""
+        return self._scheduler.broken
+
+    @property
     def names(self) -> list[str]:
         """What requests may ask for, the base first."""
         return [BASE, *(self._shelf.names if self._shelf else [])]

@@ -33,6 +33,9 @@ async def _end_when_unwanted(
         if parent is not None and not _alive(parent):
             log.info("the process that started this server is gone; ending")
             server.should_exit = True
+        elif host.broken:
+            log.info("the model cannot answer any more; ending")
+            server.should_exit = True
         elif not working and time.monotonic() - host.last_used > idle_s:
             log.info("nobody asked anything for %g s; ending", idle_s)
             server.should_exit = True

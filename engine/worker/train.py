@@ -72,13 +72,14 @@ def _make_room(run: RunDir) -> None:
 
 
 def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWriter, stop: StopRequest) -> None:
-    from transformers import EarlyStoppingCallback, PrinterCallback
+    from transformers import PrinterCallback
 
     from engine.worker import checkpoints
     from engine.worker.building import Job, build
     from engine.worker.callback import EventCallback
     from engine.worker.card import model_card
     from engine.worker.data import sample_conversations
+    from engine.worker.early_stop import early_stopping, is_over
     from engine.worker.loading import count_linear4bit, default_device, precision_name
     from engine.worker.memory_meter import MemoryMeter
     from engine.worker.proof import prove
@@ -159,9 +160,12 @@ def _train(run: RunDir, recipe: Recipe, inputs: dict[str, Any], writer: EventWri
             trainer.add_callback(Rehearsal(trainer, job, meter))
         told = EventCallback(recipe, writer, stop, monitor, sampler if alone else None, interval)
         trainer.add_callback(told)
+        over = False
         if recipe.early_stopping_patience and validation_rows is not None:
-            trainer.add_callback(EarlyStoppingCallback(recipe.early_stopping_patience, recipe.early_stopping_threshold))
-        trainer.train_from(resume)
+            stopper = early_stopping(recipe, resume)
+            trainer.add_callback(stopper)
+            over = is_over(stopper)
+        trainer.train_from(resume, over=over)
         monitor.sample()
     finally:
         monitor.stop()

@@ -58,16 +58,14 @@ class RunTraining:
                 if weight.requires_grad:
                     weight.data = given.get(name, weight.data).float()
 
-    def train_from(self, checkpoint: Path | None) -> None:
-        """Train from the start, or from a committed checkpoint."""
+    def train_from(self, checkpoint: Path | None, *, over: bool = False) -> None:
+        """Train from the start, or from a committed checkpoint; `over` where that is the last, whatever its step."""
         if checkpoint is None:
             self.train()  # type: ignore[attr-defined]
             return
         _refuse_pickles(checkpoint)
         reached = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-        if (
-            reached.global_step >= reached.max_steps
-        ):  # killed between the last step and its end: nothing is left to train
+        if over or reached.global_step >= reached.max_steps:  # killed between the last step and its end
             self.state = reached
             self._last_saved = reached.global_step
             return

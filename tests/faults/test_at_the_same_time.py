@@ -23,10 +23,12 @@ from engine.registry import keeping
 from engine.registry.folder import NameDir
 from engine.registry.registering import register
 from engine.runs.claim import claimed
+from engine.runs.follow import follow
 from engine.runs.ingest import ingest_run
+from engine.runs.manager import RunManager
 from engine.runs.protocol import EventWriter
 from engine.runs.rundir import RunDir
-from store import Store
+from store import Store, StoreError
 from store.findings import FindingStore
 from store.records import FindingRow, Status
 from store.runs import RunStore
@@ -34,6 +36,7 @@ from tests.engine.test_manager import Managers, ended, folder, recipe
 from tests.engine.test_registry import finished
 from tests.store.builders import new_run
 from tests.tui.sample_runs import SampleRuns
+from tui.cli.command import Session
 
 FOUND = FindingRow("r1", "overfitting", "warning", 30, 1.0, None, {"title": "It overfits"})
 
@@ -198,3 +201,29 @@ def test_row_23_two_servers_of_a_model_in_one_process_do_not_share_a_socket(
     assert chat.socket.exists(), "the one that ends takes its own away"
     chat.stop()
     assert [*home.sockets.glob("*.sock")] == []
+
+
+def test_row_23_a_command_that_looked_once_lets_others_take_events_in(
+    home: Home, store: Store, managers: Managers
+) -> None:
+    serves = Session(home, as_json=True)
+    assert serves.current().runs.count() == 0, "and goes on for days"
+    manager = managers("--steps", "3")
+    run = manager.launch(recipe())
+    assert follow(manager, store, run.id, lambda _: None).status is Status.SUCCEEDED
+    serves.close()
+
+
+def test_row_6_who_waits_for_a_run_waits_for_the_store_too(
+    home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = managers("--steps", "3")
+    run = manager.launch(recipe())
+    troubles: list[StoreError] = []
+
+    def locked() -> None:
+        raise StoreError("The store is busy.")
+
+    once(monkeypatch, RunManager, "look", locked)
+    assert follow(manager, store, run.id, lambda _: None, on_trouble=troubles.append).status is Status.SUCCEEDED
+    assert [error.what for error in troubles] == ["The store is busy."]

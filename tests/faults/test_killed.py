@@ -39,9 +39,9 @@ def test_row_1_a_killed_worker_loses_nothing_that_was_written(
         wait_for(lambda: (rundir.path / "held").exists())
     worker = record(rundir).worker
     assert worker is not None
-    (rundir.path / "go").touch()  # the next attempt does not stop at the step
     kill(worker.pid)
     killed = time.monotonic()
+    (rundir.path / "go").touch()  # the next attempt does not stop at the step
     run = ended(manager, store, run)
     assert time.monotonic() - killed < WITHIN_S
     assert (run.status, run.reason, run.failure) == (Status.FAILED, "killed by signal 9 (SIGKILL)", "killed")

@@ -17,7 +17,7 @@ import pytest
 from engine.errors import BadInput
 from engine.serving import connections
 from engine.serving.guard import rules_for
-from engine.serving.running import listen_tcp, listen_unix
+from engine.serving.running import listen_tcp, listen_unix, remove_socket
 from tests.serving.stand_in import HELLO, TOKEN, Api, served
 
 
@@ -96,6 +96,20 @@ def test_who_leaves_ends_the_generation(api: Api, url: str, stream: bool) -> Non
         leaves.sendall(f"{head}Content-Length: {len(asked)}\r\n\r\n".encode() + asked)
         until(lambda: api.pool.asked)
     until(lambda: api.pool.ended == ["cancelled"])
+
+
+def test_a_socket_that_another_server_took_over_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    first = listen_unix(path)
+    own = path.stat()
+    first.close()  # it does not answer any more, and takes a while to end
+    second = listen_unix(path)
+    remove_socket(path, own)
+    assert path.exists()
+    remove_socket(path, path.stat())
+    assert not path.exists()
+    remove_socket(path, own)
+    second.close()
 
 
 def test_a_body_too_large_is_answered_and_not_only_cut_off(url: str) -> None:

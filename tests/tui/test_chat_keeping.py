@@ -11,13 +11,14 @@ from engine.home import Home
 from engine.inference.client import Sampling
 from engine.inference.presets import forget_preset, keep_preset, own_presets, presets, sampling_of
 from engine.knowledge.library import KnowledgeLibrary
-from store import Store
+from store import Store, StoreError
 from store.records import Chat, Message
 from tests.tui.chats import ChatDriver, OpenChat, asked, settled, talk, texts
 from tests.tui.sample_runs import SampleRuns
 from tui.screens.arena import ArenaScreen
 from tui.screens.chat import ChatScreen
 from tui.screens.chat_settings import stops_of
+from tui.screens.chats import ChatKeeper
 from tui.screens.suites import SuitesScreen
 
 
@@ -191,6 +192,31 @@ async def test_the_base_looks_in_notes_beside_the_base_without(
     chats = store.chats.list()
     kept = [[len(turn.passages) for turn in store.chats.messages(one.id)] for one in chats]
     assert kept == [[0, 0, 0, 0], [0, 0, 0, 1]]
+
+
+async def test_answers_are_not_kept_without_their_question(
+    open_chat: OpenChat, two: SampleRuns, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_chat() as chat:
+        await chat.ask("first")
+        chat.pool.answer_whole("one", "two")
+        await settled(chat)
+
+        def busy(*_: object) -> int:
+            raise StoreError("The store is busy.")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ChatKeeper, "keep_prompt", busy)
+            await chat.ask("second")
+            await chat.driver.sees("The store is busy.")
+            await chat.driver.press("escape")
+            chat.pool.answer_whole("three", "four")
+            await settled(chat)
+        await chat.ask("third")
+        chat.pool.answer_whole("five", "six")
+        await settled(chat)
+    [kept] = store.chats.list()
+    assert texts(store, kept.id) == ["first", "one", "two", "third", "five", "six"]
 
 
 def shows(chat: ChatDriver, kind: type) -> bool:

@@ -240,8 +240,28 @@ def test_stopping_ends_what_is_written_and_what_waits() -> None:
         waiting = scheduler.call(lambda: None)
         scheduler.stop()
         model.go.set()
-        assert {result.finish_reason for result in rows.wait(3)} == {"cancelled"}
+        ended = rows.wait(3)
+        assert {result.finish_reason for result in ended} == {"error"}, "what is cut off is no answer"
+        assert all("is ending" in str(result.error) for result in ended)
         assert waiting.cancelled()
+
+
+def test_a_device_that_fails_leaves_nobody_waiting() -> None:
+    model, rows = Model(), Rows()
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with running(model) as scheduler, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "step", fails)
+        patch.setattr(model, "drop", fails)
+        scheduler.submit(rows.make(2))
+        assert all("assert triggered" in str(result.error) for result in rows.wait(2))
+        until = time.monotonic() + 20
+        while not scheduler.broken:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert scheduler.call(lambda: 1).result(10) == 1, "its thread lives"
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,35 @@ def test_a_run_killed_after_its_last_step_only_publishes(saved: RunDir, interrup
     assert end(interrupted)["status"] == "succeeded"
 
 
+def test_an_adapter_is_on_the_disk_before_it_takes_the_place_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, saved = RunDir(tmp_path / "run"), tmp_path / "saved"
+    for folder, weights in ((saved, "new"), (run.adapter, "old")):
+        folder.mkdir(parents=True)
+        (folder / "adapter_model.safetensors").write_text(weights)
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def watched(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    def killed(path: Path, target: Path) -> Path:
+        assert {"adapter_model.safetensors", "README.md"} <= {*synced}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", watched)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        checkpoints.publish(run, saved, "card")
+    checkpoints.drop_unfinished(run)
+    assert (run.adapter / "adapter_model.safetensors").read_text() == "old"
+    checkpoints.publish(run, saved, "card")
+    assert (run.adapter / "adapter_model.safetensors").read_text() == "new"
+    assert {path.name for path in run.path.iterdir()} == {"adapter"}
+
+
 def in_the_middle_of_writing(checkpoint: Path) -> None:
     (checkpoint / COMMITTED).unlink()
     (checkpoint / "optimizer.pt").unlink()

@@ -2,7 +2,9 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -119,6 +121,29 @@ def test_early_stopping_keeps_the_best(chat_model: Path, tmp_path: Path) -> None
     assert final["status"] == "succeeded"
     assert "early stop" in final["reason"]
     assert max(losses(run)) < 60
+
+
+def test_a_resume_goes_on_counting_towards_an_early_stop(
+    chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stops: dict[str, Any] = {
+        "max_steps": 60,
+        "eval_steps": 1,
+        "early_stopping_patience": 3,
+        "early_stopping_threshold": 9.0,
+    }
+    stops |= {"save_total_limit": 9, "rehearse": False}
+    whole = make_run(tmp_path / "whole", chat_model, **stops)
+    assert train.main(str(whole.path)) == 0
+    last = max(losses(whole))
+    monkeypatch.setenv("FINETUI_ATTEMPT", "2")
+    for step in (last - 1, last):  # killed before the last evaluation, and after it
+        cut = make_run(tmp_path / f"cut{step}", chat_model, **stops)
+        name = f"step-{step:06d}"
+        shutil.copytree(whole.checkpoints / name, cut.checkpoints / name)
+        assert train.main(str(cut.path)) == 0
+        assert max(losses(cut), default=last) == last
+        assert (end(cut)["status"], end(cut)["reason"]) == ("succeeded", end(whole)["reason"])
 
 
 def test_a_template_that_cannot_mark_answers_is_refused(tiny_model: TinyModel, tmp_path: Path) -> None:

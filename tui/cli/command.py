@@ -51,7 +51,7 @@ class Session:
 
     def current(self) -> "Store":
         """The store, with what live runs have written since it was last looked at."""
-        self.manager.refresh()
+        self.manager.look()
         return self.store
 
     def answer(self, document: Any, text: str | Callable[[], str]) -> None:

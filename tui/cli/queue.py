@@ -75,7 +75,7 @@ def cancel(session: Session, run: RunArgument) -> None:
             fix=f"`finetui runs stop {it.id}` stops a run at work." if it.status.live else "",
         )
     session.manager.stop(it.id)
-    session.manager.refresh()
+    session.manager.look()
     session.answer(run_document(session.store.runs.get(it.id) or it), f"{clean(it.name)} ({it.id}): cancelled.")
 
 

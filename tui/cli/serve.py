@@ -101,7 +101,7 @@ def serve(
     from engine.serving.app import make_app
     from engine.serving.guard import Rules, is_loopback, rules_for
     from engine.serving.offers import Offers
-    from engine.serving.running import listen_tcp, listen_unix
+    from engine.serving.running import listen_tcp, listen_unix, remove_socket
     from engine.serving.token_file import read_or_make
 
     collections, look_up = _noted(session, knowledge) if knowledge else ([], None)
@@ -122,6 +122,7 @@ def serve(
                 "they send and the token itself cross the network unencrypted. Put a TLS proxy or an SSH tunnel before "
                 "it, and keep the token to those who may ask."
             )
+    own = place.socket.stat() if place.socket is not None else None
     tell = _Telling()
     pool = ServerPool(session.home, on_status=tell)
     try:
@@ -130,7 +131,7 @@ def serve(
         door.close()
         asyncio.run(pool.close())
         if place.socket is not None:
-            place.socket.unlink(missing_ok=True)
+            remove_socket(place.socket, own)
 
 
 async def _serve(

@@ -92,12 +92,19 @@ def _show_plan(session: Session, spec: "SweepSpec") -> None:
 
 def _wait(session: Session, made: "Sweep") -> None:
     """Follow the sweep to its end. Exit status 0 where it succeeded, else 1."""
+    from engine.runs.follow import patiently
+
     manager = _manager(session)
     try:
         with session.progress() as progress:
-            while (now := manager.get(made.id)).status.live:
-                session.manager.refresh()
+
+            def look() -> "Sweep":
+                session.manager.look()
+                now = manager.get(made.id)
                 _show_progress(progress, _view(session, now))
+                return now
+
+            while (now := patiently(look)).status.live:
                 time.sleep(POLL_S)
     except KeyboardInterrupt:
         say(f"{clean_line(made.name)} ({made.id}) goes on. `finetui sweeps stop {made.id}` stops it.")
@@ -149,7 +156,7 @@ def ls(session: Session) -> None:
 @command(app, "show", example="sweeps show rates")
 def show(session: Session, sweep: SweepArgument) -> None:
     """Show one sweep: its trials, best first, and which parameter mattered."""
-    session.manager.refresh()
+    session.manager.look()
     view = _view(session, _manager(session).find(sweep))
     session.answer(_document(view), lambda: _text(view))
 

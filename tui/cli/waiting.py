@@ -16,7 +16,13 @@ def wait_for(session: Session, run: "Run", progress: Progress) -> "Run":
     from engine.runs.follow import follow
 
     try:
-        return follow(session.manager, session.store, run.id, lambda seen: show_run(progress, seen))
+        return follow(
+            session.manager,
+            session.store,
+            run.id,
+            lambda seen: show_run(progress, seen),
+            on_trouble=lambda error: progress.update(f"trying again: {clean_line(error.what)}"),
+        )
     except KeyboardInterrupt:
         progress.clear()
         say(f"{clean_line(run.name)} ({run.id}) goes on. `finetui runs stop {run.id}` stops it.")

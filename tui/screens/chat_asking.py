@@ -107,7 +107,8 @@ class ChatAsking(ChatSeating):
             await self._kept_before()
             if new:
                 turn.position = await self._keep(partial(keeper.keep_prompt, turn.prompt, seats, self._settings))
-            position = await self._keep(keeper.begin_answers)
+            if turn.position is not None:  # answers without their question would be taken for those to another
+                position = await self._keep(keeper.begin_answers)
             conversations = await self._conversations(turn, seats)
             async with aclosing(pool.answer(panes, conversations, self._settings.sampling)) as deltas:
                 async for delta in deltas:

@@ -17,7 +17,7 @@ app = typer.Typer()
 
 def _answer(session: Session, run: "Run", text: str) -> None:
     """The run as it is after the change."""
-    session.manager.refresh()
+    session.manager.look()
     session.answer(run_document(session.store.runs.get(run.id) or run), f"{clean(run.name)} ({run.id}): {text}")
 
 

@@ -72,7 +72,7 @@ def _do(session: Session, run: "Run", findings: Sequence["Finding"], code: str, 
     if act.question and not yes and (session.as_json or not typer.confirm(clean(act.question), err=True)):
         raise BadInput(f"{run.name} was left as it is.", why=act.question, fix="--yes answers yes.")
     run_id = apply_act(session.manager, session.store, run, act)
-    session.manager.refresh()
+    session.manager.look()
     now = session.store.runs.get(run_id) or run
     session.answer(run_document(now), f"{clean(now.name)} ({now.id}): {act.offer}.")
 

@@ -43,7 +43,7 @@ def fix(
     if failure.question and not yes and (session.as_json or not typer.confirm(clean(failure.question), err=True)):
         raise BadInput(f"{it.name} was left as it is.", why=failure.question, fix="--yes answers yes.")
     run_id = apply_fix(session.manager, session.store, it, failure)
-    session.manager.refresh()
+    session.manager.look()
     now = session.store.runs.get(run_id) or it
     words = {Action.RESUME: "resumed.", Action.LAUNCH: f"this is the {failure.offer}."}[failure.action]
     session.answer(run_document(now), f"{clean(now.name)} ({now.id}): {words}")

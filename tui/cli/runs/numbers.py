@@ -84,6 +84,8 @@ def log(
 
 def _lines(session: Session, run_id: str, path: Path, follow: bool) -> Iterator[str]:
     """The log's lines, cleaned; a progress bar that was written over counts with its last state only."""
+    from engine.runs.follow import patiently
+
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     rest = ""
     ended = not follow
@@ -96,7 +98,7 @@ def _lines(session: Session, run_id: str, path: Path, follow: bool) -> Iterator[
             continue
         if ended:
             break
-        session.manager.refresh()
+        patiently(session.manager.look)
         run = session.store.runs.get(run_id)
         ended = run is None or not run.status.live
         if not ended:
