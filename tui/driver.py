@@ -1,8 +1,11 @@
 """How keys come in: a lone Esc at once, broken bytes without harm, an end where the terminal is gone. What goes out."""
 
+import asyncio
 import os
 import select
+import signal
 from codecs import getincrementaldecoder
+from functools import partial
 from typing import Final
 
 from textual import constants
@@ -16,6 +19,8 @@ from tui.stand_ins import use_stand_ins
 IDLE_S: Final = 0.1
 """So often the thread looks whether it shall end."""
 READ_BYTES: Final = 4096
+TERMINATED: Final = 128 + signal.SIGTERM
+"""Exit status of an app that was told to end."""
 
 
 class TerminalDriver(LinuxDriver):
@@ -28,6 +33,8 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         use_stand_ins(self._file)
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        # Textual has no handler: the system would end us and leave the terminal as it is, without echo.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, partial(self._app.exit, return_code=TERMINATED))
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """The terminal's own word first: COLUMNS and LINES, where somebody exports them, do not follow its window."""

@@ -70,9 +70,13 @@ def adapter_name(pane: Pane, folder: Path) -> tuple[str, str]:
         raise FinetuiError(
             f"The adapter of {pane.label} is gone.", why=f"There is no {file}.", fix="Was the run deleted?"
         ) from error
-    stem = re.sub(r"[^A-Za-z0-9_-]", "-", pane.run_id or folder.name)[:60]
-    print_of = hashlib.sha256(f"{folder} {state.st_mtime_ns} {state.st_size}".encode()).hexdigest()[:8]
-    return stem, f"{stem}-{print_of}"
+    words = re.sub(r"[^A-Za-z0-9_-]", "-", pane.run_id or folder.name)[:50]
+    stem = f"{words}-{_digest(str(folder))}"  # of two folders, the words may be the same
+    return stem, f"{stem}-{_digest(f'{state.st_mtime_ns} {state.st_size}')}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def _pane(run: Run) -> Pane:

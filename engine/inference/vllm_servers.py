@@ -109,12 +109,22 @@ class VllmServers:
         if name not in server.loaded:
             self._say(f"loading adapter {pane.label}")
             for outdated in [old for old in server.loaded if old.rpartition("-")[0] == stem]:
-                await client.call("POST", "unload_lora_adapter", {"lora_name": outdated})
+                await _change(client, "unload_lora_adapter", outdated, there=False)
                 server.loaded.discard(outdated)
-            if name not in await client.models():  # another chat may have just loaded it
-                await client.call("POST", "load_lora_adapter", {"lora_name": name, "lora_path": str(pane.adapter)})
+            await _change(client, "load_lora_adapter", name, there=True, lora_path=str(pane.adapter))
             server.loaded.add(name)
         return name
+
+
+async def _change(client: RemoteClient, path: str, name: str, *, there: bool, **more: str) -> None:
+    """Load or unload an adapter, unless another question of ours has just done so, which vLLM takes for an error."""
+    if (name in await client.models()) is there:
+        return
+    try:
+        await client.call("POST", path, {"lora_name": name, **more})
+    except FinetuiError:
+        if (name in await client.models()) is not there:
+            raise
 
 
 def _serves(server: VllmProcess | None, rank: int) -> bool:

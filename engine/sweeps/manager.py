@@ -210,7 +210,7 @@ def judge(folder: SweepDir, now: float | None = None) -> tuple[SweepStatus, str,
     ending = read_table(folder.exit)  # after the driver was looked for: of a dead one, nothing can change it
     if ending.get("status") in list(SweepStatus):
         return SweepStatus(ending["status"]), str(ending.get("reason", "")), float(ending.get("ended") or now)
-    if at_work:
+    if at_work or read_process(folder.process) != record:  # it was resumed meanwhile
         return None
     if record is None:
         words = last_words(folder.log).line
@@ -220,9 +220,11 @@ def judge(folder: SweepDir, now: float | None = None) -> tuple[SweepStatus, str,
 
 
 def _may_be_at_work(folder: SweepDir, record: ProcessRecord | None, now: float) -> bool:
-    if record is None:
-        return is_taken(folder.lock)
-    return bool(record.alive()) or (record.host != host() and now - _changed(folder.process) < SILENCE_S)
+    if (record is None or record.host == host()) and is_taken(folder.lock):
+        return True
+    if record is None or record.host == host():
+        return record is not None and bool(record.alive())
+    return now - _changed(folder.process) < SILENCE_S
 
 
 def _record(folder: SweepDir, spec: SweepSpec, created: float) -> Sweep:

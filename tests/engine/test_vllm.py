@@ -131,6 +131,15 @@ async def test_a_base_and_adapters_are_answered_by_one_server(pool: ServerPool, 
 
 
 @pytest.mark.usefixtures("installed")
+async def test_several_who_ask_an_adapter_at_once_are_all_answered(pool: ServerPool, tmp_path: Path) -> None:
+    pane = adapter(tmp_path / "r1")
+    for _ in range(2):  # its server is new, then only the adapter is
+        said = await asyncio.gather(*(texts(pool, [pane]) for _ in range(4)))
+        assert len({text for [text] in said}) == 1 and said[0][0].startswith("r1-")
+        os.utime(tmp_path / "r1" / "adapter_model.safetensors", (1, 1))
+
+
+@pytest.mark.usefixtures("installed")
 async def test_killed_in_an_answer_it_says_so_and_is_started_again(pool: ServerPool) -> None:
     (pid,) = await texts(pool, [BASE], "pid")
     with pytest.raises(FinetuiError, match="vLLM ended in the middle") as caught:

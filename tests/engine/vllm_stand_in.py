@@ -19,6 +19,9 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.path == "/v1/load_lora_adapter":
             Path(body["lora_path"]).stat()
+            time.sleep(0.2)
+            if body["lora_name"] in loaded:
+                return self._json({"object": "error", "message": "The lora adapter has already been loaded."}, 400)
             loaded.append(body["lora_name"])
             self._json("Success: LoRA adapter added successfully.")
         elif self.path == "/v1/unload_lora_adapter":
@@ -26,6 +29,7 @@ class Handler(BaseHTTPRequestHandler):
             self._json("Success")
         else:
             self._chat(body)
+        return None
 
     def _chat(self, body: dict[str, Any]) -> None:
         if body["model"] not in loaded:

@@ -11,11 +11,25 @@ import time
 
 import pytest
 
-from benchmarks.terminal import FINETUI
+from benchmarks.terminal import FINETUI, Terminal
 from engine.home import Home
 
 END_S = 30.0
 IGNORING = 'trap "" HUP; exec "$0"'
+
+
+def test_row_2_an_app_that_is_told_to_end_gives_the_terminal_back(home: Home) -> None:
+    with Terminal([FINETUI], home.root) as terminal:
+        terminal.wait_for(b"No runs yet")
+
+        def echoes() -> bool:
+            return bool(termios.tcgetattr(terminal._master)[3] & termios.ECHO)
+
+        assert not echoes()
+        os.kill(terminal.pid, signal.SIGTERM)
+        terminal.wait_for(b"\x1b[?1049l")
+        assert terminal._process.wait(END_S) == 128 + signal.SIGTERM
+        assert echoes()
 
 
 @pytest.mark.parametrize("settle_s", [0.3, 1.5], ids=["while-starting", "when-settled"])
