@@ -5,7 +5,6 @@ import os
 import select
 import signal
 from codecs import getincrementaldecoder
-from functools import partial
 from typing import Final
 
 from textual import constants
@@ -34,7 +33,12 @@ class TerminalDriver(LinuxDriver):
         use_stand_ins(self._file)
         super().start_application_mode()  # type: ignore[no-untyped-call]
         # Textual has no handler: the system would end us and leave the terminal as it is, without echo.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, partial(self._app.exit, return_code=TERMINATED))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._told_to_end)
+
+    def _told_to_end(self) -> None:
+        """End; a second signal ends what does not come to an end."""
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+        self._app.exit(return_code=TERMINATED)
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """The terminal's own word first: COLUMNS and LINES, where somebody exports them, do not follow its window."""

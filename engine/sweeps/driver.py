@@ -106,6 +106,7 @@ class Driver:
         """Take up trials that have no outcome: their runs where there are some, else new ones."""
         self._manager.refresh()  # a run that went down with the last driver may still be live to the store
         launched = self._launched()
+        refused: list[BadInput] = []
         for trial in self._study.open_trials():
             run_id = trial.run_id or launched.get(trial.number, "")
             if not run_id:
@@ -120,10 +121,15 @@ class Driver:
                     self._manager.resume(run_id)
                 except BadInput as error:
                     now = self._store.runs.get(run_id)
-                    if now is None or not (now.status.live or now.attempt > run.attempt):
-                        raise
-                    _say(str(error))  # somebody else was faster
+                    if now is None or now.status.live or now.attempt > run.attempt:
+                        _say(str(error))  # somebody else was faster
+                    elif not RunDir(self._home.runs / run_id).inputs.exists():
+                        self._fail(trial.number, error.what)
+                    else:
+                        refused.append(error)
         self._report()
+        if refused:  # the others are taken up; these can be, another time
+            raise refused[0]
 
     def _launched(self) -> dict[int, str]:
         """Runs of this sweep by the number of their trial, as their own folders say it: launched, maybe not noted."""

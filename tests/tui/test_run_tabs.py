@@ -247,9 +247,9 @@ class TestEvents:
         run = runs.add(RUN)
         events = [state(seq, 1, "starting", phase="building", progress=seq / 10) for seq in range(9)]
         events += [state(10, 1, "training"), state(11, 1, "evaluating"), state(12, 1, "training")]
-        events += [state(13, 2, "queued", from_step=20)]
+        events += [state(13, 2, "queued"), state(14, 2, "starting", from_step=20)]
         words = [entry.words for entry in entries_of(run, events, [], [])]
-        assert words == ["attempt 2 resumed from step 20", "training", "starting: building"]
+        assert words == ["attempt 2 resumed from step 20", "queued", "training", "starting: building"]
 
     def test_events_that_were_skipped_are_counted(self, runs: SampleRuns) -> None:
         run = replace(runs.add(RUN), warnings=3)

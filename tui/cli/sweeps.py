@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engine.sweeps.analysis import Importance, SweepView, TrialView
     from engine.sweeps.manager import SweepManager
     from engine.sweeps.spec import SweepSpec
+    from store import StoreError
     from store.records import Sweep
 
 starting = typer.Typer()
@@ -104,7 +105,10 @@ def _wait(session: Session, made: "Sweep") -> None:
                 _show_progress(progress, _view(session, now))
                 return now
 
-            while (now := patiently(look)).status.live:
+            def trouble(error: "StoreError") -> None:
+                progress.update(f"trying again: {clean_line(error.what)}")
+
+            while (now := patiently(look, trouble)).status.live:
                 time.sleep(POLL_S)
     except KeyboardInterrupt:
         say(f"{clean_line(made.name)} ({made.id}) goes on. `finetui sweeps stop {made.id}` stops it.")

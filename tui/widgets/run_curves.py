@@ -137,8 +137,8 @@ def _marks(store: "Store", run: "Run") -> list[Marker]:
         elif isinstance(step, int) and event.body.get("level") != "info":
             found.append(Marker(float(step), "⚠", clean_line(str(event.body.get("code", "alert")))))
     if run.attempt > 1:
-        resumes = (attempt for attempt in store.runs.attempts(run.id) if attempt.number > 1)
-        found += [Marker(float(attempt.from_step or 0), "↻", "resumed") for attempt in resumes]
+        steps = [attempt.from_step for attempt in store.runs.attempts(run.id) if attempt.number > 1]
+        found += [Marker(float(step), "↻", "resumed") for step in steps if step is not None]  # else not at work yet
     return found
 
 

@@ -126,7 +126,8 @@ def _facts(found: RunRecipe) -> "list[tuple[str, Content | str]]":
         word = STATES[attempt.status.value].word
         took = fmt_duration(attempt.ended - attempt.started) if attempt.ended is not None else "now"
         reason = f", {clean_line(attempt.reason)}" if attempt.reason else ""
-        rows.append((f"attempt {attempt.number}", f"from step {attempt.from_step or 0}, {took}, {word}{reason}"))
+        began = "" if attempt.from_step is None else f"from step {attempt.from_step}, "
+        rows.append((f"attempt {attempt.number}", f"{began}{took}, {word}{reason}"))
     if found.preset:
         rows.append(("preset", _preset_words(found)))
     return rows

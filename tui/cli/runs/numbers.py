@@ -12,7 +12,7 @@ from engine.errors import NotFound
 from engine.runs.rundir import RunDir
 from tui.cli.command import Session, command
 from tui.cli.documents import latest_document, series_document
-from tui.cli.output import table, write
+from tui.cli.output import say, table, write
 from tui.cli.runs.finding import RunArgument, found
 from tui.cli.runs.listing import metric_table
 from tui.format import fmt_number
@@ -98,7 +98,7 @@ def _lines(session: Session, run_id: str, path: Path, follow: bool) -> Iterator[
             continue
         if ended:
             break
-        patiently(session.manager.look)
+        patiently(session.manager.look, lambda error: say(f"Trying again: {clean(error.what)}"))
         run = session.store.runs.get(run_id)
         ended = run is None or not run.status.live
         if not ended:
