@@ -1,6 +1,7 @@
 """A run that is resumed is followed from before it is at work, and one that cannot be started stands as it stood."""
 
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from engine.runs.identity import kill_group, read_process
 from engine.runs.ingest import ingest_run
 from engine.runs.reconcile import judge
 from engine.runs.rundir import RunDir
-from engine.sweeps.folder import SweepDir
+from engine.sweeps.folder import SweepDir, TrialState
 from store import Store, StoreError
 from store.records import Status, SweepStatus
 from tests.engine.runs_at_work import ending, events, kill, reached, record, wait_for
@@ -202,3 +203,21 @@ def test_row_1_a_sweep_that_went_down_with_its_runs_takes_them_up_again(
     assert [(one.status, one.attempt) for one in runs_of(store, sweep)] == [(Status.SUCCEEDED, 2)]
     trials = sweep_dir.read_trials()
     assert len(trials) == 1 and [event["step"] for event in events(folder(home, run), "metrics")][-1] == 40
+
+
+def test_row_1_a_sweep_whose_run_is_gone_goes_on_without_it(
+    home: Home, store: Store, sweep_managers: SweepManagers
+) -> None:
+    sweeps = sweep_managers("--hold")
+    sweep = sweeps.start(spec(search={"learning_rate": [1e-3, 1e-4]}))
+    wait_for(lambda: any(run.step for run in runs_of(store, sweep)))
+    sweeps.stop(sweep.id)
+    assert sweep_ended(sweeps, sweep).status is SweepStatus.STOPPED
+    [run] = runs_of(store, sweep)
+    shutil.rmtree(folder(home, run).path)
+    (home.root / "go").touch()
+    sweeps.resume(sweep.id)
+    assert sweep_ended(sweeps, sweep).status is SweepStatus.SUCCEEDED
+    trials = SweepDir(Path(sweep.dir)).read_trials()
+    assert [trial.state for trial in trials] == [TrialState.FAILED, TrialState.COMPLETE]
+    assert "is gone" in trials[0].reason
