@@ -57,7 +57,7 @@ async def test_says_what_changed_what_it_did_and_what_differs(make_app: MakeApp,
         assert re.search(r" -\d\.\d+ ", driver.line("B ━ emoji-r16 "))
         await driver.press("right_square_bracket")
         await driver.sees("what differs", "rank of the adapter")
-        assert driver.line("≠ learning_rate").split() == ["≠", "learning_rate", "1e-4", "2e-4"]
+        await driver.wait(lambda: driver.line("≠ learning_rate").split() == ["≠", "learning_rate", "1e-4", "2e-4"])
         assert driver.line("≠ lora_r").split() == ["≠", "lora_r", "8", "16"]
         assert "lora_alpha" not in driver.text()
         await driver.press("A")
@@ -324,7 +324,7 @@ async def test_the_table_is_ordered_by_a_column_and_has_those_that_one_chooses(
         await driver.press("enter", "escape")
         await driver.wait(lambda: table.chosen is not None and "eval/loss" not in table.chosen)
         await driver.sees("↓learning_rate")
-        assert "4e-4" in driver.line("D ━ run-3") and "Δ eval" not in driver.text()
+        await driver.wait(lambda: "4e-4" in driver.line("D ━ run-3") and "Δ eval" not in driver.text())
 
 
 def place(driver: Driver) -> int:
@@ -389,7 +389,7 @@ async def test_a_long_name_over_answers_stays_on_its_line(make_app: MakeApp, run
         await compare(driver, OLD, NEW)
         await driver.press("right_square_bracket", "right_square_bracket")
         await driver.sees("A short  baseline")
-        assert "B a-name-a-name" in driver.line("A short  baseline")
+        await driver.wait(lambda: "B a-name-a-name" in driver.line("A short  baseline"))
 
 
 async def test_without_answers_it_is_said_where_they_come_from(make_app: MakeApp, many: list[str]) -> None:

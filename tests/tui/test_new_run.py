@@ -140,9 +140,9 @@ async def test_what_cannot_work_is_said_and_not_launched(make_app: MakeApp, stor
         await driver.type("1.5")
         await driver.press("enter")
         await driver.sees("1 thing stands in the way")
-        assert "✗ must be less than 1" in driver.line("✱ lora_dropout")
+        await driver.wait(lambda: "✗ must be less than 1" in driver.line("✱ lora_dropout"))
         await driver.press("g", "l")
-        assert told(driver) == ["lora_dropout: must be less than 1 (got 1.5)"]
+        await driver.wait(lambda: told(driver) == ["lora_dropout: must be less than 1 (got 1.5)"])
         assert driver.app.screen.query_one("FormLines").field == "lora_dropout"  # type: ignore[attr-defined]
         await driver.press("u")
         await driver.sees("ready to launch")

@@ -149,7 +149,7 @@ async def test_what_waits_says_how_long_and_how_much(
         await driver.sees("1 at work, 2 waiting", "waits-r2")
         await driver.press("down")
         await driver.sees("waits-r2: cpu held by at-work · 3.0 GB planned · takes about 10 m")
-        assert driver.line("waits-r2").rstrip().startswith("   1  waits-r2")
+        await driver.wait(lambda: driver.line("waits-r2").rstrip().startswith("   1  waits-r2"))
 
 
 async def test_fits_80_columns(make_app: MakeApp, runs: SampleRuns) -> None:
@@ -157,4 +157,4 @@ async def test_fits_80_columns(make_app: MakeApp, runs: SampleRuns) -> None:
     async with make_app((80, 24), theme="finetui-light") as driver:
         await driver.press("6")
         await driver.sees("1 at work, none waiting", "training", "device", "when")
-        assert "a-name-that" in driver.line("▸")
+        await driver.wait(lambda: "a-name-that" in driver.line("▸"))

@@ -269,7 +269,9 @@ class TestRecipe:
         write_json(rundir.inputs, {"id": RUN, "asked": asked, "plan": plan})
         async with showing(RecipePane(), runs, RUN, size=(140, 90)) as driver:
             await driver.sees("24 Linear4bit modules", "426 to train", "attempt 1")
-            assert "● learning_rate = 0.0005" in driver.text() and "default 2e-4" in driver.line("learning_rate =")
+            await driver.wait(
+                lambda: "● learning_rate = 0.0005" in driver.text() and "default 2e-4" in driver.line("learning_rate =")
+            )
             assert "◦ max_length = 512   the longest row has 498 tokens" in driver.text()
             assert "  lora_alpha" in driver.line("lora_alpha =")
             await driver.sees("nearest is", "learning_rate")

@@ -72,7 +72,7 @@ async def test_an_empty_list_tells_of_runs_that_the_store_has_lost(make_app: Mak
 async def test_every_state_is_in_words(make_app: MakeApp, filled: SampleRuns) -> None:
     async with make_app() as driver:
         await driver.sees("emoji-next")
-        assert "○ queued" in driver.line("emoji-next")
+        await driver.wait(lambda: "○ queued" in driver.line("emoji-next"))
         assert "◌ starting" in driver.line("starter-first-try")
         assert "building starter 40%" in driver.line("starter-first-try")
         assert "⚠ training" in driver.line("emoji-r16-lr2e4")
@@ -103,7 +103,7 @@ async def test_the_eval_loss_has_an_arrow_when_it_rose(make_app: MakeApp, runs: 
     runs.take_in("r1000000000")
     async with make_app() as driver:
         await driver.sees("overfitted")
-        assert "9.500 ↑" in driver.line("overfitted")
+        await driver.wait(lambda: "9.500 ↑" in driver.line("overfitted"))
         assert "+" in driver.line("overfitted").split("↑")[1]
         assert "best" in driver.line("still-better")
 
@@ -253,7 +253,7 @@ async def test_nan_breaks_nothing(make_app: MakeApp, runs: SampleRuns) -> None:
     runs.take_in("r1000000000")
     async with make_app() as driver:
         await driver.sees("exploded")
-        assert "nan" in driver.line("exploded").split("…")[0]
+        await driver.wait(lambda: "nan" in driver.line("exploded").split("…")[0])
         await driver.press("enter")
         await driver.sees("Samples", "nan")
 

@@ -134,7 +134,7 @@ async def test_a_view_of_that_name_is_asked_about(make_app: MakeApp, filled: Sam
         await driver.sees("6 runs")
         await driver.press("V")
         await driver.sees("[/] mine", "2 runs", "not understood")
-        assert "not understood  colour:red" in driver.line("no longer")
+        await driver.wait(lambda: "not understood  colour:red" in driver.line("no longer"))
         await driver.press("s")
         await driver.sees("Keep this view as")
         await driver.press("left_square_bracket", "slash", "right_square_bracket", "space", *"mine", "enter")

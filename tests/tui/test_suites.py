@@ -231,10 +231,10 @@ async def test_figures_are_shown_by_category(open_suites: OpenSuites, asked: Sui
         assert driver.line("2 emoji-r8")
         await driver.press("c")
         await driver.sees("only colours")
-        assert driver.line("starter ").split()[:3] == ["1", "starter", "2"]
+        await driver.wait(lambda: driver.line("starter ").split()[:3] == ["1", "starter", "2"])
         await driver.press("c", "c", "f")
         await driver.sees("category", "prompts")
-        assert driver.line("colours ").split()[:5] == ["colours", "1", "4.0", "tok", "1.00×"]
+        await driver.wait(lambda: driver.line("colours ").split()[:5] == ["colours", "1", "4.0", "tok", "1.00×"])
         assert "1 err" in driver.line("numbers "), driver.text()
         await driver.press("f")
         await driver.sees_no("tok")
