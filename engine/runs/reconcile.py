@@ -123,13 +123,11 @@ def _told(rundir: RunDir, ending: dict[str, Any], now: float) -> Verdict:
 
 def _may_be_at_work(rundir: RunDir, record: ProcessRecord | None, now: float) -> bool:
     """Whether a process may be: each has the claim, so that one that no record names yet is not missed."""
-    if (record is None or record.host == host()) and is_taken(rundir.lock):
+    if record is not None and record.alive():
         return True
-    if record is None:
-        return False
-    if record.alive():
-        return True
-    return record.host != host() and now - _last_sign(rundir) < SILENCE_S
+    if record is None or record.host == host():
+        return is_taken(rundir.lock)
+    return now - _last_sign(rundir) < SILENCE_S
 
 
 def _last_sign(rundir: RunDir) -> float:

@@ -220,10 +220,10 @@ def judge(folder: SweepDir, now: float | None = None) -> tuple[SweepStatus, str,
 
 
 def _may_be_at_work(folder: SweepDir, record: ProcessRecord | None, now: float) -> bool:
-    if (record is None or record.host == host()) and is_taken(folder.lock):
+    if record is not None and record.alive():
         return True
     if record is None or record.host == host():
-        return record is not None and bool(record.alive())
+        return is_taken(folder.lock)
     return now - _changed(folder.process) < SILENCE_S
 
 

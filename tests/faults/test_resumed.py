@@ -16,11 +16,12 @@ from engine.runs import backends, manager
 from engine.runs.claim import claimed
 from engine.runs.identity import kill_group, read_process
 from engine.runs.ingest import ingest_run
+from engine.runs.manager import RunManager
 from engine.runs.reconcile import judge
 from engine.runs.rundir import RunDir
 from engine.sweeps.folder import SweepDir, TrialState
 from store import Store, StoreError
-from store.records import Status, SweepStatus
+from store.records import Run, Status, SweepStatus
 from tests.engine.runs_at_work import ending, events, kill, reached, record, wait_for
 from tests.engine.test_manager import Managers, ended, folder, look, recipe
 from tests.engine.test_reconcile import was_at_work
@@ -32,12 +33,18 @@ from tests.engine.test_sweeps import runs_of, spec
 __all__ = ["sweep_managers"]
 
 
+def failed(manager: RunManager, store: Store) -> Run:
+    """A run that its worker has crashed."""
+    run = manager.launch(recipe())
+    assert ended(manager, store, run).status is Status.FAILED
+    return run
+
+
 def test_row_1_the_store_knows_of_an_attempt_before_its_process_is_there(
     home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = managers("--steps", "3", "--crash-at", "3")
-    run = one.launch(recipe())
-    assert ended(one, store, run).status is Status.FAILED
+    run = failed(one, store)
     start, seen = backends.start, []
 
     def watched(*arguments: Any) -> Any:
@@ -55,8 +62,7 @@ def test_row_1_where_the_store_is_in_the_way_nothing_is_started(
     home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = managers("--steps", "3", "--crash-at", "3")
-    run = one.launch(recipe())
-    assert ended(one, store, run).status is Status.FAILED
+    run = failed(one, store)
     two = managers("--steps", "3")
 
     def busy(*_: Any) -> bool:
@@ -76,9 +82,8 @@ def test_row_1_one_that_cannot_be_started_stands_as_it_stood(
     home: Home, store: Store, managers: Managers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = managers("--steps", "3", "--crash-at", "3", "--no-checkpoints")
-    run = one.launch(recipe())
-    failed = ended(one, store, run)
-    assert failed.status is Status.FAILED
+    run = failed(one, store)
+    before = look(one, store, run)
 
     def full(*_: Any) -> Any:
         raise BlockingIOError(11, os.strerror(11))
@@ -89,12 +94,12 @@ def test_row_1_one_that_cannot_be_started_stands_as_it_stood(
             one.resume(run.id)
     found = look(one, store, run)
     assert replace(found, attempt=1, ended=0, heartbeat=0, busy_s=0, started=0) == replace(
-        failed, ended=0, heartbeat=0, busy_s=0, started=0
+        before, ended=0, heartbeat=0, busy_s=0, started=0
     )
     series = store.metrics.series(run.id, "train/loss")
     assert series is not None and series.steps == [1, 2], "what it has shown is still shown"
-    before = failure_of(store, failed)
-    assert before is not None and failure_of(store, found) == before
+    why = failure_of(store, before)
+    assert why is not None and failure_of(store, found) == why
     two = managers("--steps", "3")
     two.resume(run.id)
     done = ended(one, store, run)
@@ -103,8 +108,7 @@ def test_row_1_one_that_cannot_be_started_stands_as_it_stood(
 
 def test_row_1_one_whose_resumer_was_killed_can_be_resumed(home: Home, store: Store, managers: Managers) -> None:
     one = managers("--steps", "3", "--crash-at", "3")
-    run = one.launch(recipe())
-    assert ended(one, store, run).status is Status.FAILED
+    run = failed(one, store)
     rundir = folder(home, run)
     with pytest.raises(KeyboardInterrupt), claimed(rundir.lock, "it is at work"):
         from engine.runs import launcher
